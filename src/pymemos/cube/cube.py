@@ -1,0 +1,123 @@
+"""MemCube: one immutable version of one memory, of any kind (4.2)."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import msgspec
+
+from pymemos.cube.header import Behaviour, Descriptive, Extensible, Governance, Header, SemanticType
+from pymemos.cube.payload import Payload, Plaintext
+
+
+class Parent(Extensible):
+    """A source of a derived memory, pinned to the content that was read; another hash means that the derivative is stale."""
+
+    id: str
+    version: str
+    content_hash: str
+
+
+class MemCube(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of one memory.
+
+    ``id`` is the memory's provenance id for life (a UUIDv7); ``revision`` counts its versions from 1. ``version`` is
+    the salted hash of everything declared, ``content_hash`` of the payload and what is rendered with it, so that a tag
+    or an access rule does not make derived memories stale. ``previous`` chains the versions.
+    """
+
+    id: str
+    header: Header
+    payload: Payload
+    version: str
+    content_hash: str
+    salt: bytes
+    revision: int = 1
+    previous: str | None = None
+    parents: tuple[Parent, ...] = ()
+    extra: dict[str, Any] = {}
+
+    @classmethod
+    def make(
+        cls,
+        *,
+        id: str,
+        salt: bytes,
+        descriptive: Descriptive,
+        governance: Governance,
+        payload: Payload,
+        parents: tuple[Parent, ...] = (),
+        revision: int = 1,
+        previous: str | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> Self:
+        """Seal the declared parts into a cube: computes ``version`` and ``content_hash``."""
+        from pymemos.cube.wire import hashes
+
+        header = Header(descriptive=descriptive, governance=governance)
+        draft = cls(
+            id=id,
+            header=header,
+            payload=payload,
+            version="",
+            content_hash="",
+            salt=salt,
+            revision=revision,
+            previous=previous,
+            parents=parents,
+            extra=extra or {},
+        )
+        version, content_hash = hashes(draft)
+        return msgspec.structs.replace(draft, version=version, content_hash=content_hash)
+
+    def derive(
+        self,
+        *,
+        descriptive: Descriptive | None = None,
+        governance: Governance | None = None,
+        payload: Payload | None = None,
+        parents: tuple[Parent, ...] | None = None,
+    ) -> Self:
+        """The next version of this memory, with the parts that are given replaced."""
+        cube = self.make(
+            id=self.id,
+            salt=self.salt,
+            descriptive=descriptive or self.header.descriptive,
+            governance=governance or self.header.governance,
+            payload=payload or self.payload,
+            parents=self.parents if parents is None else parents,
+            revision=self.revision + 1,
+            previous=self.version,
+            extra=self.extra,
+        )
+        return cube.observed(self.header.behaviour)
+
+    def observed(self, behaviour: Behaviour) -> Self:
+        """The same version with what the system observed; its hashes do not change."""
+        header = Header(
+            descriptive=self.header.descriptive, governance=self.header.governance, behaviour=behaviour
+        )
+        return msgspec.structs.replace(self, header=header)
+
+    @property
+    def text(self) -> str:
+        """The content of a plaintext memory; the empty string for tensors."""
+        return self.payload.content if isinstance(self.payload, Plaintext) else ""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that the memory lives in."""
+        return self.header.governance.namespace
+
+    @property
+    def is_episode(self) -> bool:
+        """Whether this is the manifest of an episode and not a memory of its own."""
+        return self.header.descriptive.semantic_type is SemanticType.EPISODE
+
+    def pin(self) -> Parent:
+        """This version as the parent of a memory that is derived from it."""
+        return Parent(id=self.id, version=self.version, content_hash=self.content_hash)
+
+    def __repr__(self) -> str:  # the salt stays out of logs
+        shown = self.text if len(self.text) <= 60 else self.text[:57] + "…"
+        return f"MemCube({self.id!r}, revision={self.revision}, {type(self.payload).__name__.lower()} {shown!r})"

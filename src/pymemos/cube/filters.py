@@ -1,0 +1,258 @@
+"""The filter grammar: AND, OR and NOT over comparisons of named fields, and its first reading, the predicate.
+
+A filter is JSON: ``{"tags": {"contains": "work"}, "created": {"gte": "2025-01-01T00:00:00Z"}}`` holds when both do;
+``{"OR": [{"speaker": "Ann"}, {"NOT": {"session": "s1"}}]}`` nests. A bare value means ``eq``. Every store reads the
+same tree in its own way, and a property test holds the readings equal.
+
+A field that a memory lacks satisfies only ``ne``, ``nin`` and ``exists: false``. Values of different types are never
+equal and never ordered; a boolean is not a number.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from pymemos.cube.cube import MemCube
+from pymemos.errors import InvalidInput, NaiveDatetime, UnknownField, UnknownOperator
+
+OPERATORS = ("eq", "ne", "in", "nin", "gt", "gte", "lt", "lte", "contains", "exists")
+
+# How a field is compared: "text", "number", "flag", "time", "set" of texts, or "any" JSON value of the metadata.
+FIELDS: dict[str, str] = {
+    "id": "text",
+    "kind": "text",
+    "type": "text",
+    "origin": "text",
+    "speaker": "text",
+    "speaker_role": "text",
+    "agent": "text",
+    "session": "text",
+    "role": "text",
+    "task": "text",
+    "episode": "text",
+    "language": "text",
+    "priority": "text",
+    "state": "text",
+    "content": "text",
+    "frozen": "flag",
+    "revision": "number",
+    "uses": "number",
+    "tags": "set",
+    "entities": "set",
+    "source_ids": "set",
+    "sensitivity": "set",
+    "created": "time",
+    "updated": "time",
+    "event_time": "time",
+    "valid_from": "time",
+    "valid_to": "time",
+    "last_used": "time",
+}
+METADATA = "metadata."
+
+
+class Compare(msgspec.Struct, frozen=True, tag=True):
+    """One comparison; a time is compared as whole microseconds since 1970, in UTC."""
+
+    field: str
+    op: str
+    value: Any
+
+    @property
+    def field_type(self) -> str:
+        """How the field is compared, one of the words in ``FIELDS``."""
+        return FIELDS.get(self.field, "any")
+
+    @property
+    def metadata_key(self) -> str | None:
+        """The metadata key that the field names, or None for a field of the header."""
+        return self.field.removeprefix(METADATA) if self.field.startswith(METADATA) else None
+
+
+class All(msgspec.Struct, frozen=True, tag=True):
+    """Holds when every part holds; without parts it always does."""
+
+    parts: tuple[Filter, ...] = ()
+
+
+class Any_(msgspec.Struct, frozen=True, tag=True):
+    """Holds when at least one part holds; without parts it never does."""
+
+    parts: tuple[Filter, ...] = ()
+
+
+class Not(msgspec.Struct, frozen=True, tag=True):
+    """Holds when its part does not."""
+
+    part: Filter
+
+
+Filter = Compare | All | Any_ | Not
+
+
+def parse(raw: Any) -> Filter:
+    """The filter that the JSON value ``raw`` writes; unknown fields and operators are errors, never ignored."""
+    if not isinstance(raw, dict):
+        raise InvalidInput(f"a filter is an object such as {{'tags': {{'contains': 'work'}}}}, not {raw!r}")
+    parts = tuple(_clause(name, value) for name, value in raw.items())
+    return parts[0] if len(parts) == 1 else All(parts)
+
+
+def matches(where: Filter, cube: MemCube) -> bool:
+    """Whether ``cube`` satisfies ``where``: the reading that every store's own is held against."""
+    match where:
+        case All(parts):
+            return all(matches(part, cube) for part in parts)
+        case Any_(parts):
+            return any(matches(part, cube) for part in parts)
+        case Not(part):
+            return not matches(part, cube)
+        case Compare():
+            return _compare(where, field_value(cube, where))
+
+
+def microseconds(moment: datetime) -> int:
+    """``moment`` as whole microseconds since 1970 in UTC; exact, unlike ``timestamp()``."""
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def aware(moment: Any, name: str) -> datetime:
+    """``moment`` as an aware UTC datetime; text in ISO 8601 and datetimes are read, a naive one is an error."""
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError as error:
+            raise InvalidInput(f"{name} is {moment!r}; write a time like '2025-05-08T13:56:00Z'") from error
+    if not isinstance(moment, datetime):
+        raise InvalidInput(f"{name} is {moment!r}; pass an aware datetime or its ISO 8601 text")
+    if moment.tzinfo is None:
+        raise NaiveDatetime(f"{name} {moment.isoformat()} has no time zone; add one, for example '+00:00' for UTC")
+    return moment.astimezone(UTC)
+
+
+def field_value(cube: MemCube, where: Compare) -> Any:
+    """The value of the field that ``where`` compares, None where the memory lacks it; times in microseconds."""
+    said, rules, seen = cube.header.descriptive, cube.header.governance, cube.header.behaviour
+    if (key := where.metadata_key) is not None:
+        return said.metadata.get(key)
+    match where.field:
+        case "id" | "revision":
+            return getattr(cube, where.field)
+        case "kind":
+            return cube.payload.kind
+        case "type":
+            return said.semantic_type.value
+        case "content":
+            return cube.text
+        case "priority" | "frozen" | "sensitivity":
+            return getattr(rules, where.field)
+        case "state" | "uses" | "last_used":
+            return _plain(getattr(seen, where.field))
+        case "valid_from":
+            return _plain(said.valid_from or said.event_time or said.created)
+        case name:
+            return _plain(getattr(said, name))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
+
+
+def _plain(value: Any) -> Any:
+    return microseconds(value) if isinstance(value, datetime) else value
+
+
+def _clause(name: str, value: Any) -> Filter:
+    match name:
+        case "AND" | "OR":
+            if not isinstance(value, list):
+                raise InvalidInput(f"{name} takes a list of filters, not {value!r}")
+            parts = tuple(parse(part) for part in value)
+            return All(parts) if name == "AND" else Any_(parts)
+        case "NOT":
+            return Not(All(tuple(parse(part) for part in value)) if isinstance(value, list) else parse(value))
+    if name not in FIELDS and not (name.startswith(METADATA) and len(name) > len(METADATA)):
+        raise UnknownField(f"no field is named {name!r}; use one of {', '.join(FIELDS)}, or 'metadata.{name}'")
+    if not isinstance(value, dict):
+        return _comparison(name, "eq", value)
+    parts = tuple(_comparison(name, op, operand) for op, operand in value.items())
+    return parts[0] if len(parts) == 1 else All(parts)
+
+
+def _comparison(field: str, op: str, value: Any) -> Compare:
+    if op not in OPERATORS:
+        raise UnknownOperator(f"no operator is named {op!r} (field {field!r}); use one of {', '.join(OPERATORS)}")
+    field_type = FIELDS.get(field, "any")
+    if op == "exists":
+        if not isinstance(value, bool):
+            raise InvalidInput(f"exists takes true or false, not {value!r} (field {field!r})")
+    elif op in ("in", "nin"):
+        if not isinstance(value, list | tuple):
+            raise InvalidInput(f"{op} takes a list, not {value!r} (field {field!r})")
+        value = tuple(_operand(field, field_type, item) for item in value)
+    elif op in _ORDER and field_type in ("set", "flag"):
+        raise InvalidInput(f"{field!r} has no order; use eq, in, contains or exists")
+    elif op == "contains" and field_type not in ("set", "text", "any"):
+        raise InvalidInput(f"{field!r} holds one value; use eq or in")
+    else:
+        value = _operand(field, field_type, value)
+    return Compare(field, op, value)
+
+
+def _operand(field: str, field_type: str, value: Any) -> Any:
+    if field_type == "time":
+        return microseconds(aware(value, field))
+    wanted = {"text": str, "set": str, "flag": bool, "number": int | float, "any": str | int | float | bool}[field_type]
+    if not isinstance(value, wanted) or (field_type == "number" and isinstance(value, bool)):
+        raise InvalidInput(f"{field!r} is compared with a {field_type} value, not {value!r}")
+    return value
+
+
+def _compare(where: Compare, found: Any) -> bool:
+    match where.op:
+        case "exists":
+            present = found is not None and not (where.field_type == "set" and not found)
+            return bool(present == where.value)
+        case "eq":
+            return _equals(found, where.value)
+        case "ne":
+            return not _equals(found, where.value)
+        case "in":
+            return any(_equals(found, value) for value in where.value)
+        case "nin":
+            return not any(_equals(found, value) for value in where.value)
+        case "contains":
+            return _contains(found, where.value)
+        case op:
+            return _class(found) == _class(where.value) != "other" and _ORDER[op](found, where.value)
+
+
+def _equals(found: Any, value: Any) -> bool:
+    if isinstance(found, list | tuple):  # a set equals a value that it holds
+        return any(_equals(item, value) for item in found)
+    return _class(found) == _class(value) and bool(found == value)
+
+
+def _contains(found: Any, value: Any) -> bool:
+    if isinstance(found, list | tuple):
+        return any(_equals(item, value) for item in found)
+    return isinstance(found, str) and isinstance(value, str) and value in found
+
+
+def _class(value: Any) -> str:
+    if isinstance(value, bool):
+        return "flag"
+    if isinstance(value, int | float):
+        return "number"
+    return "text" if isinstance(value, str) else "other"

@@ -1,0 +1,137 @@
+"""The metadata header of a MemCube: the paper's three groups (4.2) as frozen values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Origin(StrEnum):
+    """Where a memory came from: the paper's four origin signatures (4.2)."""
+
+    USER_INPUT = "user_input"
+    INFERENCE = "inference_extraction"
+    RETRIEVAL = "external_retrieval"
+    TUNING = "parameter_tuning"
+
+
+class SemanticType(StrEnum):
+    """What a memory is about (4.2); ``message`` and ``episode`` are ours, for verbatim dialogue."""
+
+    MESSAGE = "message"
+    EPISODE = "episode"
+    FACT = "fact"
+    PREFERENCE = "user_preference"
+    EVENT = "event"
+    PROCEDURE = "procedure"
+    TASK_PROMPT = "task_prompt"
+    KNOWLEDGE = "domain_knowledge"
+
+
+class Priority(StrEnum):
+    """How much a memory matters to the scheduler (4.2)."""
+
+    LOW = "low"
+    MID = "mid"
+    HIGH = "high"
+
+
+class State(StrEnum):
+    """Where a memory stands in its life (5.4.3); Frozen is declared in the governance group, not observed here."""
+
+    GENERATED = "generated"
+    ACTIVATED = "activated"
+    MERGED = "merged"
+    ARCHIVED = "archived"
+    EXPIRED = "expired"
+
+
+class Extensible(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A group of fields that keeps what a newer writer added: unknown fields live in ``extra`` and are written back."""
+
+    extra: dict[str, Any] = {}
+
+
+class Provenance(Extensible):
+    """Why a memory exists (5.3.2): the trigger, the state it was made in, the model and the links that it cites."""
+
+    trigger: str | None = None
+    context: str | None = None
+    model: str | None = None
+    links: tuple[str, ...] = ()
+
+
+class Descriptive(Extensible):
+    """Group 1, the descriptive identifiers: what the memory says of itself."""
+
+    created: datetime
+    updated: datetime
+    origin: Origin = Origin.USER_INPUT
+    semantic_type: SemanticType = SemanticType.MESSAGE
+    cause: str = "add"  # the operation that made this version
+    author: str | None = None  # the caller that made this version
+    speaker: str | None = None  # the name under which the text was said
+    speaker_role: str | None = None  # "user", "assistant", "system" or "tool", as in chat messages
+    source_ids: tuple[str, ...] = ()  # ids of the messages that it came from
+    episode: str | None = None  # id of the episode that it was said in
+    agent: str | None = None
+    session: str | None = None
+    role: str | None = None
+    task: str | None = None
+    language: str | None = None  # ISO 639-1, where known
+    tags: tuple[str, ...] = ()
+    entities: tuple[str, ...] = ()
+    event_time: datetime | None = None  # when it was said or happened
+    valid_from: datetime | None = None  # None: since event_time
+    valid_to: datetime | None = None  # None: until superseded
+    provenance: Provenance | None = None
+    metadata: dict[str, Any] = {}
+
+
+class Access(Extensible):
+    """Who may do what beyond the owner; empty means the owner alone."""
+
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    share: str = "private"
+
+
+class Lifespan(Extensible):
+    """How long the memory is kept: an instant, a time-to-live in seconds, or a half-life in seconds of its weight."""
+
+    expires: datetime | None = None
+    ttl_s: float | None = None
+    half_life_s: float | None = None
+
+
+class Governance(Extensible):
+    """Group 2, the governance attributes: who owns the memory, who may use it and how long."""
+
+    owner: str
+    namespace: str
+    access: Access = Access()
+    lifespan: Lifespan = Lifespan()
+    priority: Priority = Priority.MID
+    sensitivity: tuple[str, ...] = ()
+    watermark: str | None = None
+    frozen: bool = False  # 5.4.3: updates disabled, history kept
+
+
+class Behaviour(Extensible):
+    """Group 3, the behavioural indicators: what the system observed; never part of a version."""
+
+    state: State = State.GENERATED
+    uses: int = 0
+    last_used: datetime | None = None
+    heat: float = 0.0
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """The three groups of the paper together; the first two are declared, the third is observed."""
+
+    descriptive: Descriptive
+    governance: Governance
+    behaviour: Behaviour = Behaviour()

@@ -1,0 +1,55 @@
+"""The payload of a MemCube: plaintext, activation or parametric memory, told apart by ``kind`` (4.1)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pymemos.cube.header import Extensible
+
+
+class ModelRef(Extensible):
+    """The exact model that a tensor belongs to; any mismatch is a miss, never a guess."""
+
+    name: str
+    weights: str  # fingerprint of the weights
+    tokenizer: str | None = None  # fingerprint
+    template: str | None = None  # fingerprint of the chat template
+    dtype: str | None = None  # "float32", "bfloat16", …
+
+
+class Plaintext(Extensible, tag_field="kind", tag="plaintext"):
+    """Text that people can read and edit; ``format`` says how to render it."""
+
+    kind: ClassVar[str] = "plaintext"
+    content: str
+    format: str = "text"  # "text", "markdown", "json"; "episode" for the manifest of an episode
+
+
+class Activation(Extensible, tag_field="kind", tag="activation"):
+    """A KV cache or a steering vector; the tensors are a safetensors blob named by its hash."""
+
+    kind: ClassVar[str] = "activation"
+    form: str  # "kv" or "steering"
+    blob: str  # SHA-256 of the blob, 64 hexadecimal digits
+    size: int  # bytes
+    model: ModelRef
+    tokens: int | None = None  # length of a KV segment
+    start: int | None = None  # position of its first token
+    layers: tuple[int, ...] = ()  # empty: every layer
+    scale: float | None = None  # strength of a steering vector
+
+
+class Parametric(Extensible, tag_field="kind", tag="parametric"):
+    """A LoRA adapter; the folder as PEFT writes it is one blob."""
+
+    kind: ClassVar[str] = "parametric"
+    blob: str  # SHA-256 of the blob, 64 hexadecimal digits
+    size: int  # bytes
+    model: ModelRef
+    form: str = "lora"
+    rank: int | None = None
+    alpha: float | None = None
+    modules: tuple[str, ...] = ()
+
+
+Payload = Plaintext | Activation | Parametric

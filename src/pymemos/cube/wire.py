@@ -1,0 +1,174 @@
+"""The wire form of a MemCube: canonical bytes, hashes, and records that go out and come back unchanged.
+
+Canonical bytes are JSON in UTF-8 without white space, names sorted, a field at its default left out. Fields that a
+newer writer added are kept in place, so that reading and writing back changes no byte.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+import msgspec
+
+from pymemos.cube.cube import MemCube, Parent
+from pymemos.cube.header import Access, Descriptive, Extensible, Governance, Header, Lifespan, Provenance
+from pymemos.cube.payload import Activation, ModelRef, Parametric, Payload, Plaintext
+from pymemos.errors import MalformedRecord, NewerFormat
+
+FORMAT = 1  # raised when an older reader could misread what is written
+HASH_BYTES = 16  # 128 bits, salted: enough against collisions that nobody can search for offline
+
+_ENCODER = msgspec.json.Encoder(order="sorted")
+_PAYLOADS: dict[str, type[Plaintext] | type[Activation] | type[Parametric]] = {
+    "plaintext": Plaintext,
+    "activation": Activation,
+    "parametric": Parametric,
+}
+_NESTED: dict[type, dict[str, type[Extensible]]] = {
+    Descriptive: {"provenance": Provenance},
+    Governance: {"access": Access, "lifespan": Lifespan},
+    Activation: {"model": ModelRef},
+    Parametric: {"model": ModelRef},
+}
+_Group = TypeVar("_Group", bound=Extensible)
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Everything declared of one version: what ``version`` is the hash of."""
+
+    id: str
+    descriptive: Descriptive
+    governance: Governance
+    payload: Payload
+    parents: tuple[Parent, ...] = ()
+    revision: int = 1
+    previous: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(Document)
+
+
+def document(cube: MemCube) -> bytes:
+    """The canonical bytes of everything declared of ``cube``."""
+    header = cube.header
+    groups = (header.descriptive, header.governance, cube.payload, *cube.parents)
+    plain = Document(
+        id=cube.id,
+        descriptive=header.descriptive,
+        governance=header.governance,
+        payload=cube.payload,
+        parents=cube.parents,
+        revision=cube.revision,
+        previous=cube.previous,
+    )
+    if not cube.extra and not any(_holds_extra(group) for group in groups):
+        return _ENCODER.encode(plain)
+    return _ENCODER.encode({**_flatten(msgspec.to_builtins(plain)), **cube.extra})
+
+
+def hashes(cube: MemCube) -> tuple[str, str]:
+    """``version`` and ``content_hash`` of ``cube``, salted so that they confirm no guess of its content."""
+    said = cube.header.descriptive
+    rendered = _ENCODER.encode([cube.payload, said.speaker, said.event_time])
+    return _digest(cube.salt, document(cube)), _digest(cube.salt, rendered)
+
+
+def parse_document(raw: bytes | str, *, salt: bytes, version: str = "", content_hash: str = "") -> MemCube:
+    """The cube that ``raw`` was written from; hashes that are not given are computed."""
+    parsed, extra = _decode(raw)
+    cube = MemCube(
+        id=parsed.id,
+        header=Header(descriptive=parsed.descriptive, governance=parsed.governance),
+        payload=parsed.payload,
+        version=version,
+        content_hash=content_hash,
+        salt=salt,
+        revision=parsed.revision,
+        previous=parsed.previous,
+        parents=parsed.parents,
+        extra=extra,
+    )
+    if version and content_hash:
+        return cube
+    computed = hashes(cube)
+    return msgspec.structs.replace(cube, version=computed[0], content_hash=computed[1])
+
+
+def encode(value: Any) -> bytes:
+    """Canonical bytes of any value of this package or of plain JSON."""
+    return _ENCODER.encode(value)
+
+
+def digest(*parts: bytes, key: bytes = b"") -> str:
+    """A 128-bit BLAKE2b digest of ``parts``, keyed where a key is given, as hexadecimal."""
+    return _digest(key, *parts)
+
+
+def _digest(key: bytes, *parts: bytes) -> str:
+    hasher = blake2b(key=key, digest_size=HASH_BYTES)
+    for part in parts:
+        hasher.update(part)
+    return hasher.hexdigest()
+
+
+def _holds_extra(group: Extensible) -> bool:
+    if group.extra:
+        return True
+    nested = _NESTED.get(type(group), {})
+    return any((value := getattr(group, name)) is not None and _holds_extra(value) for name in nested)
+
+
+def _flatten(value: Any) -> Any:
+    """Lift every ``extra`` back to the place where a newer writer had put its fields."""
+    if isinstance(value, list):
+        return [_flatten(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    # Metadata is the caller's own: a key named "extra" in it is not ours.
+    flat = {k: v if k == "metadata" else _flatten(v) for k, v in value.items() if k != "extra"}
+    return {**flat, **value.get("extra", {})}
+
+
+def _decode(raw: bytes | str) -> tuple[Document, dict[str, Any]]:
+    try:
+        return _DECODER.decode(raw), {}
+    except msgspec.ValidationError:
+        pass  # perhaps fields of a newer writer: take the slower way that keeps them
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedRecord(f"not a memory record: {error}") from error
+    try:
+        return _decode_extended(msgspec.json.decode(raw))
+    except (msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:
+        raise MalformedRecord(f"not a memory record: {error}") from error
+
+
+def _decode_extended(fields: dict[str, Any]) -> tuple[Document, dict[str, Any]]:
+    kind = fields["payload"].get("kind")
+    if kind not in _PAYLOADS:
+        raise NewerFormat(f"the record holds a memory of kind {kind!r}, which this pymemos does not know; upgrade pymemos")
+    payload = dict(fields["payload"])
+    del payload["kind"]
+    groups = {
+        "descriptive": _group(Descriptive, fields["descriptive"]),
+        "governance": _group(Governance, fields["governance"]),
+        "payload": _group(_PAYLOADS[kind], payload),
+        "parents": tuple(_group(Parent, parent) for parent in fields.get("parents", ())),
+    }
+    scalars = {name: fields[name] for name in ("id", "revision", "previous") if name in fields}
+    extra = {name: value for name, value in fields.items() if name not in Document.__struct_fields__}
+    checked = msgspec.convert(scalars | {"id": fields["id"]}, dict[str, str | int | None])
+    return Document(**groups, **checked), extra  # type: ignore[arg-type]
+
+
+def _group(cls: type[_Group], fields: dict[str, Any]) -> _Group:
+    known = {name: value for name, value in fields.items() if name in cls.__struct_fields__ and name != "extra"}
+    extra = {name: value for name, value in fields.items() if name not in known}
+    nested = _NESTED.get(cls, {})
+    parts = {name: _group(nested[name], known.pop(name)) for name in nested if known.get(name) is not None}
+    if cls in _PAYLOADS.values():
+        known["kind"] = cls.kind  # type: ignore[attr-defined]
+    for name in parts:  # a required nested group must be there while the rest is checked
+        known[name] = msgspec.to_builtins(msgspec.structs.replace(parts[name], extra={}))
+    group = msgspec.convert(known, cls)
+    return msgspec.structs.replace(group, extra=extra, **parts)

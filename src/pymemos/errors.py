@@ -1,0 +1,159 @@
+"""Every error of the system: the class docstring is the default message and says what to do next."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PymemosError(Exception):
+    """Something went wrong in pymemos; the message of the error that was raised says what to do next."""
+
+    status: ClassVar[int] = 500  # the code that an HTTP surface answers with
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
+
+
+# What the caller can mend in the call.
+
+
+class InvalidInput(PymemosError, ValueError):
+    """The call holds a value that cannot be used; mend the value that the message names."""
+
+    status = 400
+
+
+class EmptyScope(InvalidInput):
+    """The call names nothing to act on; name an id, or a scope such as user_id='alice'."""
+
+
+class UnknownField(InvalidInput):
+    """The filter names a field that does not exist; metadata is addressed as 'metadata.KEY'."""
+
+
+class UnknownOperator(InvalidInput):
+    """The filter names an operator that does not exist; use eq, ne, in, nin, gt, gte, lt, lte, contains or exists."""
+
+
+class TextTooLong(InvalidInput):
+    """The text is longer than the limit; split it, or raise text_limit in the settings."""
+
+    status = 413
+
+
+class NaiveDatetime(InvalidInput):
+    """The time has no time zone; pass an aware datetime, for example datetime.now(UTC)."""
+
+
+class MalformedRecord(InvalidInput):
+    """The record cannot be read; the message names its position and what is wrong with it."""
+
+
+class CannotWiden(InvalidInput):
+    """A bound handle can only narrow; bind the other identity from the handle that is not bound."""
+
+    status = 403
+
+
+# What the caller may not see, or no longer holds.
+
+
+class NotAllowed(PymemosError, PermissionError):
+    """The caller may not do this; ask the steward of the store."""
+
+    status = 403
+
+
+class UnknownMemory(PymemosError, LookupError):
+    """There is no such memory in the caller's reach; search or list shows what there is."""
+
+    status = 404
+
+
+class UnknownVersion(UnknownMemory):
+    """The memory has no such version; history shows which ones it has."""
+
+
+class UnknownJob(PymemosError, LookupError):
+    """There is no such job; 'pymemos jobs' lists the jobs that wait, run or are parked."""
+
+    status = 404
+
+
+class StaleVersion(PymemosError):
+    """The memory was changed since it was read; read it again and repeat the change on the new version."""
+
+    status = 409
+
+
+class KeyReused(PymemosError):
+    """The idempotency key was used for another request; use a new key for a new request."""
+
+    status = 409
+
+
+class LeaseLost(PymemosError):
+    """The job was taken over by another worker; drop this result, the other worker applies it."""
+
+    status = 409
+
+
+# What is wrong with the store or the way it is used.
+
+
+class StoreError(PymemosError):
+    """The store could not do what was asked; nothing was changed. 'pymemos doctor' checks the store."""
+
+
+class ForeignFolder(StoreError):
+    """The folder holds something else than a pymemos store; name an empty folder or a store."""
+
+    status = 400
+
+
+class NewerFormat(StoreError):
+    """The store or record was written by a newer pymemos; upgrade pymemos to open it."""
+
+    status = 400
+
+
+class BrokenStore(StoreError):
+    """The store is damaged; run 'pymemos doctor', then restore the newest backup."""
+
+
+class NetworkFilesystem(StoreError):
+    """The folder is on a network file system, where the store's log is not safe; use a local disk."""
+
+    status = 400
+
+
+class StoreFull(StoreError):
+    """The disk is full; nothing was written. Free some space and repeat the call."""
+
+    status = 507
+
+
+class StoreReadOnly(StoreError):
+    """The store cannot be written; check the permissions of its folder."""
+
+
+class StoreBusy(StoreError):
+    """Another process held the store for too long; nothing was written. Repeat the call."""
+
+    status = 503
+
+
+class StoreClosed(StoreError):
+    """The store is closed; open it again."""
+
+
+class NestedWrite(StoreError):
+    """A write was started inside a write; do both in one closure."""
+
+
+class ForkedStore(StoreError):
+    """The store was opened before this process was forked; open it again in the child."""
+
+
+class MissingBlob(StoreError):
+    """A file that a memory refers to is not in the store; restore it from a backup."""

@@ -1,0 +1,1 @@
+"""Adapters: one package per outside system that a port is filled from."""

@@ -1,0 +1,42 @@
+"""MemoryBlobs: the blob store as a dict from hash to bytes."""
+
+from __future__ import annotations
+
+import threading
+from hashlib import sha256
+from typing import BinaryIO
+
+from pymemos.errors import MissingBlob
+
+
+class MemoryBlobs:
+    """Blobs in memory; they are gone with the object."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def put(self, source: bytes | BinaryIO) -> tuple[str, int]:
+        """Keep the bytes; gives their hash and size."""
+        data = source if isinstance(source, bytes) else source.read()
+        name = sha256(data).hexdigest()
+        with self._lock:
+            self._blobs.setdefault(name, data)
+        return name, len(data)
+
+    def open(self, blob: str) -> memoryview:
+        """The bytes of a blob."""
+        data = self._blobs.get(blob)
+        if data is None:
+            raise MissingBlob(f"blob {blob!r} is not in the store; restore it from a backup")
+        return memoryview(data)
+
+    def names(self) -> set[str]:
+        """The hashes of all blobs."""
+        with self._lock:
+            return set(self._blobs)
+
+    def remove(self, blob: str) -> None:
+        """Drop a blob, if it is there."""
+        with self._lock:
+            self._blobs.pop(blob, None)

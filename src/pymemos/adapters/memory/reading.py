@@ -1,0 +1,198 @@
+"""MemoryReadUnit: a snapshot of a memory store, answered by looking at everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pymemos.adapters.memory import lexical
+from pymemos.adapters.memory.selecting import select
+from pymemos.adapters.memory.state import Memory, State
+from pymemos.cube.call import Selection
+from pymemos.cube.header import SemanticType
+from pymemos.cube.payload import Activation, Parametric
+from pymemos.ports import (
+    AuditQuery,
+    AuditRecord,
+    Edge,
+    Job,
+    JobState,
+    Match,
+    Namespace,
+    ReadUnit,
+    Record,
+    Replay,
+    StoredVector,
+    TermWeights,
+    TextRow,
+)
+
+
+class MemoryReadUnit(ReadUnit):
+    """One state and the questions of the port to it."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    # ── Namespaces and memories ─────────────────────────────────────────────────────────────────────────────────────
+
+    def namespace(self, name: str) -> Namespace | None:
+        if name not in self._state.namespaces:
+            return None
+        seq, at = self._state.namespaces[name]
+        rows = self._state.current_texts(name)
+        return Namespace(name=name, seq=seq, at=at, memories=len(rows), words=sum(row.length for row in rows))
+
+    def namespaces(self) -> list[Namespace]:
+        found = [self.namespace(name) for name in sorted(self._state.namespaces)]
+        return [namespace for namespace in found if namespace is not None]
+
+    def owner_of(self, id: str) -> str | None:
+        memory = self._state.memories.get(id)
+        return memory.namespace if memory is not None else None
+
+    def current(self, ids: Sequence[str]) -> list[Record]:
+        found = []
+        for id in ids:
+            memory = self._state.memories.get(id)
+            if memory is not None and memory.current is not None:
+                found.append(memory.record(memory.current))
+        return found
+
+    def versions(self, id: str) -> list[Record]:
+        memory = self._state.memories.get(id)
+        return [memory.record(row) for row in memory.rows] if memory is not None else []
+
+    # ── Selections ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def page(self, selection: Selection, *, limit: int, after: str | None = None) -> list[Record]:
+        records = [record for record, _ in select(self._state, selection)]
+        return [record for record in records if after is None or record.cube.id > after][:limit]
+
+    def count(self, selection: Selection) -> int:
+        return len(select(self._state, selection))
+
+    def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
+        asked = lexical.distinct(terms)
+        seen = {name: lexical.statistics(self._state.current_texts(name), asked) for name in self._state.namespaces}
+        found = []
+        for record, row in select(self._state, selection):
+            if row.text is None:
+                continue
+            words = tuple(term for term in asked if lexical.holds(row.text, term))
+            if words:
+                score = lexical.bm25(row.text, asked, seen[record.cube.namespace], weights)
+                found.append(Match(record=record, score=score, words=words))
+        return sorted(found, key=lambda match: (-match.score, match.record.cube.id))[:limit]
+
+    # ── What hangs on a memory ──────────────────────────────────────────────────────────────────────────────────────
+
+    def text(self, id: str) -> TextRow | None:
+        memory = self._state.memories.get(id)
+        return memory.current.text if memory is not None and memory.current is not None else None
+
+    def followers(self, id: str) -> list[str]:
+        """By id."""
+        texts = {other: self.text(other) for other in self._state.memories}
+        return sorted(other for other, text in texts.items() if text is not None and text.context_of == id)
+
+    def last_turn(self, namespace: str, session: str | None) -> str | None:
+        """A memory's place in the order of writing is that of its first version: editing a turn moves no turn."""
+        turns = [
+            id
+            for id, memory in self._in_session(namespace, session)
+            if memory.rows[-1].cube.header.descriptive.semantic_type is SemanticType.MESSAGE
+        ]
+        return turns[-1] if turns else None
+
+    def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, str]:
+        """Where several memories share a first source, the one that was written first: the message before its facts."""
+        found: dict[str, str] = {}
+        for id, memory in self._in_session(namespace, session):
+            sources = memory.rows[-1].cube.header.descriptive.source_ids
+            if sources and sources[0] in source_ids:
+                found.setdefault(sources[0], id)
+        return found
+
+    def _in_session(self, namespace: str, session: str | None) -> list[tuple[str, Memory]]:
+        """The current memories of a session in order of writing; the session None is one of its own."""
+        ordered = sorted(self._state.memories.items(), key=lambda item: item[1].number)
+        return [
+            (id, memory)
+            for id, memory in ordered
+            if memory.namespace == namespace
+            and memory.current is not None
+            and memory.current.cube.header.descriptive.session == session
+        ]
+
+    def edges(self, id: str, *, kind: str | None = None, reverse: bool = False) -> list[Edge]:
+        return sorted(
+            edge
+            for edge in self._state.edges
+            if (edge.target if reverse else edge.source) == id and kind in (None, edge.kind)
+        )
+
+    def vectors(self, namespace: str, *, since: int = 0) -> list[StoredVector]:
+        changed = [
+            stored
+            for memory in self._state.memories.values()
+            if memory.namespace == namespace
+            for stored in memory.vectors
+            if stored.seq_from > since or (stored.seq_to is not None and stored.seq_to > since)
+        ]
+        return sorted(changed, key=lambda stored: (stored.id, stored.vector.part, stored.seq_from))
+
+    def blobs(self) -> set[str]:
+        payloads = [row.cube.payload for memory in self._state.memories.values() for row in memory.rows]
+        return {payload.blob for payload in payloads if isinstance(payload, Activation | Parametric)}
+
+    # ── Beside the memories ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def replayed(self, caller: str, key: str) -> Replay | None:
+        return self._state.replays.get((caller, key))
+
+    def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        """Ordered by time, then number, then namespace, all falling; ``since`` is included, ``until`` is not."""
+        asked = [record for chain in self._state.audit.values() for record in chain if _asked_for(record, query)]
+        asked.sort(key=lambda record: (record.at, record.n, record.namespace), reverse=True)
+        return asked[: query.limit]
+
+    def audit_tail(self, namespace: str) -> AuditRecord | None:
+        chain = self._state.audit.get(namespace, ())
+        return chain[-1] if chain else None
+
+    def job(self, id: str) -> Job | None:
+        return self._state.jobs.get(id)
+
+    def jobs(self, *, state: JobState | None = None, limit: int = 1000) -> list[Job]:
+        ordered = sorted(self._state.jobs.values(), key=lambda job: (-job.priority, job.run_at))  # stable: then oldest
+        return [job for job in ordered if state in (None, job.state)][:limit]
+
+    def next_due(self) -> datetime | None:
+        times = [due_from(job) for job in self._state.jobs.values()]
+        return min((time for time in times if time is not None), default=None)
+
+    def setting(self, name: str) -> str | None:
+        return self._state.settings.get(name)
+
+
+def due_from(job: Job) -> datetime | None:
+    """From when on the job may be claimed, that instant included; None for a parked one."""
+    match job.state:
+        case JobState.READY:
+            return job.run_at
+        case JobState.RUNNING:
+            return job.lease_until
+        case JobState.DEAD:
+            return None
+
+
+def _asked_for(record: AuditRecord, query: AuditQuery) -> bool:
+    return (
+        (query.namespaces is None or record.namespace in query.namespaces)
+        and (query.since is None or query.since <= record.at)
+        and (query.until is None or record.at < query.until)
+        and query.caller in (None, record.caller.namespace)
+        and query.operation in (None, record.operation)
+        and (query.memory is None or query.memory in record.memories)
+    )

@@ -1,0 +1,99 @@
+"""State: everything that a memory store holds at one moment, as dicts of frozen values."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+
+import msgspec
+
+from pymemos.cube.cube import MemCube
+from pymemos.cube.header import Behaviour
+from pymemos.ports import AuditRecord, Edge, Job, Record, Replay, StoredVector, TextRow
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One version as it was written, and what later units closed.
+
+    ``declared_to`` is the end of validity that the entry itself gave, ``closed_to`` the one that superseding left: a
+    question about a time before that still sees the declared end.
+    """
+
+    cube: MemCube
+    seq_from: int
+    known_from: datetime
+    valid_from: datetime
+    declared_to: datetime | None
+    text: TextRow | None
+    seq_to: int | None = None
+    known_to: datetime | None = None
+    superseded: bool = False
+    closed_to: datetime | None = None
+
+    @property
+    def current(self) -> bool:
+        """Whether this is the current version of a memory that is not deleted."""
+        return self.known_to is None
+
+    def superseded_by(self, known_at: datetime | None) -> bool:
+        """Whether a later version had closed this one's validity by ``known_at`` (None: by now)."""
+        return self.superseded and (known_at is None or self.known_to is None or self.known_to <= known_at)
+
+    def record(self, behaviour: Behaviour, retired: datetime | None) -> Record:
+        """This version as it crosses the port."""
+        return Record(
+            cube=self.cube.observed(behaviour),
+            seq_from=self.seq_from,
+            known_from=self.known_from,
+            valid_from=self.valid_from,
+            seq_to=self.seq_to,
+            known_to=self.known_to,
+            valid_to=self.closed_to if self.superseded else self.declared_to,
+            retired=retired,
+        )
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """One memory: its versions, oldest first, and what belongs to all of them.
+
+    ``number`` is its place in the order of writing, given with its first version: an edit makes no memory newer.
+    """
+
+    namespace: str
+    number: int
+    rows: tuple[Row, ...]
+    vectors: tuple[StoredVector, ...]  # past ones too, oldest first
+    behaviour: Behaviour
+    retired: datetime | None = None
+
+    @property
+    def current(self) -> Row | None:
+        """The current version, if there is one."""
+        return self.rows[-1] if self.rows[-1].current else None
+
+    def record(self, row: Row) -> Record:
+        """One of the versions as it crosses the port."""
+        return row.record(self.behaviour, self.retired)
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """The whole store. A unit that writes does so in a copy, so that whoever holds a state holds a snapshot."""
+
+    namespaces: dict[str, tuple[int, datetime]] = field(default_factory=dict)  # seq and at
+    memories: dict[str, Memory] = field(default_factory=dict)  # in order of writing
+    edges: set[Edge] = field(default_factory=set)
+    replays: dict[tuple[str, str], Replay] = field(default_factory=dict)
+    audit: dict[str, tuple[AuditRecord, ...]] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)  # in order of enqueueing
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def copied(self) -> State:
+        """A state of its own with the same values; the values are frozen, so one level is enough."""
+        return State(**{part.name: copy(getattr(self, part.name)) for part in fields(self)})
+
+    def current_texts(self, namespace: str) -> list[TextRow]:
+        """The full-text rows of the namespace's current versions."""
+        rows = (memory.current for memory in self.memories.values() if memory.namespace == namespace)
+        return [row.text for row in rows if row is not None and row.text is not None]

@@ -1,0 +1,244 @@
+"""MemoryWriteUnit: a private copy of a state, changed by one closure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from pymemos.adapters.memory.reading import MemoryReadUnit, due_from
+from pymemos.adapters.memory.state import Memory, Row, State
+from pymemos.errors import StoreError, UnknownJob, UnknownMemory
+from pymemos.ports import (
+    AuditRecord,
+    Edge,
+    Entry,
+    Job,
+    JobState,
+    Namespace,
+    Record,
+    Replay,
+    StoredVector,
+    TextRow,
+    Vector,
+    WriteUnit,
+)
+
+_TICK = timedelta(microseconds=1)  # the resolution of the times that a store keeps
+
+
+class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
+    """A state that nobody else sees until the store publishes it."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self._advanced: dict[str, tuple[int, datetime]] = {}  # the seq and time of this unit, by namespace
+
+    # ── Versions ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def advance(self, namespace: str, now: datetime) -> Namespace:
+        """Calling again in the same unit gives the same seq and time, whatever ``now``, with the totals of by then."""
+        if namespace not in self._advanced:
+            seq, last = self._state.namespaces.get(namespace, (0, None))
+            stamp = seq + 1, now if last is None else max(now, last + _TICK)
+            self._advanced[namespace] = self._state.namespaces[namespace] = stamp
+        advanced = self.namespace(namespace)
+        assert advanced is not None
+        return advanced
+
+    def insert(self, entry: Entry) -> None:
+        """An id that was ever used, also by a deleted memory, is refused."""
+        cube = entry.cube
+        seq, at = self._stamp(cube.namespace)
+        if cube.id in self._state.memories:
+            raise StoreError(f"memory {cube.id!r} exists already; supersede it")
+        self._state.memories[cube.id] = Memory(
+            namespace=cube.namespace,
+            number=len(self._state.memories) + 1,  # nothing ever leaves the dict
+            rows=(_row(entry, seq, at),),
+            vectors=_stored(cube.id, entry.vectors, seq),
+            behaviour=cube.header.behaviour,
+        )
+        self.link(entry.edges)
+
+    def supersede(self, entry: Entry) -> None:
+        """What was observed of the memory stays as the store has it: the entry's copy may be older."""
+        cube = entry.cube
+        memory, current = self._current(cube.id)
+        if cube.namespace != memory.namespace:
+            raise StoreError(f"memory {cube.id!r} lives in {memory.namespace!r} and cannot move to {cube.namespace!r}")
+        seq, at = self._stamp(memory.namespace)
+        old = replace(
+            current, seq_to=seq, known_to=at, superseded=True, closed_to=_closed_to(current, entry.valid_from)
+        )
+        vectors = _closed(memory.vectors, seq) + _stored(cube.id, entry.vectors, seq)
+        rows = (*memory.rows[:-1], old, _row(entry, seq, at))
+        self._state.memories[cube.id] = replace(memory, rows=rows, vectors=vectors)
+        self.link(entry.edges)
+
+    def retire(self, id: str) -> None:
+        """Validity stays as declared: deleting says nothing of when it was true. Edges stay too."""
+        memory, current = self._current(id)
+        seq, at = self._stamp(memory.namespace)
+        rows = (*memory.rows[:-1], replace(current, seq_to=seq, known_to=at))
+        vectors = _closed(memory.vectors, seq)
+        self._state.memories[id] = replace(memory, rows=rows, vectors=vectors, retired=at)
+
+    def adopt(self, records: Sequence[Record], text: TextRow | None) -> None:
+        """Versions that were here keep their full-text rows; the vectors of the memory all move to the history.
+
+        What was observed is taken from the last record. The declared end of a superseded version is its cube's.
+        """
+        if not records or len({record.cube.id for record in records}) != 1:
+            raise StoreError("adopt takes the versions of one memory, at least one")
+        last = records[-1]
+        id, namespace = last.cube.id, last.cube.namespace
+        seq, _ = self._stamp(namespace)
+        held = self._state.memories.get(id)
+        here = held.rows if held is not None else ()
+        if [row.cube.version for row in here] != [record.cube.version for record in records[: len(here)]]:
+            raise StoreError(f"memory {id!r} is here with other versions; nothing was changed")
+        texts: list[TextRow | None] = [row.text for row in here] + [None] * (len(records) - len(here))
+        if last.known_to is None:
+            texts[-1] = text
+        self._state.memories[id] = Memory(
+            namespace=namespace,
+            number=held.number if held is not None else len(self._state.memories) + 1,
+            rows=tuple(
+                _adopted(record, seq, words, is_last=record is last)
+                for record, words in zip(records, texts, strict=True)
+            ),
+            vectors=_closed(held.vectors, seq) if held is not None else (),
+            behaviour=last.cube.header.behaviour,
+            retired=last.retired,
+        )
+
+    def retext(self, id: str, text: TextRow | None) -> None:
+        """No seq is needed: the row belongs to the version that is there."""
+        memory, current = self._current(id)
+        self._state.memories[id] = replace(memory, rows=(*memory.rows[:-1], replace(current, text=text)))
+
+    def put_vectors(self, id: str, vectors: Sequence[Vector]) -> None:
+        memory, _ = self._current(id)
+        seq, _ = self._stamp(memory.namespace)
+        replaced = _closed(memory.vectors, seq) + _stored(id, vectors, seq)
+        self._state.memories[id] = replace(memory, vectors=replaced)
+
+    def link(self, edges: Iterable[Edge]) -> None:
+        self._state.edges.update(edges)
+
+    def use(self, ids: Iterable[str], at: datetime) -> None:
+        """An unknown id is passed over: the count of a read may arrive after the memory is gone."""
+        for id in ids:
+            memory = self._state.memories.get(id)
+            if memory is None:
+                continue
+            seen = memory.behaviour
+            last_used = at if seen.last_used is None else max(seen.last_used, at)
+            behaviour = replace(seen, uses=seen.uses + 1, last_used=last_used)
+            self._state.memories[id] = replace(memory, behaviour=behaviour)
+
+    def _stamp(self, namespace: str) -> tuple[int, datetime]:
+        if namespace not in self._advanced:
+            raise StoreError(f"the unit writes to {namespace!r} without having advanced it")
+        return self._advanced[namespace]
+
+    def _current(self, id: str) -> tuple[Memory, Row]:
+        memory = self._state.memories.get(id)
+        if memory is None or memory.current is None:
+            raise UnknownMemory(f"memory {id!r} is not in the store, or was deleted")
+        return memory, memory.current
+
+    # ── Beside the memories ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def remember(self, caller: str, key: str, replay: Replay) -> None:
+        self._state.replays[caller, key] = replay
+
+    def forget_replays(self, before: datetime) -> int:
+        old = [key for key, replay in self._state.replays.items() if replay.at < before]
+        for key in old:
+            del self._state.replays[key]
+        return len(old)
+
+    def append_audit(self, record: AuditRecord) -> None:
+        tail = self.audit_tail(record.namespace)
+        wanted = tail.n + 1 if tail is not None else 1
+        if record.n != wanted:
+            raise StoreError(f"audit entry {record.n} of {record.namespace!r} is out of order; {wanted} comes next")
+        self._state.audit[record.namespace] = (*self._state.audit.get(record.namespace, ()), record)
+
+    def enqueue(self, job: Job) -> bool:
+        """A parked job is unfinished too: whoever wants it run again retries it."""
+        if job.id in self._state.jobs:
+            raise StoreError(f"job {job.id!r} is in the queue already")
+        unfinished = {(other.kind, other.dedup_key) for other in self._state.jobs.values()}
+        if job.dedup_key is not None and (job.kind, job.dedup_key) in unfinished:
+            return False
+        self._state.jobs[job.id] = job
+        return True
+
+    def claim(self, *, worker: str, now: datetime, lease_until: datetime, kinds: Sequence[str]) -> Job | None:
+        """A lease runs out at the very instant it names; a job taken over keeps its place in the order."""
+        for job in self.jobs(limit=len(self._state.jobs)):
+            due = due_from(job)
+            if job.kind in kinds and due is not None and due <= now:
+                leased = replace(
+                    job, state=JobState.RUNNING, attempt=job.attempt + 1, worker=worker, lease_until=lease_until
+                )
+                self._state.jobs[job.id] = leased
+                return leased
+        return None
+
+    def replace_job(self, job: Job) -> None:
+        if job.id not in self._state.jobs:
+            raise UnknownJob(f"job {job.id!r} is not in the queue")
+        self._state.jobs[job.id] = job
+
+    def remove_job(self, id: str) -> None:
+        """One that is gone already is no error."""
+        self._state.jobs.pop(id, None)
+
+    def set_setting(self, name: str, value: str) -> None:
+        self._state.settings[name] = value
+
+
+def _row(entry: Entry, seq: int, at: datetime) -> Row:
+    return Row(
+        cube=entry.cube,
+        seq_from=seq,
+        known_from=at,
+        valid_from=entry.valid_from,
+        declared_to=entry.valid_to,
+        text=entry.text,
+    )
+
+
+def _closed_to(row: Row, successor_from: datetime) -> datetime:
+    """Where a superseded version's validity ends: where the next begins, or before; never before its own beginning."""
+    if row.declared_to is not None and row.declared_to <= successor_from:
+        return row.declared_to
+    return max(successor_from, row.valid_from)
+
+
+def _adopted(record: Record, seq: int, text: TextRow | None, *, is_last: bool) -> Row:
+    return Row(
+        cube=record.cube,
+        seq_from=seq,
+        known_from=record.known_from,
+        valid_from=record.valid_from,
+        declared_to=record.valid_to if is_last else record.cube.header.descriptive.valid_to,
+        text=text,
+        seq_to=None if record.known_to is None else seq,
+        known_to=record.known_to,
+        superseded=not is_last,
+        closed_to=None if is_last else record.valid_to,
+    )
+
+
+def _stored(id: str, vectors: Sequence[Vector], seq: int) -> tuple[StoredVector, ...]:
+    return tuple(StoredVector(id=id, vector=vector, seq_from=seq) for vector in vectors)
+
+
+def _closed(vectors: Sequence[StoredVector], seq: int) -> tuple[StoredVector, ...]:
+    return tuple(stored if stored.seq_to is not None else replace(stored, seq_to=seq) for stored in vectors)

@@ -1,0 +1,131 @@
+"""Combining writers: whoever holds the turn commits everything that is queued, in one transaction (ADR 0004)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from pymemos.adapters.sqlite.connection import translate, translated
+from pymemos.adapters.sqlite.write import SqliteWriteUnit
+from pymemos.errors import StoreReadOnly
+
+BATCH_LIMIT = 128  # closures in one transaction: enough to share an fsync, few enough to keep others' wait short
+
+
+class Submission:
+    """One queued closure, and in the end its result or its error."""
+
+    def __init__(self, work: Callable[[SqliteWriteUnit], Any]) -> None:
+        self.work = work
+        self.done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def run(self, connection: apsw.Connection) -> None:
+        """Do the work; what it raises is kept for whoever submitted it."""
+        try:
+            self.result = self.work(SqliteWriteUnit(connection))
+        except apsw.Error as error:
+            self.error = translate(error)
+            self.error.__cause__ = error
+        except BaseException as error:  # noqa: BLE001 (handed to its own caller, whatever it is)
+            self.error = error
+
+    def fail(self, error: BaseException) -> None:
+        """The transaction failed as a whole; a closure's own error is kept."""
+        self.error = self.error or error
+
+
+class Combiner:
+    """The one writing connection of a process.
+
+    A thread queues its closure and waits for its turn; the thread whose turn it is runs all that is queued, each
+    closure in its own savepoint, and commits once. A thread whose closure was committed by another returns at once.
+    """
+
+    def __init__(self, connection: apsw.Connection, ticket: Path) -> None:
+        self._connection = connection
+        self._queue: deque[Submission] = deque()
+        self._turn = threading.Lock()
+        self._ticket = _open_ticket(ticket)
+
+    def write(self, work: Callable[[SqliteWriteUnit], Any]) -> Any:
+        """Run ``work`` in a transaction, alone or with others; returns when it is durable."""
+        mine = Submission(work)
+        self._queue.append(mine)
+        with self._turn:
+            while not mine.done:
+                self._commit([self._queue.popleft() for _ in range(min(len(self._queue), BATCH_LIMIT))])
+        if mine.error is not None:
+            raise mine.error
+        return mine.result
+
+    @contextmanager
+    def exclusive(self) -> Iterator[apsw.Connection]:
+        """The writing connection, while no other thread or process writes."""
+        with self._turn, self._between_processes():
+            yield self._connection
+
+    def close(self) -> None:
+        """Close the connection and the ticket."""
+        with self._turn:
+            self._connection.close()
+            os.close(self._ticket)
+
+    def _commit(self, batch: list[Submission]) -> None:
+        try:
+            with self._between_processes(), translated():
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    self._run(batch)
+                    self._connection.execute("COMMIT")
+                finally:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+        except BaseException as error:  # noqa: BLE001 (nothing was committed: everybody in the batch must know)
+            for submission in batch:
+                submission.fail(error)
+        finally:
+            for submission in batch:
+                submission.done = True
+
+    def _run(self, batch: list[Submission]) -> None:
+        if len(batch) == 1:  # the transaction is its savepoint
+            batch[0].run(self._connection)
+            if batch[0].error is not None:
+                raise batch[0].error
+            return
+        for submission in batch:
+            self._connection.execute("SAVEPOINT one")
+            submission.run(self._connection)
+            if submission.error is None:
+                self._connection.execute("RELEASE one")
+                continue
+            if not self._connection.in_transaction:  # SQLite gave up the whole transaction (full disk, I/O error)
+                raise submission.error
+            self._connection.execute("ROLLBACK TO one")
+            self._connection.execute("RELEASE one")
+
+    @contextmanager
+    def _between_processes(self) -> Iterator[None]:
+        """First come, first served between processes: SQLite's own wait for the lock is unfair."""
+        fcntl.flock(self._ticket, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._ticket, fcntl.LOCK_UN)
+
+
+def _open_ticket(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except PermissionError as error:
+        raise StoreReadOnly(f"{path.parent} cannot be written ({error.strerror}); check its permissions") from error

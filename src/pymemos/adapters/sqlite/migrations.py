@@ -1,0 +1,53 @@
+"""Migrations: numbered SQL scripts, each run once, in one transaction with the number that says so."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import apsw
+
+from pymemos.errors import ForeignFolder, NewerFormat
+
+APPLICATION_ID = 0x70794D4D  # "pyMM", in the header of the database file
+
+
+def scripts() -> dict[int, str]:
+    """Every migration by its number, from 1 without a gap."""
+    folder = files(__package__).joinpath("migrations")
+    found = {int(item.name[:4]): item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".sql")}
+    return dict(sorted(found.items()))
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Bring the database to the newest schema; a newer or foreign one is refused and left alone."""
+    if check_format(connection) == max(scripts()):
+        return
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")  # two processes may open a new folder at once
+    try:
+        done = check_format(connection)
+        for number, script in scripts().items():
+            if number > done:
+                connection.execute(script)
+                connection.pragma("user_version", number)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def check_format(connection: apsw.Connection) -> int:
+    """The number of the schema that the database has, 0 when it is new."""
+    application, number = connection.pragma("application_id"), connection.pragma("user_version")
+    if application not in (0, APPLICATION_ID) or (application == 0 and _tables(connection)):
+        raise ForeignFolder("the folder's store.db is another program's database; name an empty folder or a store")
+    if number > max(scripts()):
+        raise NewerFormat(
+            f"the store has schema {number}, this pymemos knows up to {max(scripts())}; upgrade pymemos to open it"
+        )
+    return int(number)
+
+
+def _tables(connection: apsw.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM sqlite_schema").get)

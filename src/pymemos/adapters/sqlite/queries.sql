@@ -1,0 +1,312 @@
+-- Every fixed query of the adapter, by name. Parameters are named; nothing is glued into these texts.
+
+-- :namespace
+-- One namespace with its totals.
+SELECT ns, name, seq, at, memories, words FROM namespaces WHERE name = :name;
+
+-- :namespaces
+-- Every namespace, by name.
+SELECT ns, name, seq, at, memories, words FROM namespaces ORDER BY name;
+
+-- :advance
+-- Raise a namespace's seq and time; the time is always later than the one before.
+INSERT INTO namespaces (name, seq, at) VALUES (:name, 1, :now)
+ON CONFLICT (name) DO UPDATE SET seq = seq + 1, at = max(excluded.at, at + 1)
+RETURNING ns, name, seq, at, memories, words;
+
+-- :add_totals
+-- Keep the BM25 totals of a namespace in step with its text rows.
+UPDATE namespaces SET memories = memories + :memories, words = words + :words WHERE ns = :ns;
+
+-- :owner_of
+-- The namespace of a memory, deleted or not.
+SELECT n.name FROM memories AS m JOIN namespaces AS n ON n.ns = m.ns WHERE m.id = :id;
+
+-- :place_of
+-- The row number of a memory and what its next version needs.
+SELECT mem, ns, revision, retired FROM memories WHERE id = :id;
+
+-- :current
+-- The current versions of some memories.
+SELECT
+    v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
+    v.valid_to, v.document, u.state, u.uses, u.last_used, u.heat
+FROM json_each(:ids) AS wanted
+CROSS JOIN memories AS v ON v.id = wanted.value
+LEFT JOIN usage AS u ON u.mem = v.mem
+WHERE v.document IS NOT NULL
+ORDER BY wanted.key;
+
+-- :versions
+-- Every version of a memory, oldest first.
+SELECT
+    v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, v.seq_to, v.known_from, v.known_to, v.valid_from,
+    coalesce(v.closed_to, v.valid_to), v.document, u.state, u.uses, u.last_used, u.heat
+FROM versions AS v
+LEFT JOIN usage AS u ON u.mem = v.mem
+WHERE v.mem = (SELECT mem FROM memories WHERE id = :id)
+ORDER BY v.revision;
+
+-- :known_ids
+-- The ids of memories, deleted or not, in order.
+SELECT m.id FROM memories AS m
+WHERE
+    (:names IS NULL OR m.ns IN (SELECT ns FROM namespaces WHERE name IN (SELECT value FROM json_each(:names))))
+    AND m.id > :after
+ORDER BY m.id LIMIT :limit;
+
+-- :document_frequencies
+-- In how many current rows each qualified term stands.
+SELECT term, doc FROM texts_terms WHERE term IN (SELECT value FROM json_each(:terms));
+
+-- :text
+-- The full-text row of a current version.
+SELECT t.mem, m.ns, t.terms, t.context, t.facets, c.id
+FROM memories AS m
+JOIN texts AS t ON t.mem = m.mem
+LEFT JOIN memories AS c ON c.mem = t.context_of
+WHERE m.id = :id;
+
+-- :followers
+-- The memories whose current full-text row carries words of another.
+SELECT f.id
+FROM memories AS m
+JOIN texts AS t ON t.context_of = m.mem
+JOIN memories AS f ON f.mem = t.mem
+WHERE m.id = :id
+ORDER BY f.id;
+
+-- :last_turn
+-- The newest current message of a session, by order of writing.
+SELECT m.id
+FROM memories AS m
+WHERE
+    m.ns = (SELECT ns FROM namespaces WHERE name = :namespace)
+    AND m.session IS :session AND m.type = 'message' AND m.document IS NOT NULL
+ORDER BY m.mem DESC
+LIMIT 1;
+
+-- :by_source
+-- The current memories that came first from some messages.
+SELECT m.source, m.id
+FROM json_each(:sources) AS wanted
+CROSS JOIN memories AS m
+    ON m.ns = (SELECT ns FROM namespaces WHERE name = :namespace) AND m.source = wanted.value
+WHERE m.source IS NOT NULL AND m.document IS NOT NULL AND m.session IS :session;
+
+-- :edges_from
+-- The edges that leave a memory.
+SELECT source, kind, target FROM edges
+WHERE source = :id AND (:kind IS NULL OR kind = :kind)
+ORDER BY source, kind, target;
+
+-- :edges_to
+-- The edges that reach a memory.
+SELECT source, kind, target FROM edges
+WHERE target = :id AND (:kind IS NULL OR kind = :kind)
+ORDER BY source, kind, target;
+
+-- :vectors
+-- The vectors of a namespace that were added or removed after a seq.
+SELECT m.id, v.part, v.embedder, v.vals, v.seq_from, v.seq_to
+FROM (
+    SELECT (vector >> 8) & 0xffffffff AS mem, vector & 0xff AS part, embedder, vals, seq_from, NULL AS seq_to
+    FROM vectors
+    WHERE vector >= (:ns << 40) AND vector < ((:ns + 1) << 40) AND seq_from > :since
+    UNION ALL
+    SELECT mem, part, embedder, vals, seq_from, seq_to
+    FROM old_vectors
+    WHERE ns = :ns AND (seq_to > :since OR seq_from > :since)
+) AS v
+JOIN memories AS m ON m.mem = v.mem
+ORDER BY m.id, v.part, v.seq_from;
+
+-- :replayed
+-- The remembered result of a call.
+SELECT digest, ids, at FROM idempotency WHERE caller = :caller AND key = :key;
+
+-- :audit_tail
+-- The last entry of a chain.
+SELECT record FROM audit WHERE chain = :chain ORDER BY n DESC LIMIT 1;
+
+-- :audit
+-- The newest entries that a question asks for.
+SELECT record FROM audit
+WHERE
+    (:chains IS NULL OR chain IN (SELECT value FROM json_each(:chains)))
+    AND (:since IS NULL OR at >= :since)
+    AND (:until IS NULL OR at < :until)
+    AND (:caller IS NULL OR caller_namespace = :caller)
+    AND (:operation IS NULL OR operation = :operation)
+    AND (:memory IS NULL OR EXISTS (SELECT 1 FROM json_each(record, '$.memories') WHERE value = :memory))
+ORDER BY at DESC, n DESC
+LIMIT :limit;
+
+-- :job
+-- An unfinished job.
+SELECT record FROM jobs WHERE id = :id;
+
+-- :jobs
+-- Unfinished jobs in the order in which they would run.
+SELECT record FROM jobs WHERE :state IS NULL OR state = :state ORDER BY priority DESC, due, job LIMIT :limit;
+
+-- :next_due
+-- When the next job becomes due.
+SELECT min(due) FROM jobs WHERE state <> 'dead';
+
+-- :blobs
+-- Every blob that a version refers to.
+SELECT blob FROM memories WHERE blob IS NOT NULL AND document IS NOT NULL
+UNION SELECT blob FROM history WHERE blob IS NOT NULL;
+
+-- :setting
+-- A value that the store keeps for the system.
+SELECT value FROM settings WHERE name = :name;
+
+-- :set_setting
+-- Keep a value for the system.
+INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- :insert_memory
+-- The first version of a memory.
+INSERT INTO memories (
+    id, ns, salt, revision, version, content_hash, seq_from, known_from, valid_from, valid_to, type, agent, session,
+    source, blob, document
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- :insert_identity
+-- A memory that was deleted before it came here: its versions are all history.
+INSERT INTO memories (
+    id, ns, salt, retired, revision, version, content_hash, seq_from, known_from, valid_from, type
+) VALUES (:id, :ns, :salt, :retired, :revision, '', '', :seq, 0, 0, '');
+
+-- :replace_current
+-- The next version of a memory.
+UPDATE memories SET
+    revision = ?, version = ?, content_hash = ?, seq_from = ?, known_from = ?, valid_from = ?, valid_to = ?, type = ?,
+    agent = ?, session = ?, source = ?, blob = ?, document = ?, retired = NULL
+WHERE mem = ?;
+
+-- :move_to_history
+-- The current version becomes history: its validity ends where its successor's begins, unless it ended before.
+INSERT INTO history (
+    mem, revision, ns, version, content_hash, seq_from, seq_to, known_from, known_to, valid_from, valid_to, closed_to,
+    type, agent, session, blob, document
+)
+SELECT
+    mem, revision, ns, version, content_hash, seq_from, :seq, known_from, :at, valid_from, valid_to,
+    CASE WHEN :closes IS NOT NULL THEN max(valid_from, min(coalesce(valid_to, :closes), :closes)) END,
+    type, agent, session, blob, document
+FROM memories WHERE mem = :mem;
+
+-- :retire
+-- A memory without a current version.
+UPDATE memories SET
+    retired = :at, document = NULL, blob = NULL, source = NULL, seq_from = :seq
+WHERE mem = :mem;
+
+-- :insert_history
+-- A superseded version, as another store knew it.
+INSERT INTO history (
+    mem, revision, ns, version, content_hash, seq_from, seq_to, known_from, known_to, valid_from, valid_to, closed_to,
+    type, agent, session, blob, document
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- :forget_versions
+-- Make room for the versions of a memory as another store knew it.
+DELETE FROM history WHERE mem = :mem;
+
+-- :set_usage
+-- What another store had observed.
+INSERT INTO usage (mem, state, uses, last_used, heat) VALUES (:mem, :state, :uses, :last_used, :heat)
+ON CONFLICT (mem) DO UPDATE SET
+    state = excluded.state, uses = excluded.uses, last_used = excluded.last_used, heat = excluded.heat;
+
+-- :insert_text
+-- The full-text row of a current version.
+INSERT INTO texts (mem, context_of, ends, length, terms, context, facets)
+SELECT ?1, ?2, valid_to, ?3, ?4, ?5, ?6 FROM memories WHERE mem = ?1;
+
+-- :index_text
+-- The same row in the index.
+INSERT INTO texts_index (rowid, terms, context, facets) VALUES (?, ?, ?, ?);
+
+-- :stored_text
+-- A full-text row as it is stored.
+SELECT context_of, length, terms, context, facets FROM texts WHERE mem = :mem;
+
+-- :unindex_text
+-- Take a row out of the index; FTS5 wants the words that were put in.
+INSERT INTO texts_index (texts_index, rowid, terms, context, facets) VALUES ('delete', ?, ?, ?, ?);
+
+-- :delete_text
+-- Take a full-text row out.
+DELETE FROM texts WHERE mem = :mem;
+
+-- :insert_old_text
+-- The full-text row of a superseded version.
+INSERT INTO old_texts (mem, revision, context_of, length, terms, context, facets) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- :index_old_text
+-- The same row in the index of the history.
+INSERT INTO old_texts_index (rowid, terms, context, facets) VALUES (?, ?, ?, ?);
+
+-- :move_vectors
+-- The vectors of a memory become history.
+INSERT INTO old_vectors (ns, seq_to, mem, part, seq_from, embedder, vals)
+SELECT :ns, :seq, :mem, vector & 0xff, seq_from, embedder, vals
+FROM vectors
+WHERE vector >= ((:ns << 40) | (:mem << 8)) AND vector < ((:ns << 40) | ((:mem + 1) << 8));
+
+-- :delete_vectors
+-- Take the vectors of a memory out of the current ones.
+DELETE FROM vectors WHERE vector >= ((:ns << 40) | (:mem << 8)) AND vector < ((:ns << 40) | ((:mem + 1) << 8));
+
+-- :insert_vector
+-- One vector of a current version.
+INSERT INTO vectors (vector, seq_from, embedder, vals) VALUES ((:ns << 40) | (:mem << 8) | :part, :seq, :embedder, :vals);
+
+-- :link
+-- Add an edge.
+INSERT INTO edges (source, kind, target) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- :use
+-- Count uses of a memory.
+INSERT INTO usage (mem, uses, last_used)
+SELECT mem, :uses, :at FROM memories WHERE id = :id
+ON CONFLICT (mem) DO UPDATE SET uses = uses + :uses, last_used = max(coalesce(last_used, 0), :at);
+
+-- :remember
+-- Keep the result of a call.
+INSERT INTO idempotency (caller, key, digest, ids, at) VALUES (:caller, :key, :digest, :ids, :at)
+ON CONFLICT (caller, key) DO UPDATE SET digest = excluded.digest, ids = excluded.ids, at = excluded.at;
+
+-- :forget_replays
+-- Drop results that are too old.
+DELETE FROM idempotency WHERE at < :before;
+
+-- :append_audit
+-- The next entry of a chain.
+INSERT INTO audit (chain, n, at, caller_namespace, operation, record)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?2 = 1 + (SELECT coalesce(max(n), 0) FROM audit WHERE chain = ?1);
+
+-- :enqueue
+-- A new job, unless one with its dedup key is unfinished.
+INSERT INTO jobs (id, kind, dedup_key, state, priority, due, record)
+VALUES (:id, :kind, :dedup_key, :state, :priority, :due, :record)
+ON CONFLICT (kind, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING;
+
+-- :due_job
+-- The next job to lease.
+SELECT record FROM jobs
+WHERE state <> 'dead' AND due <= :now AND kind IN (SELECT value FROM json_each(:kinds))
+ORDER BY priority DESC, due, job
+LIMIT 1;
+
+-- :replace_job
+-- A job as it stands now.
+UPDATE jobs SET state = :state, priority = :priority, due = :due, record = :record WHERE id = :id;
+
+-- :remove_job
+-- A finished job.
+DELETE FROM jobs WHERE id = :id;

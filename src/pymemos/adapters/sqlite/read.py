@@ -1,0 +1,358 @@
+"""The SQLite reading of a unit: one snapshot of the database, seen through the port."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import apsw
+import msgspec
+
+from pymemos.adapters.sqlite.connection import from_microseconds
+from pymemos.adapters.sqlite.queries import QUERIES
+from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, is_current, needs_version
+from pymemos.cube.call import Selection
+from pymemos.cube.filters import microseconds
+from pymemos.cube.header import Behaviour, State
+from pymemos.cube.wire import parse_document
+from pymemos.ports import (
+    AuditQuery,
+    AuditRecord,
+    Edge,
+    Job,
+    JobState,
+    Match,
+    Namespace,
+    ReadUnit,
+    Record,
+    Replay,
+    StoredVector,
+    TermWeights,
+    TextRow,
+    Vector,
+)
+
+_AUDIT = msgspec.json.Decoder(AuditRecord)
+JOB = msgspec.json.Decoder(Job)
+
+_RECORD = """
+    v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, {seq_to}, v.known_from, {known_to}, v.valid_from,
+    {valid_to}, v.document, u.state, u.uses, u.last_used, u.heat"""
+_CURRENT = _RECORD.format(seq_to="NULL", known_to="NULL", valid_to="v.valid_to")
+_PAST = _RECORD.format(seq_to="v.seq_to", known_to="v.known_to", valid_to="coalesce(v.closed_to, v.valid_to)")
+
+_PAGE = """
+SELECT {columns}
+FROM {versions} AS v LEFT JOIN usage AS u ON u.mem = v.mem
+WHERE {conditions} AND v.id > :after
+ORDER BY v.id LIMIT :limit"""
+_COUNT = "SELECT count(*) FROM {versions} AS v LEFT JOIN usage AS u ON u.mem = v.mem WHERE {conditions}"
+_ELIGIBLE = "({eligible}) AS e CROSS JOIN versions AS v ON v.mem = e.mem AND v.revision = e.revision"
+
+# BM25 in the database: `query` holds a row per qualified term, its gain idf × (k1 + 1), the two parts of the
+# denominator's length term, and the number of the word; `found` the weighted frequency of each term in each row.
+_QUERY = """
+WITH query (term, gain, floor, slope, word) AS MATERIALIZED (
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(:query)
+),
+found (doc, gain, floor, slope, word, tf) AS MATERIALIZED (
+    SELECT p.doc, q.gain, q.floor, q.slope, q.word,
+        sum(CASE p.col WHEN 'terms' THEN :w_terms WHEN 'context' THEN :w_context ELSE :w_facets END)
+    FROM query AS q CROSS JOIN texts_places AS p ON p.term = q.term
+    GROUP BY q.term, p.doc
+)"""
+_SCORE = "sum(f.gain * f.tf / (f.tf + f.floor + f.slope * t.length)) AS score, group_concat(f.word) AS words"
+_MATCH_TEXTS = (
+    _QUERY
+    + """,
+ranked AS MATERIALIZED (
+    SELECT t.mem, {score}
+    FROM found AS f CROSS JOIN texts AS t ON t.mem = f.doc
+    WHERE :ended IS NULL OR t.ends IS NULL OR t.ends > :ended
+    GROUP BY t.mem ORDER BY score DESC, t.mem LIMIT :limit
+)
+SELECT r.score, r.words, {columns}
+FROM ranked AS r CROSS JOIN memories AS v ON v.mem = r.mem LEFT JOIN usage AS u ON u.mem = v.mem
+ORDER BY r.score DESC, v.mem"""
+)
+_MATCH_CURRENT = (
+    _QUERY
+    + """,
+ranked AS MATERIALIZED (
+    SELECT t.mem, {score}
+    FROM found AS f CROSS JOIN texts AS t ON t.mem = f.doc CROSS JOIN memories AS v ON v.mem = t.mem
+    LEFT JOIN usage AS u ON u.mem = v.mem
+    WHERE {conditions}
+    GROUP BY t.mem ORDER BY score DESC, t.mem LIMIT :limit
+)
+SELECT r.score, r.words, {columns}
+FROM ranked AS r CROSS JOIN memories AS v ON v.mem = r.mem LEFT JOIN usage AS u ON u.mem = v.mem
+ORDER BY r.score DESC, v.mem"""
+)
+_MATCH_PAST = (
+    _QUERY
+    + """,
+found_old (doc, gain, floor, slope, word, tf) AS MATERIALIZED (
+    SELECT p.doc, q.gain, q.floor, q.slope, q.word,
+        sum(CASE p.col WHEN 'terms' THEN :w_terms WHEN 'context' THEN :w_context ELSE :w_facets END)
+    FROM query AS q CROSS JOIN old_texts_places AS p ON p.term = q.term
+    GROUP BY q.term, p.doc
+),
+places AS (
+    SELECT t.mem, m.revision, t.length, f.gain, f.floor, f.slope, f.word, f.tf
+    FROM found AS f CROSS JOIN texts AS t ON t.mem = f.doc CROSS JOIN memories AS m ON m.mem = t.mem
+    UNION ALL
+    SELECT t.mem, t.revision, t.length, f.gain, f.floor, f.slope, f.word, f.tf
+    FROM found_old AS f CROSS JOIN old_texts AS t ON t.text = f.doc
+),
+eligible AS MATERIALIZED ({eligible})
+SELECT sum(p.gain * p.tf / (p.tf + p.floor + p.slope * p.length)) AS score, group_concat(p.word) AS words, {columns}
+FROM places AS p
+JOIN eligible AS e ON e.mem = p.mem AND e.revision = p.revision
+CROSS JOIN versions AS v ON v.mem = p.mem AND v.revision = p.revision
+LEFT JOIN usage AS u ON u.mem = v.mem
+WHERE {conditions}
+GROUP BY p.mem ORDER BY score DESC, p.mem LIMIT :limit"""
+)
+
+
+class SqliteReadUnit(ReadUnit):
+    """A unit over one connection inside a transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    # Namespaces and memories.
+
+    def namespace(self, name: str) -> Namespace | None:
+        row = self._row("namespace", name=name)
+        return None if row is None else _namespace(row)
+
+    def namespaces(self) -> list[Namespace]:
+        return [_namespace(row) for row in self._rows("namespaces")]
+
+    def owner_of(self, id: str) -> str | None:
+        row = self._row("owner_of", id=id)
+        return None if row is None else str(row[0])
+
+    def current(self, ids: Sequence[str]) -> list[Record]:
+        return [_record(row) for row in self._rows("current", ids=json.dumps(list(ids)))]
+
+    def versions(self, id: str) -> list[Record]:
+        return [_record(row) for row in self._rows("versions", id=id)]
+
+    def page(self, selection: Selection, *, limit: int, after: str | None = None) -> list[Record]:
+        parameters = Parameters()
+        source, wanted, columns = self._source(selection, parameters)
+        sql = _PAGE.format(columns=columns, versions=source, conditions=wanted)
+        parameters |= {"after": after or "", "limit": limit}
+        return [_record(row) for row in self._connection.execute(sql, parameters)]
+
+    def count(self, selection: Selection) -> int:
+        parameters = Parameters()
+        source, wanted, _ = self._source(selection, parameters)
+        return int(self._connection.execute(_COUNT.format(versions=source, conditions=wanted), parameters).get)
+
+    def known_ids(self, namespaces: Sequence[str] | None, *, limit: int, after: str | None = None) -> list[str]:
+        names = None if namespaces is None else json.dumps(list(namespaces))
+        return [row[0] for row in self._rows("known_ids", names=names, after=after or "", limit=limit)]
+
+    def _source(self, selection: Selection, parameters: Parameters) -> tuple[str, str, str]:
+        """Where the selection's versions come from (to stand before ``AS v``), their condition and their columns."""
+        spaces = self._spaces(selection)
+        wanted = conditions(selection, spaces, parameters)
+        if is_current(selection):
+            return "memories", wanted, _CURRENT
+        source = _ELIGIBLE.format(eligible=eligible(selection, spaces, parameters))
+        return f"(SELECT v.* FROM {source})", wanted, _PAST
+
+    def _spaces(self, selection: Selection) -> list[int] | None:
+        if selection.namespaces is None:
+            return None
+        return [row[0] for name in selection.namespaces if (row := self._row("namespace", name=name))]
+
+    # Full text.
+
+    def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
+        words = list(dict.fromkeys(terms))
+        names = [space.name for space in self.namespaces()] if selection.namespaces is None else selection.namespaces
+        rows = [row for name in names if (row := self._row("namespace", name=name))]
+        query = self._weigh(words, rows, weights)
+        if not query:
+            return []
+        parameters = Parameters(
+            query=json.dumps(query),
+            w_terms=weights.terms,
+            w_context=weights.context,
+            w_facets=weights.facets,
+            limit=limit,
+        )
+        sql = _match_sql(selection, [row[0] for row in rows], parameters)
+        return [
+            Match(record=_record(row[2:]), score=row[0], words=_words(row[1], words))
+            for row in self._connection.execute(sql, parameters)
+        ]
+
+    def _weigh(self, words: list[str], spaces: list[tuple[Any, ...]], weights: TermWeights) -> list[tuple[Any, ...]]:
+        """A row of the query table for each word in each namespace."""
+        qualified = json.dumps([qualify(space[0], word) for space in spaces for word in words])
+        frequencies: dict[str, int] = dict(self._rows("document_frequencies", terms=qualified))
+        query = []
+        for ns, _name, _seq, _at, memories, total in spaces:
+            mean = total / memories if memories else 1.0
+            for number, word in enumerate(words):
+                df = frequencies.get(qualify(ns, word), 0)
+                idf = math.log(1 + (memories - df + 0.5) / (df + 0.5))
+                floor, slope = weights.k1 * (1 - weights.b), weights.k1 * weights.b / mean
+                query.append((qualify(ns, word), idf * (weights.k1 + 1), floor, slope, number))
+        return query
+
+    def text(self, id: str) -> TextRow | None:
+        row = self._row("text", id=id)
+        if row is None:
+            return None
+        _, ns, terms, context, facets, context_of = row
+        return TextRow(
+            terms=_unqualified(ns, terms),
+            context=_unqualified(ns, context),
+            facets=_unqualified(ns, facets),
+            context_of=context_of,
+        )
+
+    def followers(self, id: str) -> list[str]:
+        return [row[0] for row in self._rows("followers", id=id)]
+
+    def last_turn(self, namespace: str, session: str | None) -> str | None:
+        row = self._row("last_turn", namespace=namespace, session=session)
+        return None if row is None else str(row[0])
+
+    def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, str]:
+        sources = json.dumps(list(source_ids))
+        return dict(self._rows("by_source", namespace=namespace, session=session, sources=sources))
+
+    # Graph and vectors.
+
+    def edges(self, id: str, *, kind: str | None = None, reverse: bool = False) -> list[Edge]:
+        rows = self._rows("edges_to" if reverse else "edges_from", id=id, kind=kind)
+        return [Edge(source=source, kind=kind, target=target) for source, kind, target in rows]
+
+    def vectors(self, namespace: str, *, since: int = 0) -> list[StoredVector]:
+        space = self._row("namespace", name=namespace)
+        if space is None:
+            return []
+        return [
+            StoredVector(
+                id=id, vector=Vector(part=part, embedder=embedder, values=values), seq_from=seq_from, seq_to=seq_to
+            )
+            for id, part, embedder, values, seq_from, seq_to in self._rows("vectors", ns=space[0], since=since)
+        ]
+
+    # Replays, audit, jobs, settings.
+
+    def replayed(self, caller: str, key: str) -> Replay | None:
+        row = self._row("replayed", caller=caller, key=key)
+        return None if row is None else Replay(digest=row[0], ids=tuple(json.loads(row[1])), at=from_microseconds(row[2]))
+
+    def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        rows = self._rows(
+            "audit",
+            chains=None if query.namespaces is None else json.dumps(query.namespaces),
+            since=optional_microseconds(query.since),
+            until=optional_microseconds(query.until),
+            caller=query.caller,
+            operation=query.operation,
+            memory=query.memory,
+            limit=query.limit,
+        )
+        return [_AUDIT.decode(row[0]) for row in rows]
+
+    def audit_tail(self, namespace: str) -> AuditRecord | None:
+        row = self._row("audit_tail", chain=namespace)
+        return None if row is None else _AUDIT.decode(row[0])
+
+    def job(self, id: str) -> Job | None:
+        row = self._row("job", id=id)
+        return None if row is None else JOB.decode(row[0])
+
+    def jobs(self, *, state: JobState | None = None, limit: int = 1000) -> list[Job]:
+        return [JOB.decode(row[0]) for row in self._rows("jobs", state=state and state.value, limit=limit)]
+
+    def next_due(self) -> datetime | None:
+        row = self._row("next_due")
+        return None if row is None or row[0] is None else from_microseconds(row[0])
+
+    def blobs(self) -> set[str]:
+        return {row[0] for row in self._rows("blobs")}
+
+    def setting(self, name: str) -> str | None:
+        row = self._row("setting", name=name)
+        return None if row is None else str(row[0])
+
+    def _row(self, query: str, **parameters: Any) -> tuple[Any, ...] | None:
+        return self._connection.execute(QUERIES[query], parameters).fetchone()
+
+    def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        return self._connection.execute(QUERIES[query], parameters).fetchall()
+
+
+def qualify(ns: int, term: str) -> str:
+    """A term as the index of namespace ``ns`` writes it."""
+    return f"{ns:x}_{term}"
+
+
+def _match_sql(selection: Selection, spaces: list[int], parameters: Parameters) -> str:
+    if not needs_version(selection):
+        ended = selection.ended_before
+        parameters["ended"] = None if ended is None else microseconds(ended)
+        return _MATCH_TEXTS.format(score=_SCORE, columns=_CURRENT)
+    wanted = conditions(selection, spaces, parameters)
+    if is_current(selection):
+        return _MATCH_CURRENT.format(score=_SCORE, conditions=wanted, columns=_CURRENT)
+    return _MATCH_PAST.format(
+        eligible=eligible(selection, spaces, parameters), conditions=wanted, columns=_PAST
+    )
+
+
+def _words(numbers: str, words: list[str]) -> tuple[str, ...]:
+    return tuple(words[number] for number in sorted({int(n) for n in numbers.split(",")}))
+
+
+def _unqualified(ns: int, terms: str) -> tuple[str, ...]:
+    skip = len(qualify(ns, ""))
+    return tuple(term[skip:] for term in terms.split())
+
+
+def _namespace(row: tuple[Any, ...]) -> Namespace:
+    _, name, seq, at, memories, words = row
+    return Namespace(name=name, seq=seq, at=from_microseconds(at), memories=memories, words=words)
+
+
+def optional_microseconds(moment: datetime | None) -> int | None:
+    """``moment`` as the store keeps it."""
+    return None if moment is None else microseconds(moment)
+
+
+def _optional_time(value: int | None) -> datetime | None:
+    return None if value is None else from_microseconds(value)
+
+
+def _record(row: Sequence[Any]) -> Record:
+    (id, salt, retired, version, content_hash, seq_from, seq_to, known_from, known_to, valid_from, valid_to) = row[:11]
+    document, state, uses, last_used, heat = row[11:]
+    cube = parse_document(document, salt=salt, version=version, content_hash=content_hash)
+    if uses is not None:
+        seen = Behaviour(state=State(state), uses=uses, last_used=_optional_time(last_used), heat=heat)
+        cube = cube.observed(seen)
+    return Record(
+        cube=cube,
+        seq_from=seq_from,
+        known_from=from_microseconds(known_from),
+        valid_from=from_microseconds(valid_from),
+        seq_to=seq_to,
+        known_to=_optional_time(known_to),
+        valid_to=_optional_time(valid_to),
+        retired=_optional_time(retired),
+    )

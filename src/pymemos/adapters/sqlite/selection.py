@@ -1,0 +1,177 @@
+"""A selection as SQL: constant fragments with parameters, the second reading of the filter grammar (ADR 0015).
+
+Every fragment below is a constant of this module; what the user gave travels in parameters only. The alias ``v`` is a
+version (a row of ``memories`` or ``versions``), ``u`` its usage.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymemos.cube.call import Selection
+from pymemos.cube.filters import All, Any_, Compare, Filter, Not, microseconds
+
+# The SQL value of each field that has one value. A field at its default is not in the document (canonical form).
+_SCALARS: dict[str, str] = {
+    "id": "v.id",
+    "kind": "(v.document ->> '$.payload.kind')",
+    "type": "v.type",
+    "origin": "coalesce(v.document ->> '$.descriptive.origin', 'user_input')",
+    "speaker": "(v.document ->> '$.descriptive.speaker')",
+    "speaker_role": "(v.document ->> '$.descriptive.speaker_role')",
+    "agent": "v.agent",
+    "session": "v.session",
+    "role": "(v.document ->> '$.descriptive.role')",
+    "task": "(v.document ->> '$.descriptive.task')",
+    "episode": "(v.document ->> '$.descriptive.episode')",
+    "language": "(v.document ->> '$.descriptive.language')",
+    "priority": "coalesce(v.document ->> '$.governance.priority', 'mid')",
+    "state": "coalesce(u.state, 'generated')",
+    "content": "coalesce(v.document ->> '$.payload.content', '')",
+    "frozen": "coalesce(v.document ->> '$.governance.frozen', 0)",
+    "revision": "v.revision",
+    "uses": "coalesce(u.uses, 0)",
+    "created": "microseconds(v.document ->> '$.descriptive.created')",
+    "updated": "microseconds(v.document ->> '$.descriptive.updated')",
+    "event_time": "microseconds(v.document ->> '$.descriptive.event_time')",
+    "valid_from": "v.valid_from",
+    "valid_to": "microseconds(v.document ->> '$.descriptive.valid_to')",
+    "last_used": "u.last_used",
+}
+_SETS: dict[str, str] = {
+    "tags": "json_each(v.document, '$.descriptive.tags')",
+    "entities": "json_each(v.document, '$.descriptive.entities')",
+    "source_ids": "json_each(v.document, '$.descriptive.source_ids')",
+    "sensitivity": "json_each(v.document, '$.governance.sensitivity')",
+}
+_METADATA = "json_each(v.document, '$.descriptive.metadata')"
+_ITEMS = "json_each(CASE WHEN m.type = 'array' THEN m.value ELSE '[]' END)"
+_SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+class Parameters(dict[str, Any]):
+    """Named parameters; ``add`` gives the placeholder of a value."""
+
+    def add(self, value: Any) -> str:
+        """Keep ``value`` and give the placeholder that stands for it."""
+        name = f"p{len(self)}"
+        self[name] = value
+        return f":{name}"
+
+
+def is_current(selection: Selection) -> bool:
+    """Whether the selection asks for current versions only, the usual case."""
+    return selection.known_at is None and selection.valid_at is None
+
+
+def needs_version(selection: Selection) -> bool:
+    """Whether a full-text candidate's version must be read to decide, beyond its narrow text row."""
+    return not (is_current(selection) and selection.agent is selection.session is selection.where is None)
+
+
+def eligible(selection: Selection, spaces: list[int] | None, parameters: Parameters) -> str:
+    """For a selection that looks back: the one version of each memory that was known and true then, as a query."""
+    known = None if selection.known_at is None else parameters.add(microseconds(selection.known_at))
+    conditions = [_spaces(spaces, parameters)]
+    conditions.append(f"(v.retired IS NULL OR v.retired > {known})" if known else "v.retired IS NULL")
+    if known:
+        conditions.append(f"v.known_from <= {known}")
+    if selection.valid_at is None:
+        conditions.append(f"(v.known_to IS NULL OR v.known_to > {known})")
+    else:
+        valid = parameters.add(microseconds(selection.valid_at))
+        superseded = f"v.known_to IS NOT NULL AND v.known_to <= {known}" if known else "v.known_to IS NOT NULL"
+        end = f"CASE WHEN {superseded} THEN v.closed_to ELSE v.valid_to END"
+        conditions.append(f"v.valid_from <= {valid} AND ({end} IS NULL OR {end} > {valid})")
+    return f"SELECT v.mem, max(v.revision) AS revision FROM versions AS v WHERE {' AND '.join(conditions)} GROUP BY v.mem"
+
+
+def conditions(selection: Selection, spaces: list[int] | None, parameters: Parameters) -> str:
+    """What a version ``v`` with usage ``u`` must satisfy, times apart."""
+    parts = [_spaces(spaces, parameters)]
+    if is_current(selection):
+        parts.append("v.document IS NOT NULL")
+    if selection.ended_before is not None and selection.valid_at is None:
+        end = parameters.add(microseconds(selection.ended_before))
+        parts.append(f"(v.valid_to IS NULL OR v.valid_to > {end})")
+    if selection.agent is not None:
+        parts.append(f"v.agent = {parameters.add(selection.agent)}")
+    if selection.session is not None:
+        parts.append(f"v.session = {parameters.add(selection.session)}")
+    if not selection.episodes:
+        parts.append("v.type <> 'episode'")
+    if selection.where is not None:
+        parts.append(where(selection.where, parameters))
+    return " AND ".join(parts)
+
+
+def where(tree: Filter, parameters: Parameters) -> str:
+    """The filter ``tree`` as a condition that is true or false, never NULL."""
+    match tree:
+        case All(parts):
+            return f"({' AND '.join(where(part, parameters) for part in parts)})" if parts else "1"
+        case Any_(parts):
+            return f"({' OR '.join(where(part, parameters) for part in parts)})" if parts else "0"
+        case Not(part):
+            return f"(NOT {where(part, parameters)})"
+        case Compare(op="ne"):
+            return f"(NOT {where(Compare(tree.field, 'eq', tree.value), parameters)})"
+        case Compare(op="nin"):
+            return f"(NOT {where(Compare(tree.field, 'in', tree.value), parameters)})"
+        case Compare(op="in"):
+            return where(Any_(tuple(Compare(tree.field, "eq", value) for value in tree.value)), parameters)
+        case Compare():
+            return f"coalesce({_compare(tree, parameters)}, 0)"
+
+
+def _spaces(spaces: list[int] | None, parameters: Parameters) -> str:
+    if spaces is None:
+        return "1"
+    if len(spaces) == 1:
+        return f"v.ns = {parameters.add(spaces[0])}"
+    placeholders = ", ".join(parameters.add(space) for space in spaces)
+    return f"v.ns IN ({placeholders})"
+
+
+def _compare(one: Compare, parameters: Parameters) -> str:
+    if one.metadata_key is not None:
+        key = parameters.add(one.metadata_key)
+        return f"EXISTS (SELECT 1 FROM {_METADATA} AS m WHERE m.key = {key} AND {_metadata(one, parameters)})" + (
+            " = 0" if one.op == "exists" and not one.value else ""
+        )
+    if one.field in _SETS:
+        return _set(one, _SETS[one.field], parameters)
+    value = _SCALARS[one.field]
+    if one.op == "exists":
+        return f"({value} IS NOT NULL) = {parameters.add(int(one.value))}"
+    if one.op == "contains":
+        return f"instr({value}, {parameters.add(one.value)}) > 0"
+    sign = _SIGNS.get(one.op, "=")
+    return f"{value} {sign} {parameters.add(one.value)}"
+
+
+def _set(one: Compare, items: str, parameters: Parameters) -> str:
+    if one.op == "exists":
+        return f"EXISTS (SELECT 1 FROM {items}) = {parameters.add(int(one.value))}"
+    return f"EXISTS (SELECT 1 FROM {items} AS i WHERE i.value = {parameters.add(one.value)})"
+
+
+def _metadata(one: Compare, parameters: Parameters) -> str:
+    """A condition on ``m``, the metadata entry with the right key."""
+    if one.op == "exists":
+        return "m.type <> 'null'"
+    placeholder = parameters.add(one.value)
+    if one.op in _SIGNS:
+        return f"{_same_class('m', one.value)} AND m.value {_SIGNS[one.op]} {placeholder}"
+    held = f"EXISTS (SELECT 1 FROM {_ITEMS} AS i WHERE {_same_class('i', one.value)} AND i.value = {placeholder})"
+    if one.op == "contains":
+        inside = f"m.type = 'text' AND instr(m.value, {placeholder}) > 0" if isinstance(one.value, str) else "0"
+        return f"(({inside}) OR {held})"
+    return f"(({_same_class('m', one.value)} AND m.value = {placeholder}) OR {held})"
+
+
+def _same_class(alias: str, value: Any) -> str:
+    """JSON's own type of an item must be that of the value: a flag is no number, a number no text."""
+    if isinstance(value, bool):
+        return f"{alias}.type IN ('true', 'false')"
+    return f"{alias}.type IN ('integer', 'real')" if isinstance(value, int | float) else f"{alias}.type = 'text'"

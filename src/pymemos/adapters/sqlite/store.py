@@ -1,0 +1,163 @@
+"""The embedded store: a folder with a SQLite database, opened by any number of threads and processes."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from pymemos.adapters.sqlite import check, migrations
+from pymemos.adapters.sqlite.combine import Combiner
+from pymemos.adapters.sqlite.connection import connect, translated
+from pymemos.adapters.sqlite.read import SqliteReadUnit
+from pymemos.errors import BrokenStore, ForeignFolder, NetworkFilesystem, StoreError, StoreReadOnly
+from pymemos.ports import Finding, ReadUnit, Store, WriteUnit
+
+T = TypeVar("T")
+
+DATABASE = "store.db"
+TICKET = "write.lock"
+_OURS = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", TICKET, "blobs"})
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs", "lustre"})
+_READERS = 8  # idle reading connections that are kept
+
+
+class SqliteStore(Store):
+    """A store in the folder ``home``, created when it is not there.
+
+    ``vfs`` names a SQLite file system other than the platform's, such as ``pymemos.testing.faults``.
+    """
+
+    def __init__(self, home: Path, *, vfs: str | None = None) -> None:
+        super().__init__()
+        self.home = home
+        self._vfs = vfs
+        self._idle: deque[apsw.Connection] = deque()
+        prepare_folder(home)
+        self._writer = self._open()
+
+    def _open(self) -> Combiner:
+        with translated():
+            connection = connect(self.home / DATABASE, vfs=self._vfs, create=True)
+            try:
+                combiner = Combiner(connection, self.home / TICKET)
+                with combiner.exclusive():
+                    migrations.migrate(connection)
+                _sync_folder(self.home)
+            except BaseException:
+                connection.close()
+                raise
+            return combiner
+
+    @contextmanager
+    def _read(self) -> Iterator[ReadUnit]:
+        with translated():
+            connection = self._borrow()
+            try:
+                connection.execute("BEGIN")
+                yield SqliteReadUnit(connection)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                self._give_back(connection)
+
+    def _borrow(self) -> apsw.Connection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return connect(self.home / DATABASE, vfs=self._vfs)
+
+    def _give_back(self, connection: apsw.Connection) -> None:
+        if self._closed or len(self._idle) >= _READERS:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+    def _write(self, work: Callable[[WriteUnit], T]) -> T:
+        result: T = self._writer.write(work)
+        return result
+
+    def _close(self) -> None:
+        with translated():
+            while self._idle:
+                self._idle.pop().close()
+            self._writer.close()
+
+    def _check(self) -> list[Finding]:
+        with self._writer.exclusive() as connection, translated():
+            indexes = check.index_findings(connection)
+        with self._read() as unit:
+            assert isinstance(unit, SqliteReadUnit)  # noqa: S101 (our own)
+            return [*check.findings(unit, self.home), *indexes]
+
+    def _backup(self, target: Path) -> None:
+        if target.exists():
+            raise StoreError(f"{target} exists; name a new file for the backup")
+        partial = target.with_name(target.name + ".partial")
+        partial.unlink(missing_ok=True)
+        with translated():
+            copy = apsw.Connection(str(partial))
+            try:
+                self._copy_into(copy)
+            finally:
+                copy.close()
+        _sync_file(partial)
+        partial.rename(target)
+        _sync_folder(target.parent)
+
+    def _copy_into(self, copy: apsw.Connection) -> None:
+        source = self._borrow()
+        try:
+            with copy.backup("main", source, "main") as backup:
+                while not backup.done:
+                    backup.step(1000)
+            copy.pragma("journal_mode", "delete")  # one file, complete in itself
+        finally:
+            self._give_back(source)
+
+
+def prepare_folder(home: Path) -> None:
+    """Make sure that ``home`` is a folder that is ours, or can become ours."""
+    if home.exists() and not home.is_dir():
+        raise ForeignFolder(f"{home} is a file; name a folder")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        names = {entry.name for entry in home.iterdir()}
+    except PermissionError as error:
+        raise StoreReadOnly(f"{home} cannot be opened ({error.strerror}); check its permissions") from error
+    if names and DATABASE not in names and not names <= _OURS:
+        raise ForeignFolder(
+            f"{home} holds something else than a pymemos store ({sorted(names - _OURS)[0]!r}, for example); "
+            "name an empty folder or a store"
+        )
+    if DATABASE not in names and f"{DATABASE}-wal" in names:
+        raise BrokenStore(f"{home} has a log but no {DATABASE}; put the database back, or restore the newest backup")
+    if kind := _network_filesystem(home):
+        raise NetworkFilesystem(f"{home} is on a network file system ({kind}), where the store's log is not safe; use a local disk")
+
+
+def _network_filesystem(home: Path) -> str | None:
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return None
+    rows = [line.split()[1:3] for line in mounts.read_text("utf-8", "replace").splitlines()]
+    folder = str(home.resolve())
+    holding = [(point, kind) for point, kind in rows if folder == point or folder.startswith(point.rstrip("/") + "/")]
+    kind = max(holding, key=lambda mount: len(mount[0]), default=("", ""))[1]
+    return kind if kind in _NETWORK else None
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_sync_folder: Callable[[Path], Any] = _sync_file  # the same calls make a folder's names durable

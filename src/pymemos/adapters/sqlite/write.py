@@ -1,0 +1,318 @@
+"""The SQLite writing of a unit: every change of a memory with its text, vectors, edges and totals in step."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import apsw
+import msgspec
+
+from pymemos.adapters.sqlite.connection import from_microseconds
+from pymemos.adapters.sqlite.queries import QUERIES
+from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds, qualify
+from pymemos.cube.cube import MemCube
+from pymemos.cube.filters import microseconds
+from pymemos.cube.payload import Plaintext
+from pymemos.cube.wire import document, encode
+from pymemos.errors import StoreError, UnknownMemory
+from pymemos.ports import (
+    AuditRecord,
+    Edge,
+    Entry,
+    Job,
+    JobState,
+    Namespace,
+    Record,
+    Replay,
+    TextRow,
+    Vector,
+    WriteUnit,
+)
+
+
+class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
+    """A unit inside the writer's transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        super().__init__(connection)
+        self._stamps: dict[str, tuple[int, int, int]] = {}  # name -> ns, seq, at of this unit
+
+    # Memories.
+
+    def advance(self, namespace: str, now: datetime) -> Namespace:
+        if namespace in self._stamps:
+            ns, seq, at = self._stamps[namespace]
+            row = self._row("namespace", name=namespace)
+            assert row is not None  # noqa: S101 (this unit wrote it)
+            return Namespace(name=namespace, seq=seq, at=from_microseconds(at), memories=row[4], words=row[5])
+        row = self._row("advance", name=namespace, now=microseconds(now))
+        assert row is not None  # noqa: S101 (RETURNING gives the row)
+        ns, _, seq, at, memories, words = row
+        self._stamps[namespace] = (ns, seq, at)
+        return Namespace(name=namespace, seq=seq, at=from_microseconds(at), memories=memories, words=words)
+
+    def insert(self, entry: Entry) -> None:
+        ns, seq, at = self._stamp(entry.cube.namespace)
+        cube = entry.cube
+        row = (cube.id, ns, cube.salt, cube.revision, cube.version, cube.content_hash, seq, at, *_declared(entry))
+        try:
+            self._run("insert_memory", row)
+        except apsw.ConstraintError as error:
+            raise StoreError(f"memory {cube.id!r} is in the store already") from error
+        self._attach(self._connection.last_insert_rowid(), ns, seq, entry)
+
+    def supersede(self, entry: Entry) -> None:
+        cube = entry.cube
+        ns, seq, at = self._stamp(cube.namespace)
+        mem, _, revision, retired = self._place(cube.id)
+        if retired is not None:
+            raise UnknownMemory(f"memory {cube.id!r} is deleted; nothing of it is current")
+        self._bury(mem, ns, revision, seq=seq, at=at, closes=microseconds(entry.valid_from))
+        said = (cube.revision, cube.version, cube.content_hash, seq, at, *_declared(entry))
+        self._run("replace_current", (*said, mem))
+        self._attach(mem, ns, seq, entry)
+
+    def retire(self, id: str) -> None:
+        owner = self.owner_of(id)
+        if owner is None:
+            raise UnknownMemory()
+        ns, seq, at = self._stamp(owner)
+        mem, _, revision, retired = self._place(id)
+        if retired is not None:
+            raise UnknownMemory(f"memory {id!r} is deleted already")
+        self._bury(mem, ns, revision, seq=seq, at=at, closes=None)
+        self._row("retire", mem=mem, at=at, seq=seq)
+
+    def adopt(self, records: Sequence[Record], text: TextRow | None) -> None:
+        newest = records[-1]
+        ns, seq, _ = self._stamp(newest.cube.namespace)
+        mem = self._clear(newest, ns, seq)
+        for record in records:
+            if record.known_to is not None:
+                self._insert_history(mem, ns, seq, record)
+        if newest.known_to is None:
+            entry = Entry(cube=newest.cube, valid_from=newest.valid_from, valid_to=newest.valid_to, text=text)
+            said = (newest.cube.revision, newest.cube.version, newest.cube.content_hash, seq)
+            self._run("replace_current", (*said, microseconds(newest.known_from), *_declared(entry), mem))
+            self._attach(mem, ns, seq, entry)
+        seen = newest.cube.header.behaviour
+        self._row(
+            "set_usage",
+            mem=mem,
+            state=seen.state.value,
+            uses=seen.uses,
+            last_used=optional_microseconds(seen.last_used),
+            heat=seen.heat,
+        )
+
+    def _clear(self, newest: Record, ns: int, seq: int) -> int:
+        """The row of a memory with none of its versions; nothing of it is current until it is written again."""
+        known = self._row("place_of", id=newest.cube.id)
+        if known is not None:
+            mem = int(known[0])
+            self._unwrite_text(mem, ns, keep_as=None)
+            self._drop_vectors(mem, ns, seq)
+            self._row("forget_versions", mem=mem)
+            if newest.retired is not None:
+                self._row("retire", mem=mem, at=microseconds(newest.retired), seq=seq)
+            return mem
+        self._row(
+            "insert_identity",
+            id=newest.cube.id,
+            ns=ns,
+            salt=newest.cube.salt,
+            retired=optional_microseconds(newest.retired),
+            revision=newest.cube.revision,
+            seq=seq,
+        )
+        return int(self._connection.last_insert_rowid())
+
+    def _insert_history(self, mem: int, ns: int, seq: int, record: Record) -> None:
+        cube, said = record.cube, record.cube.header.descriptive
+        assert record.known_to is not None  # noqa: S101 (the caller picked superseded versions)
+        self._run(
+            "insert_history",
+            (
+                mem,
+                cube.revision,
+                ns,
+                cube.version,
+                cube.content_hash,
+                seq,
+                seq,
+                microseconds(record.known_from),
+                microseconds(record.known_to),
+                microseconds(record.valid_from),
+                optional_microseconds(said.valid_to),
+                optional_microseconds(record.valid_to),
+                said.semantic_type.value,
+                said.agent,
+                said.session,
+                _blob(cube),
+                document(cube).decode(),
+            ),
+        )
+
+    def _attach(self, mem: int, ns: int, seq: int, entry: Entry) -> None:
+        """Everything that depends on a current version."""
+        if entry.text is not None:
+            self._write_text(mem, ns, entry.text)
+        if entry.vectors:
+            self._write_vectors(mem, ns, seq, entry.vectors)
+        if entry.edges:
+            self.link(entry.edges)
+
+    def _bury(self, mem: int, ns: int, revision: int, *, seq: int, at: int, closes: int | None) -> None:
+        """Move the current version, its text and its vectors to the history."""
+        self._row("move_to_history", mem=mem, seq=seq, at=at, closes=closes)
+        self._unwrite_text(mem, ns, keep_as=revision)
+        self._drop_vectors(mem, ns, seq)
+
+    def _stamp(self, namespace: str) -> tuple[int, int, int]:
+        if namespace not in self._stamps:
+            raise StoreError(f"advance({namespace!r}) comes before a change in that namespace")
+        return self._stamps[namespace]
+
+    def _place(self, id: str) -> tuple[int, int, int, int | None]:
+        row = self._row("place_of", id=id)
+        if row is None:
+            raise UnknownMemory()
+        return row  # type: ignore[return-value]
+
+    # Full text.
+
+    def retext(self, id: str, text: TextRow | None) -> None:
+        mem, ns, _, _ = self._place(id)
+        self._unwrite_text(mem, ns, keep_as=None)
+        if text is not None:
+            self._write_text(mem, ns, text)
+
+    def _write_text(self, mem: int, ns: int, text: TextRow) -> None:
+        columns = tuple(" ".join(qualify(ns, term) for term in part) for part in (text.terms, text.context, text.facets))
+        context_of = None if text.context_of is None else self._place(text.context_of)[0]
+        self._run("insert_text", (mem, context_of, text.length, *columns))
+        self._run("index_text", (mem, *columns))
+        self._row("add_totals", ns=ns, memories=1, words=text.length)
+
+    def _unwrite_text(self, mem: int, ns: int, *, keep_as: int | None) -> None:
+        """Take the current row out of the index, and keep it in the history as that of a revision, if one is given."""
+        row = self._row("stored_text", mem=mem)
+        if row is None:
+            return
+        context_of, length, *columns = row
+        self._run("unindex_text", (mem, *columns))
+        self._row("delete_text", mem=mem)
+        self._row("add_totals", ns=ns, memories=-1, words=-length)
+        if keep_as is not None:
+            self._run("insert_old_text", (mem, keep_as, context_of, length, *columns))
+            self._run("index_old_text", (self._connection.last_insert_rowid(), *columns))
+
+    # Vectors and graph.
+
+    def put_vectors(self, id: str, vectors: Sequence[Vector]) -> None:
+        owner = self.owner_of(id)
+        if owner is None:
+            raise UnknownMemory()
+        ns, seq, _ = self._stamp(owner)
+        mem = self._place(id)[0]
+        self._drop_vectors(mem, ns, seq)
+        self._write_vectors(mem, ns, seq, vectors)
+
+    def _write_vectors(self, mem: int, ns: int, seq: int, vectors: Sequence[Vector]) -> None:
+        for one in vectors:
+            self._row("insert_vector", ns=ns, mem=mem, part=one.part, seq=seq, embedder=one.embedder, vals=one.values)
+
+    def _drop_vectors(self, mem: int, ns: int, seq: int) -> None:
+        self._row("move_vectors", ns=ns, mem=mem, seq=seq)
+        self._row("delete_vectors", ns=ns, mem=mem)
+
+    def link(self, edges: Iterable[Edge]) -> None:
+        self._connection.executemany(QUERIES["link"], [(edge.source, edge.kind, edge.target) for edge in edges])
+
+    def use(self, ids: Iterable[str], at: datetime) -> None:
+        moment = microseconds(at)
+        for id, uses in Counter(ids).items():
+            self._row("use", id=id, uses=uses, at=moment)
+
+    # Replays, audit, jobs, settings.
+
+    def remember(self, caller: str, key: str, replay: Replay) -> None:
+        ids = json.dumps(replay.ids)
+        self._row("remember", caller=caller, key=key, digest=replay.digest, ids=ids, at=microseconds(replay.at))
+
+    def forget_replays(self, before: datetime) -> int:
+        self._row("forget_replays", before=microseconds(before))
+        return self._connection.changes()
+
+    def append_audit(self, record: AuditRecord) -> None:
+        row = (record.namespace, record.n, microseconds(record.at), record.caller.namespace, record.operation)
+        self._run("append_audit", (*row, encode(record).decode()))
+        if self._connection.changes() != 1:
+            raise StoreError(f"audit entry {record.n} does not follow the last one of {record.namespace!r}")
+
+    def enqueue(self, job: Job) -> bool:
+        self._row(
+            "enqueue",
+            id=job.id,
+            kind=job.kind,
+            dedup_key=job.dedup_key,
+            state=job.state.value,
+            priority=job.priority,
+            due=microseconds(job.run_at),
+            record=encode(job).decode(),
+        )
+        return self._connection.changes() == 1
+
+    def claim(self, *, worker: str, now: datetime, lease_until: datetime, kinds: Sequence[str]) -> Job | None:
+        row = self._row("due_job", now=microseconds(now), kinds=json.dumps(list(kinds)))
+        if row is None:
+            return None
+        waiting = JOB.decode(row[0])
+        job = msgspec.structs.replace(
+            waiting, state=JobState.RUNNING, attempt=waiting.attempt + 1, worker=worker, lease_until=lease_until
+        )
+        self.replace_job(job)
+        return job
+
+    def replace_job(self, job: Job) -> None:
+        due = job.lease_until if job.state is JobState.RUNNING and job.lease_until else job.run_at
+        self._row(
+            "replace_job",
+            id=job.id,
+            state=job.state.value,
+            priority=job.priority,
+            due=microseconds(due),
+            record=encode(job).decode(),
+        )
+
+    def remove_job(self, id: str) -> None:
+        self._row("remove_job", id=id)
+
+    def set_setting(self, name: str, value: str) -> None:
+        self._row("set_setting", name=name, value=value)
+
+    def _run(self, query: str, row: tuple[Any, ...]) -> None:
+        self._connection.execute(QUERIES[query], row)
+
+
+def _declared(entry: Entry) -> tuple[Any, ...]:
+    """The columns that repeat what a cube declares, for selections."""
+    said = entry.cube.header.descriptive
+    return (
+        microseconds(entry.valid_from),
+        optional_microseconds(entry.valid_to),
+        said.semantic_type.value,
+        said.agent,
+        said.session,
+        said.source_ids[0] if said.source_ids else None,
+        _blob(entry.cube),
+        document(entry.cube).decode(),
+    )
+
+
+def _blob(cube: MemCube) -> str | None:
+    return None if isinstance(cube.payload, Plaintext) else cube.payload.blob

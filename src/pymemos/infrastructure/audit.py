@@ -1,0 +1,133 @@
+"""The audit log: one chain per namespace, each entry sealed to the one before under the instance key (5.5.1)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from pymemos.cube.wire import digest, encode
+from pymemos.errors import StoreError, StoreReadOnly
+from pymemos.ports import AuditRecord, WriteUnit
+
+KEY_BYTES = 32
+BUFFER_LIMIT = 2_000  # entries of reads that wait; beyond it a read waits for them to be written
+FLUSH_S = 1.0  # a crash may lose the records of this many seconds of reads, never of a change
+
+
+def key_id(key: bytes) -> str:
+    """The public name of an instance key."""
+    return digest(b"pymemos instance key", key=key)[:16]
+
+
+def instance_key(folder: Path, store_id: str) -> bytes:
+    """The key of a store, kept outside it with mode 0600; made on first use."""
+    path = folder / f"{store_id}.key"
+    try:
+        return bytes.fromhex(path.read_text("ascii"))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise StoreError(f"the instance key {path} cannot be read ({error}); restore it, or name another key") from error
+    key = secrets.token_bytes(KEY_BYTES)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_once(path, key.hex())
+    except FileExistsError:  # another process opened the new store at the same time
+        return instance_key(folder, store_id)
+    except OSError as error:
+        raise StoreReadOnly(
+            f"the instance key cannot be kept in {folder} ({error.strerror}); set PYMEMOS_CONFIG_DIR to a folder that can be written"
+        ) from error
+    return key
+
+
+def sealed(record: AuditRecord, previous: AuditRecord | None, key: bytes) -> AuditRecord:
+    """``record`` as the entry that follows ``previous``."""
+    numbered = msgspec.structs.replace(record, n=previous.n + 1 if previous else 1, key_id=key_id(key), mac="")
+    return msgspec.structs.replace(numbered, mac=_mac(numbered, previous, key))
+
+
+def first_broken(chain: Iterable[AuditRecord], key: bytes) -> int | None:
+    """The number of the first entry that is not what was written, from entry 1 on; None when the chain holds."""
+    previous: AuditRecord | None = None
+    for place, record in enumerate(chain, start=1):
+        bare = msgspec.structs.replace(record, mac="")
+        if record.n != place or record.mac != _mac(bare, previous, key):
+            return place
+        previous = record
+    return None
+
+
+class AuditBuffer:
+    """Records of reads and uses on their way to the store: written within a second, or when the buffer is full.
+
+    A crash may lose that second of reads; changes are recorded in their own transaction and never pass through here.
+    """
+
+    def __init__(self, flush: Callable[[list[AuditRecord]], None]) -> None:
+        self._flush = flush
+        self._records: list[AuditRecord] = []
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def add(self, record: AuditRecord) -> None:
+        """Keep a record; writes them all when there are too many, and raises what that raises."""
+        with self._lock:
+            self._records.append(record)
+            full = len(self._records) >= BUFFER_LIMIT
+            if self._timer is None:
+                self._timer = threading.Timer(FLUSH_S, self._flush_later)
+                self._timer.daemon = True
+                self._timer.start()
+        if full:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits; where that fails nothing is lost, it waits on."""
+        with self._lock:
+            records, self._records = self._records, []
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        if not records:
+            return
+        try:
+            self._flush(records)
+        except StoreError:
+            with self._lock:
+                self._records[:0] = records
+            raise
+
+    def _flush_later(self) -> None:
+        try:
+            self.flush()
+        except StoreError:
+            return  # it waits in the buffer; the next read tries again, and says so once the buffer is full
+
+
+def append(unit: WriteUnit, records: list[AuditRecord], key: bytes) -> None:
+    """Seal and write records, each behind the last of its chain."""
+    tails: dict[str, AuditRecord | None] = {}
+    for record in records:
+        chain = record.namespace
+        if chain not in tails:
+            tails[chain] = unit.audit_tail(chain)
+        tails[chain] = sealed(record, tails[chain], key)
+        unit.append_audit(tails[chain])  # type: ignore[arg-type]
+
+
+def _mac(record: AuditRecord, previous: AuditRecord | None, key: bytes) -> str:
+    return digest((previous.mac if previous else "").encode(), encode(record), key=key)
+
+
+def _write_once(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

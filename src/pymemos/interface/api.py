@@ -1,0 +1,222 @@
+"""The Memory API: the one door. ``dispatch`` alone obtains a unit of the store; it decides, acts and audits in it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NoReturn
+
+import msgspec
+
+from pymemos.cube.call import Decision, MemoryCall, Request, Selection
+from pymemos.cube.wire import digest, encode
+from pymemos.errors import KeyReused, NotAllowed, UnknownMemory
+from pymemos.infrastructure import audit, governance
+from pymemos.infrastructure.governance import Target
+from pymemos.ports import AuditRecord, BlobStore, Clock, NewId, ReadUnit, Replay, Store, WriteUnit
+
+AUDITED_IDS = 10_000  # ids that one audit entry names; beyond it only their number is kept
+Span = Callable[[str, float], None]  # receives the name of a step and the seconds it took
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """What handlers need of the outside, injected once."""
+
+    store: Store
+    blobs: BlobStore
+    clock: Clock
+    new_id: NewId
+    key: bytes
+    new_salt: Callable[[], bytes] = lambda: secrets.token_bytes(16)
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """One call being carried out: the unit, what was decided, and the time it is done at."""
+
+    unit: Any  # ReadUnit, or WriteUnit for a handler that changes
+    call: MemoryCall
+    decision: Decision
+    now: datetime
+    tools: Tools
+
+    def selection(self, where: Any = None, *, episodes: bool = False, ended: bool = True) -> Selection:
+        """What the call may see, as the store's own condition; ``ended`` includes what was over by its time."""
+        scope, window = self.call.scope, self.call.window
+        return Selection(
+            namespaces=self.decision.namespaces,
+            agent=scope.agent,
+            session=scope.session,
+            where=where,
+            valid_at=window.valid_at,
+            known_at=window.known_at,
+            ended_before=None if ended else window.known_at or self.now,
+            episodes=episodes,
+        )
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a handler did: its result, the memories it touched, and what to remember for the idempotency key."""
+
+    result: Any
+    memories: tuple[str, ...] = ()
+    used: bool = False  # the memories were served: it counts as a use of each
+    replay: tuple[str, ...] = ()
+
+
+class Handler:
+    """How one kind of request is carried out."""
+
+    changes = False  # whether it needs a unit that can be changed
+
+    def prepare(self, call: MemoryCall, tools: Tools) -> Any:
+        """Slow work, before the unit is opened."""
+
+    def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
+        """What the call wants to reach: its scope, unless the handler knows better."""
+        return Target(namespaces=None if call.scope.namespace is None else (call.scope.namespace,))
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        """Carry the call out within what was decided."""
+        raise NotImplementedError  # the abstract hook
+
+    def replay(self, work: Work, ids: tuple[str, ...]) -> Any:
+        """The result of a call whose idempotency key is known, from what was remembered."""
+        raise NotImplementedError  # the abstract hook of requests that carry a key
+
+
+class _DeniedError(Exception):
+    """Leaves the unit before anything happens in it."""
+
+    def __init__(self, decision: Decision, target: Target) -> None:
+        super().__init__(decision.reason)
+        self.decision = decision
+        self.target = target
+
+
+class MemoryAPI:
+    """Carries out memory calls; every one is decided on and audited, in the snapshot that it acts in."""
+
+    def __init__(self, tools: Tools, handlers: Mapping[type[Request], Handler], *, on_span: Span | None = None) -> None:
+        self._tools = tools
+        self._handlers = handlers
+        self._on_span = on_span
+        self.buffer = audit.AuditBuffer(self._write_buffered)
+
+    def dispatch(self, call: MemoryCall) -> Any:
+        """Carry out ``call``; raises UnknownMemory for what the caller may not know of, NotAllowed for what it may."""
+        handler = self._handlers[type(call.request)]
+        prepared = handler.prepare(call, self._tools)
+        try:
+            if handler.changes:
+                return self._tools.store.write(lambda unit: self._change(unit, call, handler, prepared))
+            with self._tools.store.read() as unit:
+                return self._look(unit, call, handler, prepared)
+        except _DeniedError as denied:
+            self._refuse(call, denied)
+
+    def _look(self, unit: ReadUnit, call: MemoryCall, handler: Handler, prepared: Any) -> Any:
+        work = self._decide(unit, call, handler)
+        outcome = handler.run(work, prepared)
+        started = time.perf_counter()
+        self.buffer.add(self._record(work, outcome.memories, used=outcome.used))
+        self._span("audit", started)
+        return outcome.result
+
+    def _change(self, unit: WriteUnit, call: MemoryCall, handler: Handler, prepared: Any) -> Any:
+        work = self._decide(unit, call, handler)
+        remembered = self._remembered(work)
+        if remembered is not None:
+            return handler.replay(work, remembered.ids)
+        outcome = handler.run(work, prepared)
+        self._remember(work, outcome.replay)
+        if call.completes is not None:
+            unit.remove_job(unit.leased(call.completes).id)
+        started = time.perf_counter()
+        audit.append(unit, [self._record(work, outcome.memories)], self._tools.key)
+        self._span("audit", started)
+        return outcome.result
+
+    def _decide(self, unit: ReadUnit, call: MemoryCall, handler: Handler) -> Work:
+        started = time.perf_counter()
+        target = handler.target(call, unit)
+        decision = governance.decide(call.caller, target)
+        self._span("decide", started)
+        if not decision.allowed:
+            raise _DeniedError(decision, target)
+        return Work(unit=unit, call=call, decision=decision, now=self._tools.clock(), tools=self._tools)
+
+    def _refuse(self, call: MemoryCall, denied: _DeniedError) -> NoReturn:
+        """Record the refusal, then say no more than the caller may know: a foreign id is as good as none."""
+        decision = denied.decision
+        self.buffer.add(
+            AuditRecord(
+                n=0,
+                at=self._tools.clock(),
+                namespace=call.caller.namespace,
+                caller=call.caller,
+                operation=operation(call.request),
+                allowed=False,
+                rule=decision.rule,
+            )
+        )
+        if denied.target.memory:
+            raise UnknownMemory()
+        raise NotAllowed(f"{decision.reason} (rule {decision.rule!r}); ask the steward of the store")
+
+    # Idempotency (design 12.12): decide, then the key, then what the request expects.
+
+    def _remembered(self, work: Work) -> Replay | None:
+        key = getattr(work.call.request, "idempotency_key", None)
+        if key is None:
+            return None
+        replay: Replay | None = work.unit.replayed(work.call.caller.name, key)
+        if replay is not None and replay.digest != self._digest(work.call):
+            raise KeyReused(f"the idempotency key {key!r} was used for another request; use a new key for a new request")
+        return replay
+
+    def _remember(self, work: Work, ids: tuple[str, ...]) -> None:
+        key = getattr(work.call.request, "idempotency_key", None)
+        if key is not None:
+            replay = Replay(digest=self._digest(work.call), ids=ids, at=work.now)
+            work.unit.remember(work.call.caller.name, key, replay)
+
+    def _digest(self, call: MemoryCall) -> str:
+        """A keyed digest of what was asked: it confirms no guess of the content."""
+        return digest(encode([call.request, call.scope]), key=self._tools.key)
+
+    # Audit.
+
+    def _record(self, work: Work, memories: tuple[str, ...], *, used: bool = False) -> AuditRecord:
+        call, reach = work.call, work.decision.namespaces
+        return AuditRecord(
+            n=0,
+            at=work.now,
+            namespace=reach[0] if reach else call.caller.namespace,
+            caller=call.caller,
+            operation=operation(call.request),
+            allowed=True,
+            rule=work.decision.rule,
+            memories=memories if len(memories) <= AUDITED_IDS else (),
+            count=len(memories),
+            used=used,
+        )
+
+    def _write_buffered(self, records: list[AuditRecord]) -> None:
+        def work(unit: WriteUnit) -> None:
+            audit.append(unit, records, self._tools.key)
+            for record in records:
+                if record.used:
+                    unit.use(record.memories, record.at)
+
+        self._tools.store.write(work)
+
+    def _span(self, name: str, started: float) -> None:
+        if self._on_span is not None:
+            self._on_span(name, time.perf_counter() - started)
+
+
+def operation(request: Request) -> str:
+    """The name of what a request asks for."""
+    return str(type(request).__struct_config__.tag)

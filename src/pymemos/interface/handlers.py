@@ -1,0 +1,408 @@
+"""How the requests on memories are carried out: add, search, get, list, update, delete, history, diff, log."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from pymemos.cube.call import MemoryCall
+from pymemos.cube.cube import MemCube
+from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, SemanticType
+from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
+from pymemos.errors import InvalidInput, NotAllowed, StaleVersion, UnknownMemory, UnknownVersion
+from pymemos.infrastructure import analysis, vault
+from pymemos.infrastructure.governance import Target
+from pymemos.infrastructure.vault import Draft
+from pymemos.interface.api import Handler, Outcome, Tools, Work
+from pymemos.interface.requests import (
+    Add,
+    Added,
+    AddTensor,
+    Delete,
+    Deleted,
+    Diff,
+    Difference,
+    Get,
+    History,
+    Labels,
+    ListPage,
+    Log,
+    Message,
+    Page,
+    Search,
+    Update,
+)
+from pymemos.operation import retrieval
+from pymemos.operation.hits import Hits
+from pymemos.ports import ReadUnit, Record, WriteUnit
+
+LANGUAGES = "languages"  # the setting that names the languages of the stored texts, for analysing queries
+
+
+class OnMemory(Handler):
+    """A handler whose request names one memory by ``id``."""
+
+    def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
+        owner = unit.owner_of(call.request.id)  # type: ignore[attr-defined]
+        return Target(namespaces=() if owner is None else (owner,), memory=True)
+
+
+class AddHandler(Handler):
+    """Messages become one memory each, verbatim, in their order; a conversation gets the manifest of its turns."""
+
+    changes = True
+
+    def prepare(self, call: MemoryCall, tools: Tools) -> tuple[str | None, list[Draft]]:
+        request: Add = call.request  # type: ignore[assignment]
+        now = tools.clock()
+        episode = tools.new_id(now) if request.conversation else None
+        cubes = [_message_cube(message, request.labels, call, tools, now, episode) for message in request.messages]
+        return episode, [vault.draft(cube) for cube in cubes]
+
+    def run(self, work: Work, prepared: tuple[str | None, list[Draft]]) -> Outcome:
+        episode_id, drafts = prepared
+        known = _known_turns(work, drafts)
+        fresh = [one for place, one in enumerate(drafts) if place not in known]
+        cubes = [known.get(place, one.cube) for place, one in enumerate(drafts)]
+        episode = _episode(episode_id, cubes, work) if episode_id is not None and fresh else None
+        if fresh:
+            written = [*fresh, Draft(cube=episode)] if episode else fresh
+            vault.write_turns(work.unit, written, work.now)
+            _note_languages(work.unit, fresh)
+        added = Added(
+            cubes=tuple(cubes), episode=episode, deduplicated=tuple(cube.id for cube in known.values())
+        )
+        remembered = (episode.id if episode else "", *added.ids)
+        return Outcome(result=added, memories=tuple(one.cube.id for one in fresh), replay=remembered)
+
+    def replay(self, work: Work, ids: tuple[str, ...]) -> Added:
+        episode, *memories = ids
+        found = {record.cube.id: record.cube for record in work.unit.current(ids)}
+        cubes = tuple(found[id] for id in memories if id in found)
+        return Added(cubes=cubes, episode=found.get(episode), deduplicated=tuple(c.id for c in cubes), replayed=True)
+
+
+class AddTensorHandler(Handler):
+    """A tensor memory is stored with the exact versions that it was made from."""
+
+    changes = True
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: AddTensor = work.call.request  # type: ignore[assignment]
+        parents = [_current(work, id) for id in request.parents]
+        if any(parent.cube.namespace not in (work.decision.namespaces or ()) for parent in parents):
+            raise UnknownMemory()
+        said = _descriptive(request.labels, work.call, work.now)
+        if not request.labels.origin:
+            said = msgspec.structs.replace(said, origin=Origin.INFERENCE)
+        cube = MemCube.make(
+            id=work.tools.new_id(work.now),
+            salt=work.tools.new_salt(),
+            descriptive=said,
+            governance=_governance(request.labels, work.call),
+            payload=request.payload,
+            parents=tuple(parent.cube.pin() for parent in parents),
+        )
+        vault.write_turns(work.unit, [Draft(cube=cube)], work.now)
+        return Outcome(result=Added(cubes=(cube,)), memories=(cube.id,), replay=("", cube.id))
+
+    def replay(self, work: Work, ids: tuple[str, ...]) -> Added:
+        return AddHandler().replay(work, ids)
+
+
+class SearchHandler(Handler):
+    """The query's words, in every language of the store, within what the caller may see."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Search = work.call.request  # type: ignore[assignment]
+        terms = analysis.query_terms(request.query, query_languages(work.unit, request.query))
+        selection = work.selection(request.where, ended=False)
+        found = retrieval.search_words(work.unit, terms, selection, limit=request.limit)
+        hits = Hits(found, terms=terms, decision=work.decision)
+        return Outcome(result=hits, memories=tuple(hit.cube.id for hit in found), used=True)
+
+
+class GetHandler(OnMemory):
+    """The current version, or the one that is named."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Get = work.call.request  # type: ignore[assignment]
+        record = _current(work, request.id) if request.version is None else _version(work, request.id, request.version)
+        return Outcome(result=record.cube, memories=(request.id,), used=True)
+
+
+class ListHandler(Handler):
+    """A page of memories in order of their ids."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: ListPage = work.call.request  # type: ignore[assignment]
+        selection = work.selection(request.where, episodes=request.episodes)
+        records = work.unit.page(selection, limit=request.limit + 1, after=request.after)
+        cubes = tuple(record.cube for record in records[: request.limit])
+        page = Page(cubes=cubes, after=cubes[-1].id if len(records) > request.limit else None)
+        return Outcome(result=page, memories=tuple(cube.id for cube in cubes))
+
+
+class UpdateHandler(OnMemory):
+    """The next version of a memory; what it said before stays true for the time until then."""
+
+    changes = True
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Update = work.call.request  # type: ignore[assignment]
+        cube = _current(work, request.id).cube
+        _check_expected(cube, request.expected)
+        _check_editable(cube)
+        newer = _next_version(cube, request, work)
+        vault.supersede(work.unit, vault.draft(newer), work.now)
+        _note_languages(work.unit, [Draft(cube=newer)])
+        return Outcome(result=newer, memories=(newer.id,), replay=(newer.id, newer.version))
+
+    def replay(self, work: Work, ids: tuple[str, ...]) -> MemCube:
+        return _version(work, *ids).cube
+
+
+class DeleteHandler(Handler):
+    """One memory by its id, or all that a scope and a filter select; recoverable."""
+
+    changes = True
+
+    def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
+        request: Delete = call.request  # type: ignore[assignment]
+        return super().target(call, unit) if request.id is None else OnMemory().target(call, unit)
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Delete = work.call.request  # type: ignore[assignment]
+        if request.id is not None:
+            cubes = [_current(work, request.id).cube]
+            _check_expected(cubes[0], request.expected)
+        else:
+            selection = work.selection(request.where, episodes=True)
+            cubes = [record.cube for record in work.unit.page(selection, limit=work.unit.count(selection))]
+        for cube in cubes:
+            _check_editable(cube)
+            vault.retire(work.unit, cube, work.now)
+        ids = tuple(cube.id for cube in cubes)
+        return Outcome(result=Deleted(ids=ids), memories=ids)
+
+
+class HistoryHandler(OnMemory):
+    """Every version, oldest first, with when it was known and true."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: History = work.call.request  # type: ignore[assignment]
+        return Outcome(result=work.unit.versions(request.id), memories=(request.id,))
+
+
+class DiffHandler(OnMemory):
+    """What changed between two versions."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Diff = work.call.request  # type: ignore[assignment]
+        a, b = (_version(work, request.id, version).cube for version in (request.a, request.b))
+        return Outcome(result=difference(a, b), memories=(request.id,))
+
+
+class LogHandler(Handler):
+    """The audit log of what the caller may see."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Log = work.call.request  # type: ignore[assignment]
+        query = msgspec.structs.replace(request.query, namespaces=work.decision.namespaces)
+        return Outcome(result=work.unit.audit(query))
+
+
+def query_languages(unit: ReadUnit, query: str) -> tuple[str, ...]:
+    """The languages to read a query in: those of the stored texts and, where it shows, its own."""
+    stored = json.loads(unit.setting(LANGUAGES) or "[]")
+    own = analysis.detect_language(query)
+    return tuple(dict.fromkeys([*stored, *([own] if own else [])]))
+
+
+def difference(a: MemCube, b: MemCube) -> Difference:
+    """What changed from ``a`` to ``b``: text as a unified diff, the header's fields as pairs."""
+    names = (f"revision {a.revision}", f"revision {b.revision}")
+    text = "\n".join(difflib.unified_diff(a.text.splitlines(), b.text.splitlines(), *names, lineterm=""))
+    fields: dict[str, tuple[Any, Any]] = {}
+    for old, new in ((a.header.descriptive, b.header.descriptive), (a.header.governance, b.header.governance)):
+        for name in old.__struct_fields__:
+            before, after = getattr(old, name), getattr(new, name)
+            if before != after:
+                fields[name] = (before, after)
+    return Difference(id=a.id, a=a.revision, b=b.revision, text=text, fields=fields)
+
+
+# Cubes from requests.
+
+
+def _message_cube(
+    message: Message, labels: Labels, call: MemoryCall, tools: Tools, now: datetime, episode: str | None
+) -> MemCube:
+    said = _descriptive(labels, call, now)
+    metadata = {**said.metadata, "message": message.rest} if message.rest else said.metadata
+    kind = SemanticType.MESSAGE if episode is not None else SemanticType.FACT
+    said = msgspec.structs.replace(
+        said,
+        semantic_type=labels.semantic_type or kind,
+        speaker=message.name,
+        speaker_role=message.role,
+        source_ids=() if message.id is None else (message.id,),
+        episode=episode,
+        event_time=message.timestamp or labels.timestamp,
+        language=labels.language or analysis.detect_language(message.content),
+        metadata=metadata,
+    )
+    return MemCube.make(
+        id=tools.new_id(now),
+        salt=tools.new_salt(),
+        descriptive=said,
+        governance=_governance(labels, call),
+        payload=Plaintext(content=message.content),
+    )
+
+
+def _descriptive(labels: Labels, call: MemoryCall, now: datetime) -> Descriptive:
+    caller, scope = call.caller, call.scope
+    return Descriptive(
+        created=now,
+        updated=now,
+        origin=labels.origin or Origin.USER_INPUT,
+        semantic_type=labels.semantic_type or SemanticType.FACT,
+        author=caller.name,
+        agent=scope.agent,
+        session=scope.session,
+        role=caller.role,
+        task=caller.task,
+        language=labels.language,
+        tags=labels.tags or (),
+        entities=labels.entities or (),
+        event_time=labels.timestamp,
+        valid_from=labels.valid_from,
+        valid_to=labels.valid_to,
+        metadata=labels.metadata or {},
+    )
+
+
+def _governance(labels: Labels, call: MemoryCall) -> Governance:
+    namespace = call.scope.namespace or call.caller.namespace
+    return Governance(
+        owner=namespace,
+        namespace=namespace,
+        lifespan=Lifespan(),
+        priority=labels.priority or Priority.MID,
+        sensitivity=labels.sensitivity or (),
+    )
+
+
+def _episode(id: str, cubes: list[MemCube], work: Work) -> MemCube:
+    """The manifest of a conversation: ids, order and speakers of its turns, never their text (design 4.1)."""
+    turns = [
+        {"id": cube.id, "speaker": cube.header.descriptive.speaker, "role": cube.header.descriptive.speaker_role}
+        for cube in cubes
+    ]
+    first = cubes[0].header
+    said = msgspec.structs.replace(
+        first.descriptive,
+        semantic_type=SemanticType.EPISODE,
+        speaker=None,
+        speaker_role=None,
+        source_ids=(),
+        language=None,
+        episode=None,
+        metadata={},
+    )
+    return MemCube.make(
+        id=id,
+        salt=work.tools.new_salt(),
+        descriptive=said,
+        governance=first.governance,
+        payload=Plaintext(content=json.dumps({"turns": turns}, separators=(",", ":")), format="episode"),
+    )
+
+
+def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
+    """By place in the batch: messages that are here already, with the same id and text in the same session."""
+    places = {one.cube.header.descriptive.source_ids[0]: place for place, one in enumerate(drafts) if one.cube.header.descriptive.source_ids}
+    if not places:
+        return {}
+    first = drafts[0].cube
+    found = work.unit.by_source(first.namespace, first.header.descriptive.session, list(places))
+    known = {record.cube.id: record.cube for record in work.unit.current(list(found.values()))}
+    pairs = [(places[source], known[id]) for source, id in found.items()]
+    return {place: cube for place, cube in sorted(pairs, key=lambda pair: pair[0]) if cube.text == drafts[place].cube.text}
+
+
+def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:
+    labels, said, rules = request.labels, cube.header.descriptive, cube.header.governance
+    payload = _next_payload(cube, request)
+    speaks_anew = payload is not cube.payload
+    given = {name: value for name in ("tags", "entities", "metadata") if (value := getattr(labels, name)) is not None}
+    said = msgspec.structs.replace(
+        said,
+        updated=work.now,
+        cause="append" if request.appended else "update",
+        author=work.call.caller.name,
+        semantic_type=labels.semantic_type or said.semantic_type,
+        language=labels.language or (analysis.detect_language(request.content or "") or said.language),
+        event_time=labels.timestamp or said.event_time,
+        valid_from=labels.valid_from or ((labels.timestamp or work.now) if speaks_anew else said.valid_from),
+        valid_to=labels.valid_to or said.valid_to,
+        **given,
+    )
+    rules = msgspec.structs.replace(
+        rules,
+        priority=labels.priority or rules.priority,
+        sensitivity=rules.sensitivity if labels.sensitivity is None else labels.sensitivity,
+    )
+    return cube.derive(descriptive=said, governance=rules, payload=payload)
+
+
+def _next_payload(cube: MemCube, request: Update) -> Payload:
+    if request.content is None:
+        return cube.payload
+    if isinstance(cube.payload, Activation | Parametric):
+        raise InvalidInput(f"memory {cube.id!r} holds tensors, not text; add a new one from its sources")
+    content = f"{cube.payload.content}\n{request.content}" if request.appended else request.content
+    return msgspec.structs.replace(cube.payload, content=content)
+
+
+def _note_languages(unit: WriteUnit, drafts: list[Draft]) -> None:
+    """Remember languages that the store did not hold before; queries are read in each of them."""
+    stored = json.loads(unit.setting(LANGUAGES) or "[]")
+    spoken = {one.cube.header.descriptive.language for one in drafts} - {None, *stored}
+    if spoken:
+        unit.set_setting(LANGUAGES, json.dumps([*stored, *sorted(spoken)]))  # type: ignore[type-var]
+
+
+# Versions.
+
+
+def _current(work: Work, id: str) -> Record:
+    records: list[Record] = work.unit.current([id])
+    if not records:
+        raise UnknownMemory(f"memory {id!r} is deleted or unknown; history shows what it was")
+    return records[0]
+
+
+def _version(work: Work, id: str, version: int | str) -> Record:
+    versions: list[Record] = work.unit.versions(id)
+    for record in versions:
+        if version in (record.cube.revision, record.cube.version):
+            return record
+    raise UnknownVersion(f"memory {id!r} has no version {version!r}; it has revisions 1 to {len(versions)}")
+
+
+def _check_expected(cube: MemCube, expected: int | str | None) -> None:
+    if expected is not None and expected not in (cube.revision, cube.version):
+        raise StaleVersion(
+            f"memory {cube.id!r} is at revision {cube.revision}, not {expected!r}; read it again and repeat the change"
+        )
+
+
+def _check_editable(cube: MemCube) -> None:
+    if cube.header.governance.frozen:  # 5.4.3: updates disabled
+        raise NotAllowed(f"memory {cube.id!r} is frozen and takes no edits; the steward can unfreeze it")

@@ -1,0 +1,135 @@
+"""What callers hand in, checked: texts, messages in OpenAI form, times and names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pymemos.cube.filters import aware
+from pymemos.errors import InvalidInput, TextTooLong
+from pymemos.interface.requests import Message
+
+_OURS = frozenset({"role", "content", "id", "name", "timestamp"})
+NAME_LIMIT = 256  # characters of a user id, session id, tag or other name
+BATCH_LIMIT = 100_000  # messages in one atomic call
+_INT64 = 1 << 63
+
+
+def parse_messages(given: Any, *, text_limit: int) -> tuple[Message, ...]:
+    """Messages from a list of mappings, each checked; an error names the message by its place."""
+    if isinstance(given, Mapping):
+        given = [given]
+    if not isinstance(given, Iterable):
+        raise InvalidInput(f"add takes a text or a list of messages, not {type(given).__name__}")
+    messages = tuple(_message(one, place, text_limit) for place, one in enumerate(given))
+    if not messages:
+        raise InvalidInput("the list of messages is empty; pass at least one message")
+    if len(messages) > BATCH_LIMIT:
+        raise TextTooLong(f"{len(messages)} messages in one call; pass at most {BATCH_LIMIT} at a time")
+    return messages
+
+
+def check_text(text: Any, name: str, *, limit: int) -> str:
+    """``text`` if it is text that can be stored."""
+    if not isinstance(text, str):
+        raise InvalidInput(f"{name} is {type(text).__name__}; pass text")
+    if not text.strip():
+        raise InvalidInput(f"{name} is empty; pass some text")
+    if len(text) > limit:
+        raise TextTooLong(f"{name} has {len(text):,} characters, the limit is {limit:,}; split it, or raise text_limit")
+    return _encodable(text, name)
+
+
+def check_name(value: Any, name: str) -> str:
+    """``value`` if it can name a user, an agent, a session, a tag."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name} is {value!r}; pass text")
+    if not value.strip() or len(value) > NAME_LIMIT:
+        raise InvalidInput(f"{name} must hold 1 to {NAME_LIMIT} characters, not {len(value)}")
+    return _encodable(value, name)
+
+
+def check_names(values: Any, name: str) -> tuple[str, ...]:
+    """A list of names; one text alone is a mistake that is easily made."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidInput(f"{name} is {values!r}; pass a list of texts")
+    return tuple(dict.fromkeys(check_name(value, name) for value in values))
+
+
+def check_time(value: Any, name: str) -> datetime:
+    """An aware UTC time from a datetime, ISO 8601 text or Unix seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (ValueError, OverflowError, OSError) as error:
+            raise InvalidInput(f"{name} is {value!r}, which is no time in Unix seconds") from error
+    return aware(value, name)
+
+
+def check_metadata(value: Any, name: str = "metadata") -> dict[str, Any]:
+    """Metadata that comes back as it was given: JSON with text keys and numbers of 64 bits."""
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{name} is {value!r}; pass a mapping")
+    return {_key(key, name): _json(item, f"{name}.{key}") for key, item in value.items()}
+
+
+def _message(given: Any, place: int, text_limit: int) -> Message:
+    where = f"message {place}"
+    if isinstance(given, str):
+        return Message(content=check_text(given, where, limit=text_limit))
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"{where} is {type(given).__name__}; pass mappings such as {{'role': 'user', 'content': 'Hi'}}")
+    if "content" not in given:
+        raise InvalidInput(f"{where} has no 'content'; it has {sorted(map(str, given))}")
+    named = {name: given[name] for name in ("role", "id", "name") if given.get(name) is not None}
+    if isinstance(named.get("id"), int):
+        named["id"] = str(named["id"])
+    time = given.get("timestamp")
+    return Message(
+        content=check_text(_text_of(given["content"], where), f"content of {where}", limit=text_limit),
+        timestamp=None if time is None else check_time(time, f"timestamp of {where}"),
+        rest=check_metadata({key: value for key, value in given.items() if key not in _OURS}, where),
+        **{name: check_name(value, f"{name} of {where}") for name, value in named.items()},
+    )
+
+
+def _text_of(content: Any, where: str) -> Any:
+    """The text of a message's content: itself, or its text parts joined."""
+    if not isinstance(content, list):
+        return content
+    texts = [part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
+    if len(texts) != len(content):
+        raise InvalidInput(f"{where} has parts that are not text; keep their descriptions as text")
+    return "\n".join(str(text) for text in texts)
+
+
+def _key(key: Any, name: str) -> str:
+    if not isinstance(key, str):
+        raise InvalidInput(f"{name} has the key {key!r}; keys are texts")
+    return _encodable(key, name)
+
+
+def _json(value: Any, name: str) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _encodable(value, name)
+    if isinstance(value, int) and -_INT64 <= value < _INT64:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, Mapping):
+        return {_key(key, name): _json(item, f"{name}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item, name) for item in value]
+    raise InvalidInput(f"{name} is {value!r}; metadata holds JSON: texts, finite numbers of 64 bits, flags, lists, mappings")
+
+
+def _encodable(text: str, name: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{name} holds half of a surrogate pair at {error.start}; pass valid Unicode") from error
+    return text

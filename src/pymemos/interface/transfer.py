@@ -1,0 +1,169 @@
+"""Memories in and out as JSON Lines, backups and check-ups: requests on the store as a whole."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pymemos.cube.call import MemoryCall
+from pymemos.cube.cube import MemCube
+from pymemos.cube.filters import aware
+from pymemos.cube.header import Behaviour
+from pymemos.cube.wire import FORMAT, document, encode, hashes, parse_document
+from pymemos.errors import MalformedRecord, NewerFormat
+from pymemos.infrastructure import vault
+from pymemos.infrastructure.governance import Target
+from pymemos.interface.api import Handler, Outcome, Work
+from pymemos.interface.requests import Backup, Export, Import
+from pymemos.ports import Finding, ReadUnit, Record
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of an export: one line per memory, and where to continue."""
+
+    lines: tuple[bytes, ...]
+    after: str | None = None
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import did with each memory, by id."""
+
+    written: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()  # here already, with these versions or newer ones
+    conflicting: tuple[str, ...] = ()  # here with other versions, which were kept
+
+
+class OnStore(Handler):
+    """A handler whose request concerns the store as a whole."""
+
+    def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
+        return Target(namespaces=None, stewardship=True)
+
+
+class ExportHandler(Handler):
+    """Whole memories with every version, also deleted ones, in order of their ids."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Export = work.call.request  # type: ignore[assignment]
+        ids = work.unit.known_ids(work.decision.namespaces, limit=request.limit, after=request.after)
+        lines = tuple(to_line(work.unit.versions(id)) for id in ids)
+        return Outcome(result=Exported(lines=lines, after=ids[-1] if ids else None), memories=tuple(ids))
+
+
+class ImportHandler(OnStore):
+    """Whole memories as another store knew them; what is here already is never replaced by something else."""
+
+    changes = True
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Import = work.call.request  # type: ignore[assignment]
+        sorted_out: dict[str, list[str]] = {"written": [], "known": [], "conflicting": []}
+        for records in request.memories:
+            verdict = self._compare(work, records)
+            sorted_out[verdict].append(records[-1].cube.id)
+            if verdict == "written":
+                vault.adopt(work.unit, records, work.now)
+        report = Imported(**{name: tuple(ids) for name, ids in sorted_out.items()})
+        return Outcome(result=report, memories=report.written)
+
+    def _compare(self, work: Work, records: tuple[Record, ...]) -> str:
+        """Whether ``records`` continue what is here, are here already, or contradict it."""
+        stored = work.unit.versions(records[-1].cube.id)
+        here, there = ([r.cube.version for r in versions] for versions in (stored, records))
+        shorter = min(len(here), len(there))
+        if here[:shorter] != there[:shorter]:
+            return "conflicting"
+        deleted_since = bool(stored) and stored[-1].retired is None and records[-1].retired is not None
+        return "written" if len(there) > len(here) or (here == there and deleted_since) else "known"
+
+
+class BackupHandler(OnStore):
+    """A copy of the database as one moment saw it; blobs are copied beside it."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Backup = work.call.request  # type: ignore[assignment]
+        work.tools.store.backup(Path(request.target))
+        return Outcome(result=request.target)
+
+
+class DoctorHandler(OnStore):
+    """The store's own check, and whether every blob that a memory refers to is there."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        missing = work.unit.blobs() - work.tools.blobs.names()
+        blobs = Finding(
+            check="blobs are there", ok=not missing, detail=f"missing: {', '.join(sorted(missing)[:3])}" if missing else "ok"
+        )
+        embedder = Finding(check="embedder", ok=True, detail="none: search is by words")
+        return Outcome(result=[*work.tools.store.check(), blobs, embedder])
+
+
+def to_line(records: list[Record]) -> bytes:
+    """A memory with all its versions as one line of JSON: the same memory always gives the same bytes."""
+    newest = records[-1]
+    return encode(
+        {
+            "pymemos": FORMAT,
+            "salt": newest.cube.salt.hex(),
+            "retired": newest.retired,
+            "behaviour": newest.cube.header.behaviour,
+            "versions": [_version_fields(record) for record in records],
+        }
+    )
+
+
+def from_line(line: bytes | str) -> tuple[Record, ...]:
+    """The versions that a line was written from; raises MalformedRecord with what is wrong with it."""
+    try:
+        fields = msgspec.json.decode(line, type=dict)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedRecord(f"not JSON: {error}") from error
+    if "pymemos" not in fields:
+        raise MalformedRecord("not an exported memory: it has no field 'pymemos'")
+    if fields["pymemos"] != FORMAT:
+        raise NewerFormat(f"the record has format {fields['pymemos']!r}, this pymemos reads {FORMAT}; upgrade pymemos")
+    try:
+        salt, retired = bytes.fromhex(fields["salt"]), _time(fields["retired"])
+        behaviour = msgspec.convert(fields["behaviour"], Behaviour)
+        records = tuple(_record(version, salt, retired, behaviour) for version in fields["versions"])
+    except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
+        raise MalformedRecord(f"not an exported memory: {type(error).__name__} {error}") from error
+    if not records or len({record.cube.id for record in records}) != 1:
+        raise MalformedRecord("an exported memory holds the versions of one memory, at least one")
+    return records
+
+
+def _version_fields(record: Record) -> dict[str, Any]:
+    return {
+        "document": msgspec.Raw(document(record.cube)),
+        "version": record.cube.version,
+        "known_from": record.known_from,
+        "known_to": record.known_to,
+        "valid_from": record.valid_from,
+        "valid_to": record.valid_to,
+    }
+
+
+def _record(fields: dict[str, Any], salt: bytes, retired: datetime | None, behaviour: Behaviour) -> Record:
+    cube: MemCube = parse_document(encode(fields["document"]), salt=salt)
+    if hashes(cube)[0] != fields["version"]:
+        raise MalformedRecord(f"version {cube.revision} of memory {cube.id!r} is not what was exported: its hash differs")
+    known_from, valid_from = _time(fields["known_from"]), _time(fields["valid_from"])
+    if known_from is None or valid_from is None:
+        raise MalformedRecord(f"version {cube.revision} of memory {cube.id!r} lacks known_from or valid_from")
+    return Record(
+        cube=cube.observed(behaviour),
+        seq_from=0,
+        known_from=known_from,
+        known_to=_time(fields["known_to"]),
+        valid_from=valid_from,
+        valid_to=_time(fields["valid_to"]),
+        retired=retired,
+    )
+
+
+def _time(value: Any) -> datetime | None:
+    return None if value is None else aware(value, "a time of the record")

@@ -1,0 +1,115 @@
+"""The worker: leases due jobs, does their work, and hands the effect to the door together with the job's end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import msgspec
+
+from pymemos.cube.call import Caller, Lease, MemoryCall, Scope
+from pymemos.errors import LeaseLost, StoreError
+from pymemos.interface.api import MemoryAPI
+from pymemos.interface.requests import Claim, FailJob, FinishJob, Heartbeat
+from pymemos.operation.queue import LEASE
+from pymemos.ports import Clock, Job, JobState
+
+# Does a job's slow work and returns the call that is its effect, or None when there is none. The effect and the end
+# of the job are one transaction, so that a job takes effect once however often it is tried.
+JobHandler = Callable[[Job], MemoryCall | None]
+
+
+class TickReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one turn did: ids of the jobs that were done, that failed and will run again, and that were parked."""
+
+    done: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    parked: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.done or self.failed or self.parked)
+
+
+class Worker:
+    """Works off the queue under a name of its own."""
+
+    def __init__(
+        self,
+        api: MemoryAPI,
+        handlers: Mapping[str, JobHandler],
+        *,
+        name: str,
+        clock: Clock,
+        lease: timedelta = LEASE,
+    ) -> None:
+        self._api = api
+        self._handlers = handlers
+        self._name = name
+        self._clock = clock
+        self._lease = lease
+
+    def tick(self, now: datetime, *, limit: int) -> TickReport:
+        """Do what is due at ``now``, at most ``limit`` jobs."""
+        ended: dict[str, list[str]] = {"done": [], "failed": [], "parked": []}
+        for _ in range(limit):
+            job = self._api.dispatch(self._call(Claim(worker=self._name, kinds=tuple(self._handlers), now=now, lease=self._lease)))
+            if job is None:
+                break
+            ended[self._run(job, now)].append(job.id)
+        return TickReport(**{how: tuple(ids) for how, ids in ended.items()})
+
+    def _run(self, job: Job, now: datetime) -> str:
+        """Do one job; says how it ended."""
+        if job.state is JobState.DEAD:
+            return "parked"
+        lease = Lease(job=job.id, worker=self._name, attempt=job.attempt)
+        try:
+            with self._heart(lease):
+                effect = self._handlers[job.kind](job)
+            call = effect or self._call(FinishJob())
+            self._api.dispatch(msgspec.structs.replace(call, completes=lease))
+        except (LeaseLost, StoreError) as error:
+            if isinstance(error, StoreError):
+                raise  # the store failed, not the job: its lease runs out, and another turn does it
+            return "failed"
+        except Exception as error:  # noqa: BLE001 (whatever a handler raises must not stop the queue)
+            return self._fail(lease, error, now)
+        return "done"
+
+    def _fail(self, lease: Lease, error: Exception, now: datetime) -> str:
+        request = FailJob(lease=lease, error=type(error).__name__, now=now)
+        job: Job = self._api.dispatch(self._call(request))
+        return "parked" if job.state is JobState.DEAD else "failed"
+
+    @contextmanager
+    def _heart(self, lease: Lease) -> Iterator[None]:
+        """Hold the lease while a handler works, with a beat every third of its length."""
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(self._lease.total_seconds() / 3):
+                try:
+                    request = Heartbeat(lease=lease, until=self._clock() + self._lease)
+                    self._api.dispatch(self._call(request))
+                except (LeaseLost, StoreError):
+                    return  # the end of the job will say so
+
+        thread = threading.Thread(target=beat, daemon=True, name=f"heartbeat {lease.job}")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _call(self, request: Claim | FailJob | FinishJob | Heartbeat) -> MemoryCall:
+        return MemoryCall(caller=Caller(system=True), request=request, scope=Scope(namespace=None))
+
+
+def for_owner(job: Job) -> tuple[Caller, Scope]:
+    """The system caller on behalf of a job's owner, and the owner's scope."""
+    kind, _, name = job.namespace.partition("/")
+    caller = Caller(system=True, user=name if kind == "users" else None, agent=name if kind == "agents" else None)
+    return caller, Scope(namespace=job.namespace)

@@ -1,0 +1,78 @@
+"""The context block: hits as dated lines for a prompt, never over its token budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Self
+
+from pymemos.cube.call import Hit
+from pymemos.cube.cube import MemCube
+from pymemos.infrastructure.vault import valid_from
+
+_PIECES = re.compile(r"[A-Za-z]+|\d{1,3}|[^\sA-Za-z\d]")
+LETTERS_PER_TOKEN = 4  # usual for English under byte-pair encodings
+
+
+class Context(str):
+    """A prompt-ready block of text; also says what it costs, by which counter, and which memories it holds."""
+
+    tokens: int
+    counter: str
+    memories: tuple[str, ...]
+    left_out: int
+
+    @classmethod
+    def of(cls, text: str, *, tokens: int, counter: str, memories: tuple[str, ...], left_out: int) -> Self:
+        """The block ``text`` with its measures."""
+        block = cls(text)
+        block.tokens, block.counter, block.memories, block.left_out = tokens, counter, memories, left_out
+        return block
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens of ``text`` by a rule that needs no model: a token for every four letters of a word, three digits, or other sign."""
+    return sum(-(-len(piece) // LETTERS_PER_TOKEN) if piece[0].isascii() and piece[0].isalpha() else 1 for piece in _PIECES.findall(text))
+
+
+def render(hits: Iterable[Hit], *, max_tokens: int | None, count: Callable[[str], int] = estimate_tokens) -> Context:
+    """Hits as a block: a heading per day, in the order of each day's best hit, lines in order of rank.
+
+    The layout depends on the hits alone and is cut off at the budget, so a smaller block is a prefix of a larger one.
+    """
+    pieces = _layout(list(hits))
+    text, kept, tokens = "", [], 0
+    for number, (piece, ids) in enumerate(pieces):
+        longer = f"{text}\n{piece}" if text else piece
+        cost = count(longer)
+        if max_tokens is not None and cost > max_tokens:
+            rest = sum(len(more) for _, more in pieces[number:])
+            return Context.of(text, tokens=tokens, counter=_name(count), memories=tuple(kept), left_out=rest)
+        text, tokens = longer, cost
+        kept += ids
+    return Context.of(text, tokens=tokens, counter=_name(count), memories=tuple(kept), left_out=0)
+
+
+def line(cube: MemCube) -> str:
+    """One memory as a line: its speaker, where it has one, and its text."""
+    speaker = cube.header.descriptive.speaker or cube.header.descriptive.speaker_role
+    text = " ".join(cube.text.split())
+    return f"- {speaker}: {text}" if speaker else f"- {text}"
+
+
+def _layout(hits: list[Hit]) -> list[tuple[str, list[str]]]:
+    """The pieces of the block; a day's heading and its first line are one piece, so that no heading stands alone."""
+    days: dict[str, list[Hit]] = {}
+    for hit in hits:
+        if hit.cube.text:
+            days.setdefault(valid_from(hit.cube).date().isoformat(), []).append(hit)
+    pieces: list[tuple[str, list[str]]] = []
+    for day, said in days.items():
+        first, *rest = said
+        pieces.append((f"[{day}]\n{line(first.cube)}", [first.cube.id]))
+        pieces += [(line(hit.cube), [hit.cube.id]) for hit in rest]
+    return pieces
+
+
+def _name(count: Callable[[str], int]) -> str:
+    return getattr(count, "__name__", type(count).__name__)

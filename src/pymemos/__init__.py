@@ -1,0 +1,42 @@
+"""pymemos: a memory operating system for LLM applications, after the MemOS paper (arXiv 2507.03724)."""
+
+from pymemos.cube.call import Caller, Decision, Hit, MemoryCall
+from pymemos.cube.cube import MemCube
+from pymemos.cube.header import Origin, Priority, SemanticType, State
+from pymemos.cube.payload import Activation, ModelRef, Parametric, Plaintext
+from pymemos.errors import PymemosError
+from pymemos.interface.requests import Added, Deleted, Difference, Page
+from pymemos.operation.context import Context
+from pymemos.operation.hits import Hits
+from pymemos.ports import Job, Record
+from pymemos.settings import Settings
+from pymemos.system import AsyncMemOS, MemOS
+
+__version__ = "0.1.0"
+__all__ = [
+    "Activation",
+    "Added",
+    "AsyncMemOS",
+    "Caller",
+    "Context",
+    "Decision",
+    "Deleted",
+    "Difference",
+    "Hit",
+    "Hits",
+    "Job",
+    "MemCube",
+    "MemOS",
+    "MemoryCall",
+    "ModelRef",
+    "Origin",
+    "Page",
+    "Parametric",
+    "Plaintext",
+    "Priority",
+    "PymemosError",
+    "Record",
+    "SemanticType",
+    "Settings",
+    "State",
+]

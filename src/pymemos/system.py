@@ -1,0 +1,676 @@
+"""The system: MemOS opens a home, wires the adapters into the layers, and speaks to applications."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Concatenate, ParamSpec, Self, TypeVar
+
+import msgspec
+
+from pymemos.cube import filters as grammar
+from pymemos.cube.call import Caller, MemoryCall, Request, Scope, TimeWindow
+from pymemos.cube.cube import MemCube
+from pymemos.cube.header import Origin, Priority, SemanticType
+from pymemos.cube.ids import new_id
+from pymemos.cube.payload import Activation, Parametric
+from pymemos.errors import EmptyScope, InvalidInput
+from pymemos.infrastructure import analysis, audit
+from pymemos.interface import handlers, queue_handlers, requests, transfer
+from pymemos.interface.api import Handler, MemoryAPI, Span, Tools
+from pymemos.interface.messages import check_metadata, check_name, check_names, check_text, check_time, parse_messages
+from pymemos.interface.requests import Added, Deleted, Difference, Labels, Message, Page
+from pymemos.interface.worker import JobHandler, TickReport, Worker, for_owner
+from pymemos.operation.hits import Hits
+from pymemos.ports import AuditQuery, AuditRecord, BlobStore, Clock, Finding, Job, JobState, NewId, Record, Store
+from pymemos.settings import Settings, from_environment
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+When = datetime | str | float  # an aware datetime, ISO 8601 text with a zone, or Unix seconds
+HANDLERS: dict[type[Request], Handler] = {
+    requests.Add: handlers.AddHandler(),
+    requests.AddTensor: handlers.AddTensorHandler(),
+    requests.Search: handlers.SearchHandler(),
+    requests.Get: handlers.GetHandler(),
+    requests.ListPage: handlers.ListHandler(),
+    requests.Update: handlers.UpdateHandler(),
+    requests.Delete: handlers.DeleteHandler(),
+    requests.History: handlers.HistoryHandler(),
+    requests.Diff: handlers.DiffHandler(),
+    requests.Log: handlers.LogHandler(),
+    requests.Export: transfer.ExportHandler(),
+    requests.Import: transfer.ImportHandler(),
+    requests.Backup: transfer.BackupHandler(),
+    requests.Doctor: transfer.DoctorHandler(),
+    requests.Enqueue: queue_handlers.EnqueueHandler(),
+    requests.Jobs: queue_handlers.JobsHandler(),
+    requests.ControlJob: queue_handlers.ControlJobHandler(),
+    requests.Claim: queue_handlers.ClaimHandler(),
+    requests.Heartbeat: queue_handlers.HeartbeatHandler(),
+    requests.FailJob: queue_handlers.FailJobHandler(),
+    requests.FinishJob: queue_handlers.FinishJobHandler(),
+    requests.Reindex: queue_handlers.ReindexHandler(),
+}
+
+
+def utc_now() -> datetime:
+    """The clock of the machine."""
+    return datetime.now(UTC)
+
+
+class MemOS:
+    """A memory that keeps what it is told: durable, versioned, searchable, explained.
+
+    ``home`` is the folder of the store, created when it is not there; without one, PYMEMOS_HOME or the user's data
+    folder. Whoever opens a store is its steward; ``bind`` gives a handle that acts for one user or agent. A call
+    without an identity acts in the namespace ``default``, never on everything.
+
+    ``jobs`` maps kinds of jobs to handlers of the application. ``store``, ``blobs``, ``clock``, ``new_id``, ``key``
+    replace what is wired in otherwise; the doubles of ``pymemos.testing`` are made for that.
+    """
+
+    def __init__(
+        self,
+        home: str | os.PathLike[str] | None = None,
+        *,
+        settings: Settings | None = None,
+        jobs: Mapping[str, JobHandler] | None = None,
+        store: Store | None = None,
+        blobs: BlobStore | None = None,
+        clock: Clock = utc_now,
+        new_id: NewId = new_id,
+        key: bytes | None = None,
+        on_span: Span | None = None,
+    ) -> None:
+        settings = settings or from_environment(os.environ, Path.home())
+        if home is not None:
+            settings = msgspec.structs.replace(settings, home=_folder(home))
+        opened = store or _open_store(settings.home)
+        self._settings = settings
+        self._tools = Tools(
+            store=opened,
+            blobs=blobs or _open_blobs(settings.home),
+            clock=clock,
+            new_id=new_id,
+            key=key or audit.instance_key(settings.config_dir, _store_id(opened)),
+        )
+        self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
+        self._caller = Caller(steward=True)
+        self._root = True
+        self._worker = Worker(self._api, {**self._own_jobs(), **(jobs or {})}, name=_worker_name(), clock=clock)
+        self._queue_reindexing()
+
+    # Writing.
+
+    def add(
+        self,
+        content: str | Mapping[str, Any] | Iterable[Mapping[str, Any]] | Activation | Parametric,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        role: str | None = None,
+        task: str | None = None,
+        timestamp: When | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] | None = None,
+        entities: Sequence[str] | None = None,
+        type: SemanticType | str | None = None,
+        origin: Origin | str | None = None,
+        language: str | None = None,
+        priority: Priority | str | None = None,
+        sensitivity: Sequence[str] | None = None,
+        valid_from: When | None = None,
+        valid_to: When | None = None,
+        parents: Sequence[str] = (),
+        idempotency_key: str | None = None,
+    ) -> Added:
+        """Keep a text, a conversation or a tensor; returns when it is durable and can be found.
+
+        A conversation is a list of messages in OpenAI form (``role``, ``content``, optionally ``id``, ``name``,
+        ``timestamp``): each becomes one memory, verbatim. The same message (same id, text and session) is kept once.
+        With an ``idempotency_key`` a retry returns what the first call made. A list is one atomic call.
+        """
+        call = self._bind(user_id, agent_id, run_id, session_id, role, task)
+        labels = self._labels(
+            timestamp, metadata, tags, entities, type, origin, language, priority, sensitivity, valid_from, valid_to
+        )
+        if idempotency_key is not None:
+            check_name(idempotency_key, "idempotency_key")
+        if isinstance(content, Activation | Parametric):
+            tensor = requests.AddTensor(
+                payload=content, parents=tuple(parents), labels=labels, idempotency_key=idempotency_key
+            )
+            result: Added = self._dispatch(call, tensor)
+            return result
+        conversation = not isinstance(content, str)
+        limit = self._settings.text_limit
+        messages = (
+            parse_messages(content, text_limit=limit)
+            if conversation
+            else (Message(content=check_text(content, "the text", limit=limit)),)
+        )
+        request = requests.Add(
+            messages=messages, labels=labels, conversation=conversation, idempotency_key=idempotency_key
+        )
+        added: Added = self._dispatch(call, request)
+        return added
+
+    def update(
+        self,
+        id: str,
+        content: str | None = None,
+        *,
+        expected: int | str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        timestamp: When | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] | None = None,
+        entities: Sequence[str] | None = None,
+        type: SemanticType | str | None = None,
+        language: str | None = None,
+        priority: Priority | str | None = None,
+        sensitivity: Sequence[str] | None = None,
+        valid_from: When | None = None,
+        valid_to: When | None = None,
+        idempotency_key: str | None = None,
+    ) -> MemCube:
+        """Write the next version of a memory; what is not given stays.
+
+        The old text stays true for the time before ``valid_from`` (by default ``timestamp``, else now). With
+        ``expected``, a revision or version, the update is refused when somebody else changed the memory since.
+        """
+        labels = self._labels(
+            timestamp, metadata, tags, entities, type, None, language, priority, sensitivity, valid_from, valid_to
+        )
+        return self._update(id, content, False, expected, user_id, agent_id, labels, idempotency_key)
+
+    def append(
+        self,
+        id: str,
+        content: str,
+        *,
+        expected: int | str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        timestamp: When | None = None,
+        idempotency_key: str | None = None,
+    ) -> MemCube:
+        """Write the next version of a memory: the present text, and ``content`` on a line of its own."""
+        labels = Labels(timestamp=_time(timestamp, "timestamp"))
+        return self._update(id, content, True, expected, user_id, agent_id, labels, idempotency_key)
+
+    def delete(
+        self,
+        id: str | None = None,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        expected: int | str | None = None,
+    ) -> Deleted:
+        """Delete one memory, or all that a scope or a filter select; recoverable, and history still knows them."""
+        if id is None and filters is None and (user_id, agent_id, run_id, session_id) == (None,) * 4:
+            raise EmptyScope()
+        call = self._bind(user_id, agent_id, run_id, session_id)
+        where = None if filters is None else grammar.parse(dict(filters))
+        deleted: Deleted = self._dispatch(call, requests.Delete(id=id, where=where, expected=expected))
+        return deleted
+
+    # Reading.
+
+    def search(
+        self,
+        query: str,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        limit: int = 10,
+        filters: Mapping[str, Any] | None = None,
+        valid_at: When | None = None,
+        known_at: When | None = None,
+        explain: bool = False,
+    ) -> Hits:
+        """The memories that answer ``query``, best first; each says why.
+
+        Without times: what is known and not over. ``valid_at`` asks what was true then, ``known_at`` what was known
+        then. The explanation (``hits.explain()``) is always there; ``explain`` is for the word's sake.
+        """
+        del explain
+        call = self._bind(user_id, agent_id, run_id, session_id)
+        window = TimeWindow(valid_at=_time(valid_at, "valid_at"), known_at=_time(known_at, "known_at"))
+        where = None if filters is None else grammar.parse(dict(filters))
+        check_text(query, "the query", limit=self._settings.text_limit)
+        request = requests.Search(query=query, limit=_limit(limit), where=where)
+        hits: Hits = self._dispatch(call, request, window)
+        return hits
+
+    def get(
+        self, id: str, *, version: int | str | None = None, user_id: str | None = None, agent_id: str | None = None
+    ) -> MemCube:
+        """One memory: its current version, or the revision or version hash that is named."""
+        cube: MemCube = self._dispatch(self._bind(user_id, agent_id), requests.Get(id=id, version=version))
+        return cube
+
+    def list(
+        self,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        limit: int = 100,
+        after: str | None = None,
+        episodes: bool = False,
+        valid_at: When | None = None,
+        known_at: When | None = None,
+    ) -> Page:
+        """Memories in the order in which they were made, a page at a time; ``after=page.after`` continues."""
+        call = self._bind(user_id, agent_id, run_id, session_id)
+        window = TimeWindow(valid_at=_time(valid_at, "valid_at"), known_at=_time(known_at, "known_at"))
+        where = None if filters is None else grammar.parse(dict(filters))
+        request = requests.ListPage(where=where, limit=_limit(limit), after=after, episodes=episodes)
+        page: Page = self._dispatch(call, request, window)
+        return page
+
+    def history(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> Sequence[Record]:
+        """Every version of a memory, oldest first, with when it was known and when it was true."""
+        records: Sequence[Record] = self._dispatch(self._bind(user_id, agent_id), requests.History(id=id))
+        return records
+
+    def diff(
+        self, id: str, a: int | str, b: int | str, *, user_id: str | None = None, agent_id: str | None = None
+    ) -> Difference:
+        """What changed from version ``a`` of a memory to version ``b``."""
+        difference: Difference = self._dispatch(self._bind(user_id, agent_id), requests.Diff(id=id, a=a, b=b))
+        return difference
+
+    def log(
+        self,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        since: When | None = None,
+        until: When | None = None,
+        caller: str | None = None,
+        operation: str | None = None,
+        memory: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[AuditRecord]:
+        """The newest entries of the audit log: one's own, or, for a steward who names nobody, everybody's."""
+        self._api.buffer.flush()
+        query = AuditQuery(
+            since=_time(since, "since"),
+            until=_time(until, "until"),
+            caller=caller,
+            operation=operation,
+            memory=memory,
+            limit=_limit(limit),
+        )
+        records: Sequence[AuditRecord] = self._dispatch(self._everywhere(user_id, agent_id), requests.Log(query=query))
+        return records
+
+    # Blobs of tensor memories.
+
+    def put_blob(self, source: bytes | BinaryIO) -> tuple[str, int]:
+        """Store the bytes of a tensor before the memory that names them; gives hash and size."""
+        return self._tools.blobs.put(source)
+
+    def open_blob(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> memoryview:
+        """The bytes of a tensor memory, mapped and not copied."""
+        payload = self.get(id, user_id=user_id, agent_id=agent_id).payload
+        if not isinstance(payload, Activation | Parametric):
+            raise InvalidInput(f"memory {id!r} is text and has no blob; read its payload")
+        return self._tools.blobs.open(payload.blob)
+
+    # The store as a whole.
+
+    def export_lines(self, *, user_id: str | None = None, agent_id: str | None = None) -> Iterator[bytes]:
+        """Whole memories as JSON Lines, every version, in order of their ids: one's own, or, for a steward, all."""
+        call, after = self._everywhere(user_id, agent_id), None
+        while True:
+            page: transfer.Exported = self._dispatch(call, requests.Export(after=after))
+            if not page.lines:
+                return
+            yield from page.lines
+            after = page.after
+
+    def import_records(self, memories: Iterable[tuple[Record, ...]]) -> transfer.Imported:
+        """Take in memories that ``pymemos.interface.transfer.from_line`` read; repeating it changes nothing."""
+        report: transfer.Imported = self._dispatch(self._everywhere(), requests.Import(memories=tuple(memories)))
+        return report
+
+    def backup(self, target: str | os.PathLike[str]) -> Path:
+        """Copy the store, while it is in use, as one moment saw it, to the new file ``target``."""
+        return Path(self._dispatch(self._everywhere(), requests.Backup(target=os.fspath(target))))
+
+    def doctor(self) -> Sequence[Finding]:
+        """Examine the store: integrity, agreement of its parts, counts, blobs, free space."""
+        findings: Sequence[Finding] = self._dispatch(self._everywhere(), requests.Doctor())
+        return findings
+
+    # Jobs and time.
+
+    def enqueue(
+        self,
+        kind: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_at: When | None = None,
+        priority: int = 0,
+        max_attempts: int = 5,
+        dedup_key: str | None = None,
+    ) -> str | None:
+        """Queue a job for the owner; gives its id, or None when one with its kind and dedup key waits already."""
+        caller, scope = self._bind(user_id, agent_id)
+        now = self._tools.clock()
+        job = Job(
+            id=self._tools.new_id(now),
+            kind=check_name(kind, "kind"),
+            namespace=scope.namespace or caller.namespace,
+            run_at=_time(run_at, "run_at") or now,
+            arguments=check_metadata(arguments or {}, "arguments"),
+            priority=priority,
+            max_attempts=max_attempts,
+            dedup_key=dedup_key,
+            created=now,
+        )
+        id: str | None = self._dispatch((caller, scope), requests.Enqueue(job=job))
+        return id
+
+    def jobs(self, *, state: JobState | str | None = None, limit: int = 100) -> Sequence[Job]:
+        """Unfinished jobs in the order in which they would run."""
+        wanted = None if state is None else _member(JobState, state, "state")
+        found: Sequence[Job] = self._dispatch(self._everywhere(), requests.Jobs(state=wanted, limit=_limit(limit)))
+        return found
+
+    def control_job(self, id: str, action: str) -> Job:
+        """Retry a job now ("retry") or take it out of the queue ("cancel")."""
+        job: Job = self._dispatch(self._everywhere(), requests.ControlJob(id=id, action=action))
+        return job
+
+    def next_due(self) -> datetime | None:
+        """When the next job becomes due; a worker sleeps until then. Tells nothing about memories."""
+        with self._tools.store.read() as unit:
+            return unit.next_due()
+
+    def tick(self, now: datetime | None = None, *, limit: int = 100) -> TickReport:
+        """One turn of the system: do what is due at ``now``, at most ``limit`` jobs."""
+        if not self._caller.steward:
+            self._dispatch(self._everywhere(), requests.Jobs())  # refused and recorded, as any such call
+        return self._worker.tick(_time(now, "now") or self._tools.clock(), limit=limit)
+
+    def bind(
+        self,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        role: str | None = None,
+        task: str | None = None,
+        model: str | None = None,
+    ) -> MemOS:
+        """A handle on the same store that carries these identities; it can only narrow further."""
+        bound = object.__new__(type(self))
+        bound.__dict__.update(self.__dict__)
+        bound._root = False
+        bound._caller = self._narrow(user_id, agent_id, run_id, session_id, role, task, model)
+        return bound
+
+    def close(self) -> None:
+        """Write what waits and release the store; a bound handle leaves it open for the others."""
+        if not self._root:
+            return
+        try:
+            self._api.buffer.flush()
+        finally:
+            self._tools.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # From arguments to calls.
+
+    def _narrow(
+        self,
+        user_id: str | None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        role: str | None = None,
+        task: str | None = None,
+        model: str | None = None,
+    ) -> Caller:
+        if run_id is not None and session_id is not None and run_id != session_id:
+            raise InvalidInput(f"run_id {run_id!r} and session_id {session_id!r} are two names of one thing; pass one")
+        given = {
+            "user": user_id,
+            "agent": agent_id,
+            "session": session_id if session_id is not None else run_id,
+            "role": role,
+            "task": task,
+            "model": model,
+        }
+        checked = {name: None if value is None else check_name(value, name) for name, value in given.items()}
+        return self._caller.narrow(**checked)
+
+    def _bind(self, *identities: str | None) -> tuple[Caller, Scope]:
+        caller = self._narrow(*identities)  # type: ignore[arg-type]
+        return caller, Scope(namespace=caller.namespace, agent=caller.agent, session=caller.session)
+
+    def _everywhere(self, user_id: str | None = None, agent_id: str | None = None) -> tuple[Caller, Scope]:
+        """The whole store for a steward who names nobody, else the caller's own."""
+        caller, scope = self._bind(user_id, agent_id)
+        return caller, Scope(namespace=None) if caller.steward else scope
+
+    def _dispatch(self, who: tuple[Caller, Scope], request: Request, window: TimeWindow = TimeWindow()) -> Any:  # noqa: B008 (frozen)
+        caller, scope = who
+        return self._api.dispatch(MemoryCall(caller=caller, request=request, scope=scope, window=window))
+
+    def _update(
+        self,
+        id: str,
+        content: str | None,
+        appended: bool,
+        expected: int | str | None,
+        user_id: str | None,
+        agent_id: str | None,
+        labels: Labels,
+        idempotency_key: str | None,
+    ) -> MemCube:
+        if content is not None:
+            check_text(content, "the text", limit=self._settings.text_limit)
+        if content is None and labels == Labels():
+            raise InvalidInput("the update changes nothing; pass a text, tags, metadata or another label")
+        request = requests.Update(
+            id=id,
+            content=content,
+            appended=appended,
+            labels=labels,
+            expected=expected,
+            idempotency_key=None if idempotency_key is None else check_name(idempotency_key, "idempotency_key"),
+        )
+        cube: MemCube = self._dispatch(self._bind(user_id, agent_id), request)
+        return cube
+
+    def _labels(
+        self,
+        timestamp: When | None,
+        metadata: Mapping[str, Any] | None,
+        tags: Sequence[str] | None,
+        entities: Sequence[str] | None,
+        type: SemanticType | str | None,
+        origin: Origin | str | None,
+        language: str | None,
+        priority: Priority | str | None,
+        sensitivity: Sequence[str] | None,
+        valid_from: When | None,
+        valid_to: When | None,
+    ) -> Labels:
+        labels = Labels(
+            semantic_type=None if type is None else _member(SemanticType, type, "type"),
+            tags=None if tags is None else check_names(tags, "tags"),
+            entities=None if entities is None else check_names(entities, "entities"),
+            metadata=None if metadata is None else check_metadata(metadata),
+            language=None if language is None else analysis.check_language(language),
+            priority=None if priority is None else _member(Priority, priority, "priority"),
+            sensitivity=None if sensitivity is None else check_names(sensitivity, "sensitivity"),
+            origin=None if origin is None else _member(Origin, origin, "origin"),
+            valid_from=_time(valid_from, "valid_from"),
+            valid_to=_time(valid_to, "valid_to"),
+            timestamp=_time(timestamp, "timestamp"),
+        )
+        if labels.valid_from and labels.valid_to and labels.valid_from >= labels.valid_to:
+            raise InvalidInput(f"valid_to {labels.valid_to.isoformat()} is not after valid_from {labels.valid_from.isoformat()}")
+        return labels
+
+    # The system's own jobs.
+
+    def _own_jobs(self) -> dict[str, JobHandler]:
+        def reindex(job: Job) -> MemoryCall:
+            caller, scope = for_owner(job)
+            return MemoryCall(caller=caller, scope=scope, request=requests.Reindex(after=job.arguments.get("after")))
+
+        return {"reindex": reindex}
+
+    def _queue_reindexing(self) -> None:
+        """After an upgrade of the text analysis, queue a reindexing of every namespace."""
+        with self._tools.store.read() as unit:
+            done, spaces = unit.setting("analysis"), unit.namespaces() if unit.setting("analysis") else []
+        if done == analysis.VERSION:
+            return
+        for space in spaces:
+            now = self._tools.clock()
+            id = self._tools.new_id(now)
+            job = Job(id=id, kind="reindex", namespace=space.name, run_at=now, dedup_key=f"{space.name} {analysis.VERSION}")
+            self._dispatch((self._caller, Scope(namespace=space.name)), requests.Enqueue(job=job))
+        self._tools.store.write(lambda unit: unit.set_setting("analysis", analysis.VERSION))
+
+
+class AsyncMemOS:
+    """MemOS for asyncio: the same methods, each awaited, each in a thread of the default executor."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._mem = MemOS(*args, **options)
+
+    def bind(self, **identities: str | None) -> AsyncMemOS:
+        """A handle on the same store that carries these identities; it can only narrow further."""
+        bound = object.__new__(type(self))
+        bound._mem = self._mem.bind(**identities)
+        return bound
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @staticmethod
+    def _threaded(method: Callable[Concatenate[MemOS, P], R]) -> Callable[Concatenate[AsyncMemOS, P], Awaitable[R]]:
+        async def call(self: AsyncMemOS, *args: P.args, **options: P.kwargs) -> R:
+            return await asyncio.to_thread(method, self._mem, *args, **options)
+
+        call.__name__, call.__doc__ = method.__name__, method.__doc__
+        return call
+
+    add = _threaded(MemOS.add)
+    update = _threaded(MemOS.update)
+    append = _threaded(MemOS.append)
+    delete = _threaded(MemOS.delete)
+    search = _threaded(MemOS.search)
+    get = _threaded(MemOS.get)
+    list = _threaded(MemOS.list)
+    history = _threaded(MemOS.history)
+    diff = _threaded(MemOS.diff)
+    log = _threaded(MemOS.log)
+    put_blob = _threaded(MemOS.put_blob)
+    open_blob = _threaded(MemOS.open_blob)
+    import_records = _threaded(MemOS.import_records)
+    backup = _threaded(MemOS.backup)
+    doctor = _threaded(MemOS.doctor)
+    enqueue = _threaded(MemOS.enqueue)
+    jobs = _threaded(MemOS.jobs)
+    control_job = _threaded(MemOS.control_job)
+    next_due = _threaded(MemOS.next_due)
+    tick = _threaded(MemOS.tick)
+    close = _threaded(MemOS.close)
+
+
+def _folder(home: str | os.PathLike[str]) -> Path:
+    text = os.fspath(home)
+    if "://" in text:
+        raise InvalidInput(f"{text.partition('://')[0]} stores are not supported yet; name a folder")
+    return Path(text).expanduser()
+
+
+def _open_store(home: Path) -> Store:
+    from pymemos.adapters.sqlite import SqliteStore
+
+    return SqliteStore(home)
+
+
+def _open_blobs(home: Path) -> BlobStore:
+    from pymemos.adapters.blobs import FileBlobs
+
+    return FileBlobs(home / "blobs")
+
+
+def _store_id(store: Store) -> str:
+    """The store's own name, given to it when it is first opened; its instance key is kept under it."""
+    with store.read() as unit:
+        known = unit.setting("store_id")
+    if known is not None:
+        return known
+
+    def name(unit: Any) -> str:
+        chosen: str = unit.setting("store_id") or secrets.token_hex(16)
+        unit.set_setting("store_id", chosen)
+        return chosen
+
+    return store.write(name)
+
+
+def _worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+def _time(value: When | None, name: str) -> datetime | None:
+    return None if value is None else check_time(value, name)
+
+
+def _limit(value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
+        raise InvalidInput(f"limit is {value!r}; pass a number from 1 to 10000")
+    return value
+
+
+def _member(kind: Any, value: Any, name: str) -> Any:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise InvalidInput(f"{name} is {value!r}; use one of {', '.join(kind)}") from error
+
+

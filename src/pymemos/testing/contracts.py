@@ -1,0 +1,101 @@
+"""The contracts of the ports: subclass one, supply a fixture ``store`` or ``blobs``, and pytest runs the rest.
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        def store(self) -> Iterator[Store]: ...
+
+The tests look only through the port. They assume neither that closures share a transaction nor that they do not.
+"""
+
+from __future__ import annotations
+
+import io
+from hashlib import sha256
+
+import pytest
+
+pytest.register_assert_rewrite(  # before they are imported, or a failure shows no values
+    "pymemos.testing.contract_memories",
+    "pymemos.testing.contract_queue",
+    "pymemos.testing.contract_search",
+    "pymemos.testing.contract_times",
+    "pymemos.testing.contract_units",
+)
+
+from pymemos.errors import MissingBlob  # noqa: E402
+from pymemos.ports import BlobStore  # noqa: E402
+from pymemos.testing.contract_memories import MemoriesContract  # noqa: E402
+from pymemos.testing.contract_queue import LedgersContract, QueueContract  # noqa: E402
+from pymemos.testing.contract_search import FilterContract, LexicalContract  # noqa: E402
+from pymemos.testing.contract_times import TimesContract  # noqa: E402
+from pymemos.testing.contract_units import UnitsContract  # noqa: E402
+
+
+class StoreContract(
+    UnitsContract, MemoriesContract, TimesContract, FilterContract, LexicalContract, QueueContract, LedgersContract
+):
+    """What every ``Store`` does."""
+
+
+class BlobStoreContract:
+    """What every ``BlobStore`` does."""
+
+    def test_a_blob_is_named_by_its_sha256(self, blobs: BlobStore) -> None:
+        assert blobs.put(b"tensor") == (sha256(b"tensor").hexdigest(), 6)
+
+    def test_what_was_put_can_be_opened(self, blobs: BlobStore) -> None:
+        name, _ = blobs.put(b"tensor")
+
+        assert bytes(blobs.open(name)) == b"tensor"
+
+    def test_a_blob_can_be_put_from_a_stream(self, blobs: BlobStore) -> None:
+        data = bytes(range(256)) * 40_000
+
+        name, size = blobs.put(io.BytesIO(data))
+
+        assert (name, size) == (sha256(data).hexdigest(), len(data))
+        assert blobs.open(name) == data
+
+    def test_the_empty_blob_is_a_blob(self, blobs: BlobStore) -> None:
+        name, size = blobs.put(b"")
+
+        assert size == 0
+        assert bytes(blobs.open(name)) == b""
+
+    def test_putting_the_same_bytes_again_changes_nothing(self, blobs: BlobStore) -> None:
+        first = blobs.put(b"tensor")
+
+        assert blobs.put(io.BytesIO(b"tensor")) == first
+        assert blobs.names() == {first[0]}
+
+    def test_names_are_those_of_all_blobs(self, blobs: BlobStore) -> None:
+        assert blobs.names() == set()
+
+        assert {blobs.put(b"a")[0], blobs.put(b"b")[0]} == blobs.names()
+
+    def test_a_blob_that_is_not_there_is_missing(self, blobs: BlobStore) -> None:
+        with pytest.raises(MissingBlob):
+            blobs.open("0" * 64)
+
+    def test_a_removed_blob_is_gone_and_removing_it_again_is_no_error(self, blobs: BlobStore) -> None:
+        name, _ = blobs.put(b"tensor")
+
+        blobs.remove(name)
+        blobs.remove(name)
+
+        assert blobs.names() == set()
+        with pytest.raises(MissingBlob):
+            blobs.open(name)
+
+    def test_an_open_blob_outlives_its_removal(self, blobs: BlobStore) -> None:
+        name, _ = blobs.put(b"tensor")
+        view = blobs.open(name)
+
+        blobs.remove(name)
+
+        assert bytes(view) == b"tensor"
+
+    def test_an_open_blob_cannot_be_written_to(self, blobs: BlobStore) -> None:
+        view = blobs.open(blobs.put(b"tensor")[0])
+
+        assert view.readonly

@@ -1,0 +1,88 @@
+"""The public API as users write it; mypy reads this file, nothing runs it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import assert_type
+
+from pymemos import (
+    Activation,
+    Added,
+    AsyncMemOS,
+    Caller,
+    Context,
+    Decision,
+    Deleted,
+    Difference,
+    Hit,
+    Hits,
+    MemCube,
+    MemOS,
+    Page,
+    Parametric,
+    Plaintext,
+)
+from pymemos.cube.call import Why
+from pymemos.cube.filters import Filter, parse
+
+
+def remember(mem: MemOS) -> None:
+    """A text, or messages in OpenAI form."""
+    assert_type(mem.add("I moved to Lisbon in May.", user_id="alice"), Added)
+    talk = [{"role": "user", "content": "Hello", "timestamp": datetime(2025, 5, 8, tzinfo=UTC)}]
+    added = mem.add(talk, user_id="alice", session_id="s1", tags=["work"], metadata={"n": 1}, idempotency_key="k")
+    assert_type(added.cubes, tuple[MemCube, ...])
+
+
+def find(mem: MemOS) -> None:
+    """A search gives hits; hits give a block for a prompt."""
+    hits = mem.search("Where?", user_id="alice", limit=5, filters={"tags": {"contains": "work"}})
+    assert_type(hits, Hits)
+    assert_type(hits[0], Hit)
+    assert_type(hits.context(max_tokens=800), Context)
+    assert_type(hits.explain(), str)
+
+
+def change(mem: MemOS, id: str) -> None:
+    """Versions are made, compared and deleted, through a handle that carries the caller."""
+    alice = mem.bind(user_id="alice", role="parent")
+    cube = alice.get(id)
+    assert_type(alice.update(id, "I moved to Porto.", expected=cube.version), MemCube)
+    assert_type(alice.append(id, "In May."), MemCube)
+    assert_type(alice.diff(id, 1, 2), Difference)
+    assert_type(alice.list(limit=10, after=None), Page)
+    assert_type(alice.delete(id), Deleted)
+
+
+async def later(mem: AsyncMemOS) -> None:
+    """The asynchronous face has the same methods and results."""
+    assert_type(await mem.add("I moved to Lisbon.", user_id="alice"), Added)
+    assert_type(await mem.search("Where?", user_id="alice"), Hits)
+
+
+def read(hit: Hit) -> str:
+    """A hit is a cube with a score and its reasons."""
+    assert_type(hit.score, float)
+    assert_type(hit.why, Why)
+    assert_type(hit.source_ids, tuple[str, ...])
+    return content(hit.cube)
+
+
+def content(cube: MemCube) -> str:
+    """The payload is told apart by its type."""
+    match cube.payload:
+        case Plaintext(content=text):
+            return text
+        case Activation(blob=blob) | Parametric(blob=blob):
+            return blob
+
+
+def decide(caller: Caller) -> Decision:
+    """A caller narrows; a decision explains itself."""
+    narrowed = caller.narrow(session="s1")
+    return Decision(allowed=True, rule="owner", reason=f"{narrowed.name} owns it")
+
+
+def select() -> Filter:
+    """A filter is written as plain JSON."""
+    return parse({"tags": {"contains": "work"}})

@@ -1,5 +1,6 @@
 """pymemos: a memory operating system for LLM applications, after the MemOS paper (arXiv 2507.03724)."""
 
+from pymemos.async_system import AsyncMemOS
 from pymemos.cube.call import Caller, Decision, Hit, MemoryCall
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Origin, Priority, SemanticType, State
@@ -10,7 +11,7 @@ from pymemos.operation.context import Context
 from pymemos.operation.hits import Hits
 from pymemos.ports import Job, Record
 from pymemos.settings import Settings
-from pymemos.system import AsyncMemOS, MemOS
+from pymemos.system import MemOS
 
 __version__ = "0.1.0"
 __all__ = [

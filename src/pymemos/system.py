@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, BinaryIO, Self
 
 import msgspec
 
@@ -22,43 +21,25 @@ from pymemos.cube.ids import new_id
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.errors import EmptyScope, InvalidInput
 from pymemos.infrastructure import analysis, audit
-from pymemos.interface import handlers, queue_handlers, requests, transfer
-from pymemos.interface.api import Handler, MemoryAPI, Span, Tools
-from pymemos.interface.messages import check_metadata, check_name, check_names, check_text, check_time, parse_messages
+from pymemos.interface import requests, transfer
+from pymemos.interface.api import MemoryAPI, Span, Tools
+from pymemos.interface.arguments import (
+    When,
+    check_limit,
+    check_member,
+    check_metadata,
+    check_name,
+    check_text,
+    optional_time,
+    parse_labels,
+    parse_messages,
+)
+from pymemos.interface.registry import HANDLERS
 from pymemos.interface.requests import Added, Deleted, Difference, Labels, Message, Page
 from pymemos.interface.worker import JobHandler, TickReport, Worker, for_owner
 from pymemos.operation.hits import Hits
 from pymemos.ports import AuditQuery, AuditRecord, BlobStore, Clock, Finding, Job, JobState, NewId, Record, Store
 from pymemos.settings import Settings, from_environment
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-When = datetime | str | float  # an aware datetime, ISO 8601 text with a zone, or Unix seconds
-HANDLERS: dict[type[Request], Handler] = {
-    requests.Add: handlers.AddHandler(),
-    requests.AddTensor: handlers.AddTensorHandler(),
-    requests.Search: handlers.SearchHandler(),
-    requests.Get: handlers.GetHandler(),
-    requests.ListPage: handlers.ListHandler(),
-    requests.Update: handlers.UpdateHandler(),
-    requests.Delete: handlers.DeleteHandler(),
-    requests.History: handlers.HistoryHandler(),
-    requests.Diff: handlers.DiffHandler(),
-    requests.Log: handlers.LogHandler(),
-    requests.Export: transfer.ExportHandler(),
-    requests.Import: transfer.ImportHandler(),
-    requests.Backup: transfer.BackupHandler(),
-    requests.Doctor: transfer.DoctorHandler(),
-    requests.Enqueue: queue_handlers.EnqueueHandler(),
-    requests.Jobs: queue_handlers.JobsHandler(),
-    requests.ControlJob: queue_handlers.ControlJobHandler(),
-    requests.Claim: queue_handlers.ClaimHandler(),
-    requests.Heartbeat: queue_handlers.HeartbeatHandler(),
-    requests.FailJob: queue_handlers.FailJobHandler(),
-    requests.FinishJob: queue_handlers.FinishJobHandler(),
-    requests.Reindex: queue_handlers.ReindexHandler(),
-}
 
 
 def utc_now() -> datetime:
@@ -141,8 +122,18 @@ class MemOS:
         With an ``idempotency_key`` a retry returns what the first call made. A list is one atomic call.
         """
         call = self._bind(user_id, agent_id, run_id, session_id, role, task)
-        labels = self._labels(
-            timestamp, metadata, tags, entities, type, origin, language, priority, sensitivity, valid_from, valid_to
+        labels = parse_labels(
+            timestamp=timestamp,
+            metadata=metadata,
+            tags=tags,
+            entities=entities,
+            type=type,
+            origin=origin,
+            language=language,
+            priority=priority,
+            sensitivity=sensitivity,
+            valid_from=valid_from,
+            valid_to=valid_to,
         )
         if idempotency_key is not None:
             check_name(idempotency_key, "idempotency_key")
@@ -190,8 +181,17 @@ class MemOS:
         The old text stays true for the time before ``valid_from`` (by default ``timestamp``, else now). With
         ``expected``, a revision or version, the update is refused when somebody else changed the memory since.
         """
-        labels = self._labels(
-            timestamp, metadata, tags, entities, type, None, language, priority, sensitivity, valid_from, valid_to
+        labels = parse_labels(
+            timestamp=timestamp,
+            metadata=metadata,
+            tags=tags,
+            entities=entities,
+            type=type,
+            language=language,
+            priority=priority,
+            sensitivity=sensitivity,
+            valid_from=valid_from,
+            valid_to=valid_to,
         )
         return self._update(id, content, False, expected, user_id, agent_id, labels, idempotency_key)
 
@@ -207,7 +207,7 @@ class MemOS:
         idempotency_key: str | None = None,
     ) -> MemCube:
         """Write the next version of a memory: the present text, and ``content`` on a line of its own."""
-        labels = Labels(timestamp=_time(timestamp, "timestamp"))
+        labels = Labels(timestamp=optional_time(timestamp, "timestamp"))
         return self._update(id, content, True, expected, user_id, agent_id, labels, idempotency_key)
 
     def delete(
@@ -252,10 +252,10 @@ class MemOS:
         """
         del explain
         call = self._bind(user_id, agent_id, run_id, session_id)
-        window = TimeWindow(valid_at=_time(valid_at, "valid_at"), known_at=_time(known_at, "known_at"))
+        window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(dict(filters))
         check_text(query, "the query", limit=self._settings.text_limit)
-        request = requests.Search(query=query, limit=_limit(limit), where=where)
+        request = requests.Search(query=query, limit=check_limit(limit), where=where)
         hits: Hits = self._dispatch(call, request, window)
         return hits
 
@@ -282,9 +282,9 @@ class MemOS:
     ) -> Page:
         """Memories in the order in which they were made, a page at a time; ``after=page.after`` continues."""
         call = self._bind(user_id, agent_id, run_id, session_id)
-        window = TimeWindow(valid_at=_time(valid_at, "valid_at"), known_at=_time(known_at, "known_at"))
+        window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(dict(filters))
-        request = requests.ListPage(where=where, limit=_limit(limit), after=after, episodes=episodes)
+        request = requests.ListPage(where=where, limit=check_limit(limit), after=after, episodes=episodes)
         page: Page = self._dispatch(call, request, window)
         return page
 
@@ -315,12 +315,12 @@ class MemOS:
         """The newest entries of the audit log: one's own, or, for a steward who names nobody, everybody's."""
         self._api.buffer.flush()
         query = AuditQuery(
-            since=_time(since, "since"),
-            until=_time(until, "until"),
+            since=optional_time(since, "since"),
+            until=optional_time(until, "until"),
             caller=caller,
             operation=operation,
             memory=memory,
-            limit=_limit(limit),
+            limit=check_limit(limit),
         )
         records: Sequence[AuditRecord] = self._dispatch(self._everywhere(user_id, agent_id), requests.Log(query=query))
         return records
@@ -385,7 +385,7 @@ class MemOS:
             id=self._tools.new_id(now),
             kind=check_name(kind, "kind"),
             namespace=scope.namespace or caller.namespace,
-            run_at=_time(run_at, "run_at") or now,
+            run_at=optional_time(run_at, "run_at") or now,
             arguments=check_metadata(arguments or {}, "arguments"),
             priority=priority,
             max_attempts=max_attempts,
@@ -397,8 +397,8 @@ class MemOS:
 
     def jobs(self, *, state: JobState | str | None = None, limit: int = 100) -> Sequence[Job]:
         """Unfinished jobs in the order in which they would run."""
-        wanted = None if state is None else _member(JobState, state, "state")
-        found: Sequence[Job] = self._dispatch(self._everywhere(), requests.Jobs(state=wanted, limit=_limit(limit)))
+        wanted = None if state is None else check_member(JobState, state, "state")
+        found: Sequence[Job] = self._dispatch(self._everywhere(), requests.Jobs(state=wanted, limit=check_limit(limit)))
         return found
 
     def control_job(self, id: str, action: str) -> Job:
@@ -415,7 +415,7 @@ class MemOS:
         """One turn of the system: do what is due at ``now``, at most ``limit`` jobs."""
         if not self._caller.steward:
             self._dispatch(self._everywhere(), requests.Jobs())  # refused and recorded, as any such call
-        return self._worker.tick(_time(now, "now") or self._tools.clock(), limit=limit)
+        return self._worker.tick(optional_time(now, "now") or self._tools.clock(), limit=limit)
 
     def bind(
         self,
@@ -478,7 +478,7 @@ class MemOS:
         return self._caller.narrow(**checked)
 
     def _bind(self, *identities: str | None) -> tuple[Caller, Scope]:
-        caller = self._narrow(*identities)  # type: ignore[arg-type]
+        caller = self._narrow(*identities)
         return caller, Scope(namespace=caller.namespace, agent=caller.agent, session=caller.session)
 
     def _everywhere(self, user_id: str | None = None, agent_id: str | None = None) -> tuple[Caller, Scope]:
@@ -516,37 +516,6 @@ class MemOS:
         cube: MemCube = self._dispatch(self._bind(user_id, agent_id), request)
         return cube
 
-    def _labels(
-        self,
-        timestamp: When | None,
-        metadata: Mapping[str, Any] | None,
-        tags: Sequence[str] | None,
-        entities: Sequence[str] | None,
-        type: SemanticType | str | None,
-        origin: Origin | str | None,
-        language: str | None,
-        priority: Priority | str | None,
-        sensitivity: Sequence[str] | None,
-        valid_from: When | None,
-        valid_to: When | None,
-    ) -> Labels:
-        labels = Labels(
-            semantic_type=None if type is None else _member(SemanticType, type, "type"),
-            tags=None if tags is None else check_names(tags, "tags"),
-            entities=None if entities is None else check_names(entities, "entities"),
-            metadata=None if metadata is None else check_metadata(metadata),
-            language=None if language is None else analysis.check_language(language),
-            priority=None if priority is None else _member(Priority, priority, "priority"),
-            sensitivity=None if sensitivity is None else check_names(sensitivity, "sensitivity"),
-            origin=None if origin is None else _member(Origin, origin, "origin"),
-            valid_from=_time(valid_from, "valid_from"),
-            valid_to=_time(valid_to, "valid_to"),
-            timestamp=_time(timestamp, "timestamp"),
-        )
-        if labels.valid_from and labels.valid_to and labels.valid_from >= labels.valid_to:
-            raise InvalidInput(f"valid_to {labels.valid_to.isoformat()} is not after valid_from {labels.valid_from.isoformat()}")
-        return labels
-
     # The system's own jobs.
 
     def _own_jobs(self) -> dict[str, JobHandler]:
@@ -565,58 +534,11 @@ class MemOS:
         for space in spaces:
             now = self._tools.clock()
             id = self._tools.new_id(now)
-            job = Job(id=id, kind="reindex", namespace=space.name, run_at=now, dedup_key=f"{space.name} {analysis.VERSION}")
+            job = Job(
+                id=id, kind="reindex", namespace=space.name, run_at=now, dedup_key=f"{space.name} {analysis.VERSION}"
+            )
             self._dispatch((self._caller, Scope(namespace=space.name)), requests.Enqueue(job=job))
         self._tools.store.write(lambda unit: unit.set_setting("analysis", analysis.VERSION))
-
-
-class AsyncMemOS:
-    """MemOS for asyncio: the same methods, each awaited, each in a thread of the default executor."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self._mem = MemOS(*args, **options)
-
-    def bind(self, **identities: str | None) -> AsyncMemOS:
-        """A handle on the same store that carries these identities; it can only narrow further."""
-        bound = object.__new__(type(self))
-        bound._mem = self._mem.bind(**identities)
-        return bound
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    @staticmethod
-    def _threaded(method: Callable[Concatenate[MemOS, P], R]) -> Callable[Concatenate[AsyncMemOS, P], Awaitable[R]]:
-        async def call(self: AsyncMemOS, *args: P.args, **options: P.kwargs) -> R:
-            return await asyncio.to_thread(method, self._mem, *args, **options)
-
-        call.__name__, call.__doc__ = method.__name__, method.__doc__
-        return call
-
-    add = _threaded(MemOS.add)
-    update = _threaded(MemOS.update)
-    append = _threaded(MemOS.append)
-    delete = _threaded(MemOS.delete)
-    search = _threaded(MemOS.search)
-    get = _threaded(MemOS.get)
-    list = _threaded(MemOS.list)
-    history = _threaded(MemOS.history)
-    diff = _threaded(MemOS.diff)
-    log = _threaded(MemOS.log)
-    put_blob = _threaded(MemOS.put_blob)
-    open_blob = _threaded(MemOS.open_blob)
-    import_records = _threaded(MemOS.import_records)
-    backup = _threaded(MemOS.backup)
-    doctor = _threaded(MemOS.doctor)
-    enqueue = _threaded(MemOS.enqueue)
-    jobs = _threaded(MemOS.jobs)
-    control_job = _threaded(MemOS.control_job)
-    next_due = _threaded(MemOS.next_due)
-    tick = _threaded(MemOS.tick)
-    close = _threaded(MemOS.close)
 
 
 def _folder(home: str | os.PathLike[str]) -> Path:
@@ -655,22 +577,3 @@ def _store_id(store: Store) -> str:
 
 def _worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-
-
-def _time(value: When | None, name: str) -> datetime | None:
-    return None if value is None else check_time(value, name)
-
-
-def _limit(value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
-        raise InvalidInput(f"limit is {value!r}; pass a number from 1 to 10000")
-    return value
-
-
-def _member(kind: Any, value: Any, name: str) -> Any:
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise InvalidInput(f"{name} is {value!r}; use one of {', '.join(kind)}") from error
-
-

@@ -190,9 +190,9 @@ def test_content_words_are_no_stop_words(word: str) -> None:
 
 
 def test_a_query_asks_in_every_language() -> None:
-    assert query_terms("families Häuser families", ["en", "de"]) == ("famili", "hauser", "haus") or set(
-        query_terms("families Häuser families", ["en", "de"])
-    ) >= {"famili", "haus"}
+    both = query_terms("families Häuser families", ["en", "de"])
+    assert set(both) == {*query_terms("families Häuser", ["en"]), *query_terms("families Häuser", ["de"])}
+    assert both[0] == "famili" and "haus" in both and len(set(both)) == len(both)
     assert query_terms("families", []) == ("famili",)
 
 
@@ -234,8 +234,11 @@ def test_every_list_of_stop_words_belongs_to_a_language_and_is_in_the_spelling_o
 
 
 def test_importing_loads_neither_stemmer_nor_word_lists() -> None:
-    code = "import sys, pymemos.infrastructure.analysis as a; sys.exit('Stemmer' in sys.modules or 'importlib.resources' in sys.modules)"
-    assert subprocess.run([sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"]).returncode == 0
+    path = f"import sys; before = set(sys.modules); sys.path[:] = {sys.path!r}"
+    code = f"{path}; import pymemos.infrastructure.analysis; print(*set(sys.modules) - before)"
+    loaded = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "pymemos.infrastructure.analysis" in loaded.split()
+    assert not {"Stemmer", "importlib.resources"} & set(loaded.split())
 
 
 def test_threads_do_not_share_stemmers() -> None:
@@ -259,7 +262,6 @@ def test_any_text_gives_well_formed_terms(text: str, language: str | None) -> No
     for term in (*document_terms(text, language), *query_terms(text, languages), *facets):
         assert GRAMMAR.fullmatch(term)
         assert all(char == "-" or unicodedata.category(char)[0] in KINDS for char in term)
-        assert unicodedata.is_normalized("NFC", term) or not term.isascii()
     assert document_terms(text, language) == document_terms(text, language)
     detected = detect_language(text)
     assert detected is None or detected in LANGUAGES
@@ -284,7 +286,8 @@ def test_spelling_does_not_matter(text: str, language: str) -> None:
 
 def test_long_and_hostile_text_is_analysed_in_linear_time() -> None:
     start = time.perf_counter()
-    for text in ("a" * 10**5, "a'" * 10**5, "1," * 10**5, "1" * 10**5, "2023-05-" * 10**4, "é\u0301" * 10**5, "เ" * 10**4):
+    for part in ("a", "a'", "1,", "1", "2023-05-", "é\u0301", "เ", "\u0301", "i\u0307", "猫a"):
+        text = part * 10**5
         document_terms(text, "en")
         query_terms(text[:1000], ["en"])
         detect_language(text)

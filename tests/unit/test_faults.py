@@ -93,7 +93,6 @@ def test_acknowledged_rows_survive_power_loss_at_every_point(tmp_path: Path, see
         faults.crash_after(count)
         with pytest.raises((apsw.IOError, apsw.CantOpenError)):
             work(path, faults, acknowledged)
-            pytest.fail("no crash")
         assert faults.crashed
         assert faults.operations == count
         faults.power_loss(seed=seed, vanish=vanish)
@@ -289,11 +288,13 @@ def test_the_crash_comes_after_so_many_operations(path: str, faults: Faults) -> 
     connection = connect(path, faults)
     done = faults.operations
     faults.crash_after(3)  # the two writes and the sync of one commit
+    crashed = []
     add(connection, 1)
-    assert not faults.crashed
+    crashed.append(faults.crashed)
     with pytest.raises(apsw.IOError):
         add(connection, 2)
-    assert faults.crashed
+    crashed.append(faults.crashed)
+    assert crashed == [False, True]
     assert faults.operations == done + 3
     connection.close()
     faults.power_loss()

@@ -10,8 +10,8 @@ from pymemos.cube.header import Behaviour, Descriptive, Extensible, Governance, 
 from pymemos.cube.payload import Payload, Plaintext
 
 
-class Parent(Extensible):
-    """A source of a derived memory, pinned to the content that was read; another hash means that the derivative is stale."""
+class Parent(Extensible, frozen=True):
+    """A source of a derived memory, pinned to the content that was read: another hash makes the derivative stale."""
 
     id: str
     version: str
@@ -94,9 +94,7 @@ class MemCube(msgspec.Struct, frozen=True, kw_only=True):
 
     def observed(self, behaviour: Behaviour) -> Self:
         """The same version with what the system observed; its hashes do not change."""
-        header = Header(
-            descriptive=self.header.descriptive, governance=self.header.governance, behaviour=behaviour
-        )
+        header = Header(descriptive=self.header.descriptive, governance=self.header.governance, behaviour=behaviour)
         return msgspec.structs.replace(self, header=header)
 
     @property

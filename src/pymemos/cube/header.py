@@ -55,7 +55,7 @@ class Extensible(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     extra: dict[str, Any] = {}
 
 
-class Provenance(Extensible):
+class Provenance(Extensible, frozen=True):
     """Why a memory exists (5.3.2): the trigger, the state it was made in, the model and the links that it cites."""
 
     trigger: str | None = None
@@ -64,7 +64,7 @@ class Provenance(Extensible):
     links: tuple[str, ...] = ()
 
 
-class Descriptive(Extensible):
+class Descriptive(Extensible, frozen=True):
     """Group 1, the descriptive identifiers: what the memory says of itself."""
 
     created: datetime
@@ -91,7 +91,7 @@ class Descriptive(Extensible):
     metadata: dict[str, Any] = {}
 
 
-class Access(Extensible):
+class Access(Extensible, frozen=True):
     """Who may do what beyond the owner; empty means the owner alone."""
 
     read: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ class Access(Extensible):
     share: str = "private"
 
 
-class Lifespan(Extensible):
+class Lifespan(Extensible, frozen=True):
     """How long the memory is kept: an instant, a time-to-live in seconds, or a half-life in seconds of its weight."""
 
     expires: datetime | None = None
@@ -107,7 +107,7 @@ class Lifespan(Extensible):
     half_life_s: float | None = None
 
 
-class Governance(Extensible):
+class Governance(Extensible, frozen=True):
     """Group 2, the governance attributes: who owns the memory, who may use it and how long."""
 
     owner: str
@@ -120,7 +120,7 @@ class Governance(Extensible):
     frozen: bool = False  # 5.4.3: updates disabled, history kept
 
 
-class Behaviour(Extensible):
+class Behaviour(Extensible, frozen=True):
     """Group 3, the behavioural indicators: what the system observed; never part of a version."""
 
     state: State = State.GENERATED

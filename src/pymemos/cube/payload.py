@@ -7,7 +7,7 @@ from typing import ClassVar
 from pymemos.cube.header import Extensible
 
 
-class ModelRef(Extensible):
+class ModelRef(Extensible, frozen=True):
     """The exact model that a tensor belongs to; any mismatch is a miss, never a guess."""
 
     name: str
@@ -17,7 +17,7 @@ class ModelRef(Extensible):
     dtype: str | None = None  # "float32", "bfloat16", …
 
 
-class Plaintext(Extensible, tag_field="kind", tag="plaintext"):
+class Plaintext(Extensible, frozen=True, tag_field="kind", tag="plaintext"):
     """Text that people can read and edit; ``format`` says how to render it."""
 
     kind: ClassVar[str] = "plaintext"
@@ -25,7 +25,7 @@ class Plaintext(Extensible, tag_field="kind", tag="plaintext"):
     format: str = "text"  # "text", "markdown", "json"; "episode" for the manifest of an episode
 
 
-class Activation(Extensible, tag_field="kind", tag="activation"):
+class Activation(Extensible, frozen=True, tag_field="kind", tag="activation"):
     """A KV cache or a steering vector; the tensors are a safetensors blob named by its hash."""
 
     kind: ClassVar[str] = "activation"
@@ -39,7 +39,7 @@ class Activation(Extensible, tag_field="kind", tag="activation"):
     scale: float | None = None  # strength of a steering vector
 
 
-class Parametric(Extensible, tag_field="kind", tag="parametric"):
+class Parametric(Extensible, frozen=True, tag_field="kind", tag="parametric"):
     """A LoRA adapter; the folder as PEFT writes it is one blob."""
 
     kind: ClassVar[str] = "parametric"

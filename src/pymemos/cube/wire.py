@@ -52,7 +52,6 @@ _DECODER = msgspec.json.Decoder(Document)
 def document(cube: MemCube) -> bytes:
     """The canonical bytes of everything declared of ``cube``."""
     header = cube.header
-    groups = (header.descriptive, header.governance, cube.payload, *cube.parents)
     plain = Document(
         id=cube.id,
         descriptive=header.descriptive,
@@ -62,7 +61,7 @@ def document(cube: MemCube) -> bytes:
         revision=cube.revision,
         previous=cube.previous,
     )
-    if not cube.extra and not any(_holds_extra(group) for group in groups):
+    if not _is_extended(cube):
         return _ENCODER.encode(plain)
     return _ENCODER.encode({**_flatten(msgspec.to_builtins(plain)), **cube.extra})
 
@@ -112,11 +111,14 @@ def _digest(key: bytes, *parts: bytes) -> str:
     return hasher.hexdigest()
 
 
-def _holds_extra(group: Extensible) -> bool:
-    if group.extra:
+def _is_extended(cube: MemCube) -> bool:
+    """Whether any group holds fields of a newer writer; almost never, so the usual case is one expression."""
+    said, rules, payload = cube.header.descriptive, cube.header.governance, cube.payload
+    if cube.extra or said.extra or rules.extra or rules.access.extra or rules.lifespan.extra or payload.extra:
         return True
-    nested = _NESTED.get(type(group), {})
-    return any((value := getattr(group, name)) is not None and _holds_extra(value) for name in nested)
+    model = () if isinstance(payload, Plaintext) else (payload.model,)
+    provenance = () if said.provenance is None else (said.provenance,)
+    return any(group.extra for group in (*model, *provenance, *cube.parents))
 
 
 def _flatten(value: Any) -> Any:
@@ -146,7 +148,9 @@ def _decode(raw: bytes | str) -> tuple[Document, dict[str, Any]]:
 def _decode_extended(fields: dict[str, Any]) -> tuple[Document, dict[str, Any]]:
     kind = fields["payload"].get("kind")
     if kind not in _PAYLOADS:
-        raise NewerFormat(f"the record holds a memory of kind {kind!r}, which this pymemos does not know; upgrade pymemos")
+        raise NewerFormat(
+            f"the record holds a memory of kind {kind!r}, which this pymemos does not know; upgrade pymemos"
+        )
     payload = dict(fields["payload"])
     del payload["kind"]
     groups = {

@@ -32,7 +32,9 @@ def instance_key(folder: Path, store_id: str) -> bytes:
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
-        raise StoreError(f"the instance key {path} cannot be read ({error}); restore it, or name another key") from error
+        raise StoreError(
+            f"the instance key {path} cannot be read ({error}); restore it, or name another key"
+        ) from error
     key = secrets.token_bytes(KEY_BYTES)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -41,7 +43,8 @@ def instance_key(folder: Path, store_id: str) -> bytes:
         return instance_key(folder, store_id)
     except OSError as error:
         raise StoreReadOnly(
-            f"the instance key cannot be kept in {folder} ({error.strerror}); set PYMEMOS_CONFIG_DIR to a folder that can be written"
+            f"the instance key cannot be kept in {folder} ({error.strerror}); "
+            "set PYMEMOS_CONFIG_DIR to a folder that can be written"
         ) from error
     return key
 

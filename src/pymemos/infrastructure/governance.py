@@ -27,7 +27,9 @@ def decide(caller: Caller, target: Target) -> Decision:
         rule = "steward" if caller.steward else "system"
         return Decision(allowed=True, rule=rule, reason=f"a {rule} may do everything", namespaces=target.namespaces)
     if target.stewardship or target.namespaces is None:
-        return Decision(allowed=False, rule="steward-only", reason="this concerns the whole store; only its steward may do it")
+        return Decision(
+            allowed=False, rule="steward-only", reason="this concerns the whole store; only its steward may do it"
+        )
     if all(name == caller.namespace for name in target.namespaces):
         return Decision(
             allowed=True, rule="owner", reason=f"{caller.namespace!r} is the caller's own", namespaces=target.namespaces

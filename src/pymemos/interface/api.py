@@ -173,7 +173,9 @@ class MemoryAPI:
             return None
         replay: Replay | None = work.unit.replayed(work.call.caller.name, key)
         if replay is not None and replay.digest != self._digest(work.call):
-            raise KeyReused(f"the idempotency key {key!r} was used for another request; use a new key for a new request")
+            raise KeyReused(
+                f"the idempotency key {key!r} was used for another request; use a new key for a new request"
+            )
         return replay
 
     def _remember(self, work: Work, ids: tuple[str, ...]) -> None:

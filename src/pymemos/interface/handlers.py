@@ -59,8 +59,9 @@ class AddHandler(Handler):
     def prepare(self, call: MemoryCall, tools: Tools) -> tuple[str | None, list[Draft]]:
         request: Add = call.request  # type: ignore[assignment]
         now = tools.clock()
-        episode = tools.new_id(now) if request.conversation else None
-        cubes = [_message_cube(message, request.labels, call, tools, now, episode) for message in request.messages]
+        # A single message has no order to keep: it gets no manifest.
+        episode = tools.new_id(now) if request.conversation and len(request.messages) > 1 else None
+        cubes = [_message_cube(message, request, call, tools, now, episode) for message in request.messages]
         return episode, [vault.draft(cube) for cube in cubes]
 
     def run(self, work: Work, prepared: tuple[str | None, list[Draft]]) -> Outcome:
@@ -73,9 +74,7 @@ class AddHandler(Handler):
             written = [*fresh, Draft(cube=episode)] if episode else fresh
             vault.write_turns(work.unit, written, work.now)
             _note_languages(work.unit, fresh)
-        added = Added(
-            cubes=tuple(cubes), episode=episode, deduplicated=tuple(cube.id for cube in known.values())
-        )
+        added = Added(cubes=tuple(cubes), episode=episode, deduplicated=tuple(cube.id for cube in known.values()))
         remembered = (episode.id if episode else "", *added.ids)
         return Outcome(result=added, memories=tuple(one.cube.id for one in fresh), replay=remembered)
 
@@ -240,11 +239,12 @@ def difference(a: MemCube, b: MemCube) -> Difference:
 
 
 def _message_cube(
-    message: Message, labels: Labels, call: MemoryCall, tools: Tools, now: datetime, episode: str | None
+    message: Message, request: Add, call: MemoryCall, tools: Tools, now: datetime, episode: str | None
 ) -> MemCube:
+    labels = request.labels
     said = _descriptive(labels, call, now)
     metadata = {**said.metadata, "message": message.rest} if message.rest else said.metadata
-    kind = SemanticType.MESSAGE if episode is not None else SemanticType.FACT
+    kind = SemanticType.MESSAGE if request.conversation else SemanticType.FACT
     said = msgspec.structs.replace(
         said,
         semantic_type=labels.semantic_type or kind,
@@ -326,14 +326,20 @@ def _episode(id: str, cubes: list[MemCube], work: Work) -> MemCube:
 
 def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
     """By place in the batch: messages that are here already, with the same id and text in the same session."""
-    places = {one.cube.header.descriptive.source_ids[0]: place for place, one in enumerate(drafts) if one.cube.header.descriptive.source_ids}
+    places = {
+        one.cube.header.descriptive.source_ids[0]: place
+        for place, one in enumerate(drafts)
+        if one.cube.header.descriptive.source_ids
+    }
     if not places:
         return {}
     first = drafts[0].cube
     found = work.unit.by_source(first.namespace, first.header.descriptive.session, list(places))
     known = {record.cube.id: record.cube for record in work.unit.current(list(found.values()))}
     pairs = [(places[source], known[id]) for source, id in found.items()]
-    return {place: cube for place, cube in sorted(pairs, key=lambda pair: pair[0]) if cube.text == drafts[place].cube.text}
+    return {
+        place: cube for place, cube in sorted(pairs, key=lambda pair: pair[0]) if cube.text == drafts[place].cube.text
+    }
 
 
 def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:

@@ -95,7 +95,9 @@ class DoctorHandler(OnStore):
     def run(self, work: Work, prepared: Any) -> Outcome:
         missing = work.unit.blobs() - work.tools.blobs.names()
         blobs = Finding(
-            check="blobs are there", ok=not missing, detail=f"missing: {', '.join(sorted(missing)[:3])}" if missing else "ok"
+            check="blobs are there",
+            ok=not missing,
+            detail=f"missing: {', '.join(sorted(missing)[:3])}" if missing else "ok",
         )
         embedder = Finding(check="embedder", ok=True, detail="none: search is by words")
         return Outcome(result=[*work.tools.store.check(), blobs, embedder])
@@ -150,7 +152,9 @@ def _version_fields(record: Record) -> dict[str, Any]:
 def _record(fields: dict[str, Any], salt: bytes, retired: datetime | None, behaviour: Behaviour) -> Record:
     cube: MemCube = parse_document(encode(fields["document"]), salt=salt)
     if hashes(cube)[0] != fields["version"]:
-        raise MalformedRecord(f"version {cube.revision} of memory {cube.id!r} is not what was exported: its hash differs")
+        raise MalformedRecord(
+            f"version {cube.revision} of memory {cube.id!r} is not what was exported: its hash differs"
+        )
     known_from, valid_from = _time(fields["known_from"]), _time(fields["valid_from"])
     if known_from is None or valid_from is None:
         raise MalformedRecord(f"version {cube.revision} of memory {cube.id!r} lacks known_from or valid_from")

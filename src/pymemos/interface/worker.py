@@ -54,7 +54,9 @@ class Worker:
         """Do what is due at ``now``, at most ``limit`` jobs."""
         ended: dict[str, list[str]] = {"done": [], "failed": [], "parked": []}
         for _ in range(limit):
-            job = self._api.dispatch(self._call(Claim(worker=self._name, kinds=tuple(self._handlers), now=now, lease=self._lease)))
+            job = self._api.dispatch(
+                self._call(Claim(worker=self._name, kinds=tuple(self._handlers), now=now, lease=self._lease))
+            )
             if job is None:
                 break
             ended[self._run(job, now)].append(job.id)

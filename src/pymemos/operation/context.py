@@ -31,8 +31,12 @@ class Context(str):
 
 
 def estimate_tokens(text: str) -> int:
-    """Tokens of ``text`` by a rule that needs no model: a token for every four letters of a word, three digits, or other sign."""
-    return sum(-(-len(piece) // LETTERS_PER_TOKEN) if piece[0].isascii() and piece[0].isalpha() else 1 for piece in _PIECES.findall(text))
+    """Tokens of ``text`` without a model: one for every four letters of a word, three digits, or other sign."""
+    return sum(_tokens_of(piece) for piece in _PIECES.findall(text))
+
+
+def _tokens_of(piece: str) -> int:
+    return -(-len(piece) // LETTERS_PER_TOKEN) if piece.isascii() and piece.isalpha() else 1
 
 
 def render(hits: Iterable[Hit], *, max_tokens: int | None, count: Callable[[str], int] = estimate_tokens) -> Context:
@@ -41,7 +45,8 @@ def render(hits: Iterable[Hit], *, max_tokens: int | None, count: Callable[[str]
     The layout depends on the hits alone and is cut off at the budget, so a smaller block is a prefix of a larger one.
     """
     pieces = _layout(list(hits))
-    text, kept, tokens = "", [], 0
+    text, tokens = "", 0
+    kept: list[str] = []
     for number, (piece, ids) in enumerate(pieces):
         longer = f"{text}\n{piece}" if text else piece
         cost = count(longer)

@@ -1,0 +1,1 @@
+"""The surfaces: doors for people and programs, each thin, none knows another."""

@@ -332,11 +332,15 @@ class MemoriesContract:
         change(store, the_next(entry, vectors=[new]))
 
         with store.read() as unit:
-            assert unit.vectors(ANA) == unit.vectors(ANA, since=1) == [
-                StoredVector(id=id, vector=one, seq_from=1, seq_to=2),
-                StoredVector(id=id, vector=new, seq_from=2),
-                StoredVector(id=id, vector=two, seq_from=1, seq_to=2),
-            ]
+            assert (
+                unit.vectors(ANA)
+                == unit.vectors(ANA, since=1)
+                == [
+                    StoredVector(id=id, vector=one, seq_from=1, seq_to=2),
+                    StoredVector(id=id, vector=new, seq_from=2),
+                    StoredVector(id=id, vector=two, seq_from=1, seq_to=2),
+                ]
+            )
             assert unit.vectors(ANA, since=2) == []
             assert unit.vectors(BO) == []
 

@@ -7,7 +7,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from pymemos.adapters.sqlite.write import SqliteWriteUnit
 from pymemos.errors import StoreReadOnly
 
 BATCH_LIMIT = 128  # closures in one transaction: enough to share an fsync, few enough to keep others' wait short
+
+LOG_LIMIT = 1_000  # pages, SQLite's own default: a longer log makes reading slower
 
 
 class Submission:
@@ -56,6 +58,9 @@ class Combiner:
         self._queue: deque[Submission] = deque()
         self._turn = threading.Lock()
         self._ticket = _open_ticket(ticket)
+        self._log_pages = 0
+        connection.wal_autocheckpoint(0)  # it would run within COMMIT, and its failure would look like ours
+        connection.set_wal_hook(self._note_log)
 
     def write(self, work: Callable[[SqliteWriteUnit], Any]) -> Any:
         """Run ``work`` in a transaction, alone or with others; returns when it is durable."""
@@ -64,6 +69,8 @@ class Combiner:
         with self._turn:
             while not mine.done:
                 self._commit([self._queue.popleft() for _ in range(min(len(self._queue), BATCH_LIMIT))])
+            if self._log_pages > LOG_LIMIT:
+                self._checkpoint()
         if mine.error is not None:
             raise mine.error
         return mine.result
@@ -79,6 +86,17 @@ class Combiner:
         with self._turn:
             self._connection.close()
             os.close(self._ticket)
+
+    def _note_log(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
+        """SQLite tells after each commit how long the log is."""
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        """Copy the log into the database, as far as readers allow; where that fails the log is as good, only longer."""
+        self._log_pages = 0
+        with suppress(apsw.Error):
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _commit(self, batch: list[Submission]) -> None:
         try:

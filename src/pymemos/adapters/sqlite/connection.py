@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -79,6 +80,7 @@ def _patient() -> Callable[[int], bool]:
     return wait
 
 
-def _microseconds(text: str | None) -> int | None:
+def _microseconds(*arguments: Any) -> int | None:
     """The SQL function that reads a time of a document, for filters."""
+    text = arguments[0]
     return None if text is None else (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)

@@ -87,12 +87,13 @@ ORDER BY m.mem DESC
 LIMIT 1;
 
 -- :by_source
--- The current memories that came first from some messages.
+-- The current memories whose first source is one of some messages; the one written first comes last.
 SELECT m.source, m.id
 FROM json_each(:sources) AS wanted
 CROSS JOIN memories AS m
     ON m.ns = (SELECT ns FROM namespaces WHERE name = :namespace) AND m.source = wanted.value
-WHERE m.source IS NOT NULL AND m.document IS NOT NULL AND m.session IS :session;
+WHERE m.source IS NOT NULL AND m.document IS NOT NULL AND m.session IS :session
+ORDER BY m.mem DESC;
 
 -- :edges_from
 -- The edges that leave a memory.
@@ -119,7 +120,7 @@ FROM (
     WHERE ns = :ns AND (seq_to > :since OR seq_from > :since)
 ) AS v
 JOIN memories AS m ON m.mem = v.mem
-ORDER BY m.id, v.part, v.seq_from;
+ORDER BY m.id, v.part, v.seq_from, v.seq_to IS NULL, v.seq_to;
 
 -- :replayed
 -- The remembered result of a call.
@@ -139,7 +140,7 @@ WHERE
     AND (:caller IS NULL OR caller_namespace = :caller)
     AND (:operation IS NULL OR operation = :operation)
     AND (:memory IS NULL OR EXISTS (SELECT 1 FROM json_each(record, '$.memories') WHERE value = :memory))
-ORDER BY at DESC, n DESC
+ORDER BY at DESC, n DESC, chain DESC
 LIMIT :limit;
 
 -- :job
@@ -225,7 +226,7 @@ ON CONFLICT (mem) DO UPDATE SET
 -- :insert_text
 -- The full-text row of a current version.
 INSERT INTO texts (mem, context_of, ends, length, terms, context, facets)
-SELECT ?1, ?2, valid_to, ?3, ?4, ?5, ?6 FROM memories WHERE mem = ?1;
+SELECT ?1, (SELECT mem FROM memories WHERE id = ?2), valid_to, ?3, ?4, ?5, ?6 FROM memories WHERE mem = ?1;
 
 -- :index_text
 -- The same row in the index.
@@ -274,7 +275,7 @@ INSERT INTO edges (source, kind, target) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
 -- Count uses of a memory.
 INSERT INTO usage (mem, uses, last_used)
 SELECT mem, :uses, :at FROM memories WHERE id = :id
-ON CONFLICT (mem) DO UPDATE SET uses = uses + :uses, last_used = max(coalesce(last_used, 0), :at);
+ON CONFLICT (mem) DO UPDATE SET uses = uses + :uses, last_used = max(coalesce(last_used, :at), :at);
 
 -- :remember
 -- Keep the result of a call.
@@ -288,7 +289,7 @@ DELETE FROM idempotency WHERE at < :before;
 -- :append_audit
 -- The next entry of a chain.
 INSERT INTO audit (chain, n, at, caller_namespace, operation, record)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?2 = 1 + (SELECT coalesce(max(n), 0) FROM audit WHERE chain = ?1);
+SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?2 = 1 + coalesce((SELECT n FROM audit WHERE chain = ?1 ORDER BY n DESC LIMIT 1), 0);
 
 -- :enqueue
 -- A new job, unless one with its dedup key is unfinished.

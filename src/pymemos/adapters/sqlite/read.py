@@ -178,8 +178,7 @@ class SqliteReadUnit(ReadUnit):
 
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
         words = list(dict.fromkeys(terms))
-        names = [space.name for space in self.namespaces()] if selection.namespaces is None else selection.namespaces
-        rows = [row for name in names if (row := self._row("namespace", name=name))]
+        rows = self._wanted_spaces(selection)
         query = self._weigh(words, rows, weights)
         if not query:
             return []
@@ -195,6 +194,12 @@ class SqliteReadUnit(ReadUnit):
             Match(record=_record(row[2:]), score=row[0], words=_words(row[1], words))
             for row in self._connection.execute(sql, parameters)
         ]
+
+    def _wanted_spaces(self, selection: Selection) -> list[tuple[Any, ...]]:
+        if selection.namespaces is None:
+            return self._rows("namespaces")
+        names = dict.fromkeys(selection.namespaces)
+        return [row for name in names if (row := self._row("namespace", name=name))]
 
     def _weigh(self, words: list[str], spaces: list[tuple[Any, ...]], weights: TermWeights) -> list[tuple[Any, ...]]:
         """A row of the query table for each word in each namespace."""
@@ -254,7 +259,9 @@ class SqliteReadUnit(ReadUnit):
 
     def replayed(self, caller: str, key: str) -> Replay | None:
         row = self._row("replayed", caller=caller, key=key)
-        return None if row is None else Replay(digest=row[0], ids=tuple(json.loads(row[1])), at=from_microseconds(row[2]))
+        return (
+            None if row is None else Replay(digest=row[0], ids=tuple(json.loads(row[1])), at=from_microseconds(row[2]))
+        )
 
     def audit(self, query: AuditQuery) -> list[AuditRecord]:
         rows = self._rows(
@@ -311,18 +318,22 @@ def _match_sql(selection: Selection, spaces: list[int], parameters: Parameters) 
     wanted = conditions(selection, spaces, parameters)
     if is_current(selection):
         return _MATCH_CURRENT.format(score=_SCORE, conditions=wanted, columns=_CURRENT)
-    return _MATCH_PAST.format(
-        eligible=eligible(selection, spaces, parameters), conditions=wanted, columns=_PAST
-    )
+    return _MATCH_PAST.format(eligible=eligible(selection, spaces, parameters), conditions=wanted, columns=_PAST)
 
 
 def _words(numbers: str, words: list[str]) -> tuple[str, ...]:
     return tuple(words[number] for number in sorted({int(n) for n in numbers.split(",")}))
 
 
-def _unqualified(ns: int, terms: str) -> tuple[str, ...]:
-    skip = len(qualify(ns, ""))
-    return tuple(term[skip:] for term in terms.split())
+def qualified(ns: int, terms: Sequence[str]) -> str:
+    """A column of terms as it is stored."""
+    prefix = qualify(ns, "")
+    return prefix + f" {prefix}".join(terms) if terms else ""
+
+
+def _unqualified(ns: int, column: str) -> tuple[str, ...]:
+    prefix = qualify(ns, "")
+    return tuple(column[len(prefix) :].split(f" {prefix}")) if column else ()
 
 
 def _namespace(row: tuple[Any, ...]) -> Namespace:
@@ -340,7 +351,7 @@ def _optional_time(value: int | None) -> datetime | None:
 
 
 def _record(row: Sequence[Any]) -> Record:
-    (id, salt, retired, version, content_hash, seq_from, seq_to, known_from, known_to, valid_from, valid_to) = row[:11]
+    (_, salt, retired, version, content_hash, seq_from, seq_to, known_from, known_to, valid_from, valid_to) = row[:11]
     document, state, uses, last_used, heat = row[11:]
     cube = parse_document(document, salt=salt, version=version, content_hash=content_hash)
     if uses is not None:

@@ -66,7 +66,8 @@ def is_current(selection: Selection) -> bool:
 
 def needs_version(selection: Selection) -> bool:
     """Whether a full-text candidate's version must be read to decide, beyond its narrow text row."""
-    return not (is_current(selection) and selection.agent is selection.session is selection.where is None)
+    narrowed = (selection.agent, selection.session, selection.where) != (None, None, None)
+    return narrowed or not is_current(selection)
 
 
 def eligible(selection: Selection, spaces: list[int] | None, parameters: Parameters) -> str:
@@ -83,7 +84,9 @@ def eligible(selection: Selection, spaces: list[int] | None, parameters: Paramet
         superseded = f"v.known_to IS NOT NULL AND v.known_to <= {known}" if known else "v.known_to IS NOT NULL"
         end = f"CASE WHEN {superseded} THEN v.closed_to ELSE v.valid_to END"
         conditions.append(f"v.valid_from <= {valid} AND ({end} IS NULL OR {end} > {valid})")
-    return f"SELECT v.mem, max(v.revision) AS revision FROM versions AS v WHERE {' AND '.join(conditions)} GROUP BY v.mem"
+    return (
+        f"SELECT v.mem, max(v.revision) AS revision FROM versions AS v WHERE {' AND '.join(conditions)} GROUP BY v.mem"
+    )
 
 
 def conditions(selection: Selection, spaces: list[int] | None, parameters: Parameters) -> str:

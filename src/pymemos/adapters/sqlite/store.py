@@ -138,7 +138,9 @@ def prepare_folder(home: Path) -> None:
     if DATABASE not in names and f"{DATABASE}-wal" in names:
         raise BrokenStore(f"{home} has a log but no {DATABASE}; put the database back, or restore the newest backup")
     if kind := _network_filesystem(home):
-        raise NetworkFilesystem(f"{home} is on a network file system ({kind}), where the store's log is not safe; use a local disk")
+        raise NetworkFilesystem(
+            f"{home} is on a network file system ({kind}), where the store's log is not safe; use a local disk"
+        )
 
 
 def _network_filesystem(home: Path) -> str | None:

@@ -13,12 +13,13 @@ import msgspec
 
 from pymemos.adapters.sqlite.connection import from_microseconds
 from pymemos.adapters.sqlite.queries import QUERIES
-from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds, qualify
+from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds, qualified
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import microseconds
+from pymemos.cube.header import Behaviour
 from pymemos.cube.payload import Plaintext
 from pymemos.cube.wire import document, encode
-from pymemos.errors import StoreError, UnknownMemory
+from pymemos.errors import StoreError, UnknownJob, UnknownMemory
 from pymemos.ports import (
     AuditRecord,
     Edge,
@@ -32,6 +33,8 @@ from pymemos.ports import (
     Vector,
     WriteUnit,
 )
+
+_UNUSED = Behaviour()
 
 
 class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
@@ -63,14 +66,17 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             self._run("insert_memory", row)
         except apsw.ConstraintError as error:
             raise StoreError(f"memory {cube.id!r} is in the store already") from error
-        self._attach(self._connection.last_insert_rowid(), ns, seq, entry)
+        mem = self._connection.last_insert_rowid()
+        self._attach(mem, ns, seq, entry)
+        if cube.header.behaviour != _UNUSED:
+            self._set_usage(mem, cube.header.behaviour)
 
     def supersede(self, entry: Entry) -> None:
         cube = entry.cube
+        mem, home, revision = self._current_place(cube.id)
         ns, seq, at = self._stamp(cube.namespace)
-        mem, _, revision, retired = self._place(cube.id)
-        if retired is not None:
-            raise UnknownMemory(f"memory {cube.id!r} is deleted; nothing of it is current")
+        if ns != home:
+            raise StoreError(f"memory {cube.id!r} lives in another namespace and cannot move to {cube.namespace!r}")
         self._bury(mem, ns, revision, seq=seq, at=at, closes=microseconds(entry.valid_from))
         said = (cube.revision, cube.version, cube.content_hash, seq, at, *_declared(entry))
         self._run("replace_current", (*said, mem))
@@ -80,16 +86,17 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         owner = self.owner_of(id)
         if owner is None:
             raise UnknownMemory()
+        mem, _, revision = self._current_place(id)
         ns, seq, at = self._stamp(owner)
-        mem, _, revision, retired = self._place(id)
-        if retired is not None:
-            raise UnknownMemory(f"memory {id!r} is deleted already")
         self._bury(mem, ns, revision, seq=seq, at=at, closes=None)
         self._row("retire", mem=mem, at=at, seq=seq)
 
     def adopt(self, records: Sequence[Record], text: TextRow | None) -> None:
+        if len({record.cube.id for record in records}) != 1:
+            raise StoreError("adopt takes the versions of one memory, at least one")
         newest = records[-1]
         ns, seq, _ = self._stamp(newest.cube.namespace)
+        self._check_continues(records)
         mem = self._clear(newest, ns, seq)
         for record in records:
             if record.known_to is not None:
@@ -99,7 +106,14 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             said = (newest.cube.revision, newest.cube.version, newest.cube.content_hash, seq)
             self._run("replace_current", (*said, microseconds(newest.known_from), *_declared(entry), mem))
             self._attach(mem, ns, seq, entry)
-        seen = newest.cube.header.behaviour
+        self._set_usage(mem, newest.cube.header.behaviour)
+
+    def _check_continues(self, records: Sequence[Record]) -> None:
+        here = [record.cube.version for record in self.versions(records[0].cube.id)]
+        if here != [record.cube.version for record in records[: len(here)]]:
+            raise StoreError(f"memory {records[0].cube.id!r} is here with other versions; nothing was changed")
+
+    def _set_usage(self, mem: int, seen: Behaviour) -> None:
         self._row(
             "set_usage",
             mem=mem,
@@ -113,13 +127,15 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         """The row of a memory with none of its versions; nothing of it is current until it is written again."""
         known = self._row("place_of", id=newest.cube.id)
         if known is not None:
-            mem = int(known[0])
-            self._unwrite_text(mem, ns, keep_as=None)
+            mem, _, revision, retired = known
+            still_current = revision == newest.cube.revision and newest.known_to is None
+            if retired is None:
+                self._unwrite_text(mem, ns, keep_as=None if still_current else revision)
             self._drop_vectors(mem, ns, seq)
             self._row("forget_versions", mem=mem)
             if newest.retired is not None:
                 self._row("retire", mem=mem, at=microseconds(newest.retired), seq=seq)
-            return mem
+            return int(mem)
         self._row(
             "insert_identity",
             id=newest.cube.id,
@@ -181,20 +197,25 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         row = self._row("place_of", id=id)
         if row is None:
             raise UnknownMemory()
-        return row  # type: ignore[return-value]
+        return row
+
+    def _current_place(self, id: str) -> tuple[int, int, int]:
+        mem, ns, revision, retired = self._place(id)
+        if retired is not None:
+            raise UnknownMemory(f"memory {id!r} is deleted; nothing of it is current")
+        return mem, ns, revision
 
     # Full text.
 
     def retext(self, id: str, text: TextRow | None) -> None:
-        mem, ns, _, _ = self._place(id)
+        mem, ns, _ = self._current_place(id)
         self._unwrite_text(mem, ns, keep_as=None)
         if text is not None:
             self._write_text(mem, ns, text)
 
     def _write_text(self, mem: int, ns: int, text: TextRow) -> None:
-        columns = tuple(" ".join(qualify(ns, term) for term in part) for part in (text.terms, text.context, text.facets))
-        context_of = None if text.context_of is None else self._place(text.context_of)[0]
-        self._run("insert_text", (mem, context_of, text.length, *columns))
+        columns = (qualified(ns, text.terms), qualified(ns, text.context), qualified(ns, text.facets))
+        self._run("insert_text", (mem, text.context_of, text.length, *columns))
         self._run("index_text", (mem, *columns))
         self._row("add_totals", ns=ns, memories=1, words=text.length)
 
@@ -217,8 +238,8 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         owner = self.owner_of(id)
         if owner is None:
             raise UnknownMemory()
+        mem = self._current_place(id)[0]
         ns, seq, _ = self._stamp(owner)
-        mem = self._place(id)[0]
         self._drop_vectors(mem, ns, seq)
         self._write_vectors(mem, ns, seq, vectors)
 
@@ -288,6 +309,8 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             due=microseconds(due),
             record=encode(job).decode(),
         )
+        if self._connection.changes() != 1:
+            raise UnknownJob(f"job {job.id!r} is not in the queue")
 
     def remove_job(self, id: str) -> None:
         self._row("remove_job", id=id)

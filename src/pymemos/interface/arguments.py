@@ -1,15 +1,21 @@
-"""What callers hand in, checked: texts, messages in OpenAI form, times and names."""
+"""Arguments of callers, checked: texts, messages in OpenAI form, times, names and labels."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from pymemos.cube.filters import aware
+from pymemos.cube.header import Origin, Priority, SemanticType
 from pymemos.errors import InvalidInput, TextTooLong
-from pymemos.interface.requests import Message
+from pymemos.infrastructure import analysis
+from pymemos.interface.requests import Labels, Message
+
+Member = TypeVar("Member", bound=StrEnum)
+When = datetime | str | float  # an aware datetime, ISO 8601 text with a zone, or Unix seconds
 
 _OURS = frozenset({"role", "content", "id", "name", "timestamp"})
 NAME_LIMIT = 256  # characters of a user id, session id, tag or other name
@@ -75,12 +81,69 @@ def check_metadata(value: Any, name: str = "metadata") -> dict[str, Any]:
     return {_key(key, name): _json(item, f"{name}.{key}") for key, item in value.items()}
 
 
+def parse_labels(
+    *,
+    timestamp: When | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    tags: Sequence[str] | None = None,
+    entities: Sequence[str] | None = None,
+    type: SemanticType | str | None = None,
+    origin: Origin | str | None = None,
+    language: str | None = None,
+    priority: Priority | str | None = None,
+    sensitivity: Sequence[str] | None = None,
+    valid_from: When | None = None,
+    valid_to: When | None = None,
+) -> Labels:
+    """What a caller says about memories, each value checked."""
+    labels = Labels(
+        semantic_type=None if type is None else check_member(SemanticType, type, "type"),
+        tags=None if tags is None else check_names(tags, "tags"),
+        entities=None if entities is None else check_names(entities, "entities"),
+        metadata=None if metadata is None else check_metadata(metadata),
+        language=None if language is None else analysis.check_language(language),
+        priority=None if priority is None else check_member(Priority, priority, "priority"),
+        sensitivity=None if sensitivity is None else check_names(sensitivity, "sensitivity"),
+        origin=None if origin is None else check_member(Origin, origin, "origin"),
+        valid_from=optional_time(valid_from, "valid_from"),
+        valid_to=optional_time(valid_to, "valid_to"),
+        timestamp=optional_time(timestamp, "timestamp"),
+    )
+    if labels.valid_from and labels.valid_to and labels.valid_from >= labels.valid_to:
+        raise InvalidInput(
+            f"valid_to {labels.valid_to.isoformat()} is not after valid_from {labels.valid_from.isoformat()}"
+        )
+    return labels
+
+
+def optional_time(value: When | None, name: str) -> datetime | None:
+    """A time that may be left out."""
+    return None if value is None else check_time(value, name)
+
+
+def check_limit(value: Any) -> int:
+    """How many results may be asked for at once."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
+        raise InvalidInput(f"limit is {value!r}; pass a number from 1 to 10000")
+    return value
+
+
+def check_member(kind: type[Member], value: Any, name: str) -> Member:
+    """The member of an enumeration that ``value`` names."""
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise InvalidInput(f"{name} is {value!r}; use one of {', '.join(kind)}") from error
+
+
 def _message(given: Any, place: int, text_limit: int) -> Message:
     where = f"message {place}"
     if isinstance(given, str):
         return Message(content=check_text(given, where, limit=text_limit))
     if not isinstance(given, Mapping):
-        raise InvalidInput(f"{where} is {type(given).__name__}; pass mappings such as {{'role': 'user', 'content': 'Hi'}}")
+        raise InvalidInput(
+            f"{where} is {type(given).__name__}; pass mappings such as {{'role': 'user', 'content': 'Hi'}}"
+        )
     if "content" not in given:
         raise InvalidInput(f"{where} has no 'content'; it has {sorted(map(str, given))}")
     named = {name: given[name] for name in ("role", "id", "name") if given.get(name) is not None}
@@ -124,7 +187,9 @@ def _json(value: Any, name: str) -> Any:
         return {_key(key, name): _json(item, f"{name}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_json(item, name) for item in value]
-    raise InvalidInput(f"{name} is {value!r}; metadata holds JSON: texts, finite numbers of 64 bits, flags, lists, mappings")
+    raise InvalidInput(
+        f"{name} is {value!r}; metadata holds JSON: texts, finite numbers of 64 bits, flags, lists, mappings"
+    )
 
 
 def _encodable(text: str, name: str) -> str:

@@ -1,0 +1,63 @@
+"""AsyncMemOS: the same system for asyncio, a thin face over threads (ADR 0002)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from pymemos.system import MemOS
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class AsyncMemOS:
+    """MemOS for asyncio: the same methods, each awaited, each in a thread of the default executor."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._mem = MemOS(*args, **options)
+
+    def bind(self, **identities: str | None) -> AsyncMemOS:
+        """A handle on the same store that carries these identities; it can only narrow further."""
+        bound = object.__new__(type(self))
+        bound._mem = self._mem.bind(**identities)
+        return bound
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @staticmethod
+    def _threaded(
+        method: Callable[Concatenate[MemOS, P], R],
+    ) -> Callable[Concatenate[AsyncMemOS, P], Coroutine[Any, Any, R]]:
+        async def call(self: AsyncMemOS, /, *args: P.args, **options: P.kwargs) -> R:
+            return await asyncio.to_thread(method, self._mem, *args, **options)
+
+        call.__name__, call.__doc__ = method.__name__, method.__doc__
+        return call
+
+    add = _threaded(MemOS.add)
+    update = _threaded(MemOS.update)
+    append = _threaded(MemOS.append)
+    delete = _threaded(MemOS.delete)
+    search = _threaded(MemOS.search)
+    get = _threaded(MemOS.get)
+    list = _threaded(MemOS.list)
+    history = _threaded(MemOS.history)
+    diff = _threaded(MemOS.diff)
+    log = _threaded(MemOS.log)
+    put_blob = _threaded(MemOS.put_blob)
+    open_blob = _threaded(MemOS.open_blob)
+    import_records = _threaded(MemOS.import_records)
+    backup = _threaded(MemOS.backup)
+    doctor = _threaded(MemOS.doctor)
+    enqueue = _threaded(MemOS.enqueue)
+    jobs = _threaded(MemOS.jobs)
+    control_job = _threaded(MemOS.control_job)
+    next_due = _threaded(MemOS.next_due)
+    tick = _threaded(MemOS.tick)
+    close = _threaded(MemOS.close)

@@ -1,0 +1,32 @@
+"""The registry: which handler carries out which request."""
+
+from __future__ import annotations
+
+from pymemos.cube.call import Request
+from pymemos.interface import handlers, queue_handlers, requests, transfer
+from pymemos.interface.api import Handler
+
+HANDLERS: dict[type[Request], Handler] = {
+    requests.Add: handlers.AddHandler(),
+    requests.AddTensor: handlers.AddTensorHandler(),
+    requests.Search: handlers.SearchHandler(),
+    requests.Get: handlers.GetHandler(),
+    requests.ListPage: handlers.ListHandler(),
+    requests.Update: handlers.UpdateHandler(),
+    requests.Delete: handlers.DeleteHandler(),
+    requests.History: handlers.HistoryHandler(),
+    requests.Diff: handlers.DiffHandler(),
+    requests.Log: handlers.LogHandler(),
+    requests.Export: transfer.ExportHandler(),
+    requests.Import: transfer.ImportHandler(),
+    requests.Backup: transfer.BackupHandler(),
+    requests.Doctor: transfer.DoctorHandler(),
+    requests.Enqueue: queue_handlers.EnqueueHandler(),
+    requests.Jobs: queue_handlers.JobsHandler(),
+    requests.ControlJob: queue_handlers.ControlJobHandler(),
+    requests.Claim: queue_handlers.ClaimHandler(),
+    requests.Heartbeat: queue_handlers.HeartbeatHandler(),
+    requests.FailJob: queue_handlers.FailJobHandler(),
+    requests.FinishJob: queue_handlers.FinishJobHandler(),
+    requests.Reindex: queue_handlers.ReindexHandler(),
+}

@@ -225,7 +225,7 @@ class MemOS:
         if id is None and filters is None and (user_id, agent_id, run_id, session_id) == (None,) * 4:
             raise EmptyScope()
         call = self._bind(user_id, agent_id, run_id, session_id)
-        where = None if filters is None else grammar.parse(dict(filters))
+        where = None if filters is None else grammar.parse(filters)
         deleted: Deleted = self._dispatch(call, requests.Delete(id=id, where=where, expected=expected))
         return deleted
 
@@ -253,7 +253,7 @@ class MemOS:
         del explain
         call = self._bind(user_id, agent_id, run_id, session_id)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
-        where = None if filters is None else grammar.parse(dict(filters))
+        where = None if filters is None else grammar.parse(filters)
         check_text(query, "the query", limit=self._settings.text_limit)
         request = requests.Search(query=query, limit=check_limit(limit), where=where)
         hits: Hits = self._dispatch(call, request, window)
@@ -283,7 +283,7 @@ class MemOS:
         """Memories in the order in which they were made, a page at a time; ``after=page.after`` continues."""
         call = self._bind(user_id, agent_id, run_id, session_id)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
-        where = None if filters is None else grammar.parse(dict(filters))
+        where = None if filters is None else grammar.parse(filters)
         request = requests.ListPage(where=where, limit=check_limit(limit), after=after, episodes=episodes)
         page: Page = self._dispatch(call, request, window)
         return page

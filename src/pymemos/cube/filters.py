@@ -11,7 +11,7 @@ equal and never ordered; a boolean is not a number.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -97,7 +97,7 @@ Filter = Compare | All | Any_ | Not
 
 def parse(raw: Any) -> Filter:
     """The filter that the JSON value ``raw`` writes; unknown fields and operators are errors, never ignored."""
-    if not isinstance(raw, dict):
+    if not isinstance(raw, Mapping):
         raise InvalidInput(f"a filter is an object such as {{'tags': {{'contains': 'work'}}}}, not {raw!r}")
     parts = tuple(_clause(name, value) for name, value in raw.items())
     return parts[0] if len(parts) == 1 else All(parts)
@@ -184,7 +184,7 @@ def _clause(name: str, value: Any) -> Filter:
             return Not(All(tuple(parse(part) for part in value)) if isinstance(value, list) else parse(value))
     if name not in FIELDS and not (name.startswith(METADATA) and len(name) > len(METADATA)):
         raise UnknownField(f"no field is named {name!r}; use one of {', '.join(FIELDS)}, or 'metadata.{name}'")
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         return _comparison(name, "eq", value)
     parts = tuple(_comparison(name, op, operand) for op, operand in value.items())
     return parts[0] if len(parts) == 1 else All(parts)

@@ -75,9 +75,10 @@ _RESPELLING = frozenset(("sr", "eo"))  # their stemmers turn ASCII digraphs into
 _ASCII = "".join(chr(code).lower() if chr(code).isalnum() or code == 0x27 else " " for code in range(128))
 _ASCII_LETTERS = _ASCII.replace("'", " ")
 _DIGIT = re.compile(r"[0-9]")
-_DATE = re.compile(r"(?<![0-9])([0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])")
+# Each of these begins with what it looks for, and looks behind after it: that is how re can skip ahead.
+_DATE = re.compile(r"([0-9](?<![0-9][0-9])[0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])")
 _GROUPING = re.compile(r",(?<=[0-9],)(?=[0-9]{3}(?![0-9]))")
-_ORDINAL = re.compile(r"\b([0-9]{1,2})(?:st|nd|rd|th)\b")
+_ORDINAL = re.compile(r"([0-9](?<!\w[0-9])[0-9]?)(?:st|nd|rd|th)\b")
 _FOREIGN_DECIMAL = re.compile(r"[^\D0-9]")
 _CLITICS = frozenset(("s", "d", "m", "ll", "re", "ve"))
 _UNDECOMPOSED = str.maketrans(

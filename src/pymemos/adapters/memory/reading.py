@@ -72,6 +72,11 @@ class MemoryReadUnit(ReadUnit):
     def count(self, selection: Selection) -> int:
         return len(select(self._state, selection))
 
+    def known_ids(self, namespaces: Sequence[str] | None, *, limit: int, after: str | None = None) -> list[str]:
+        memories = sorted(self._state.memories.items())
+        ids = [id for id, memory in memories if namespaces is None or memory.namespace in namespaces]
+        return [id for id in ids if after is None or id > after][:limit]
+
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
         asked = lexical.distinct(terms)
         seen = {name: lexical.statistics(self._state.current_texts(name), asked) for name in self._state.namespaces}
@@ -83,7 +88,8 @@ class MemoryReadUnit(ReadUnit):
             if words:
                 score = lexical.bm25(row.text, asked, seen[record.cube.namespace], weights)
                 found.append(Match(record=record, score=score, words=words))
-        return sorted(found, key=lambda match: (-match.score, match.record.cube.id))[:limit]
+        numbers = {id: memory.number for id, memory in self._state.memories.items()}
+        return sorted(found, key=lambda match: (-match.score, numbers[match.record.cube.id]))[:limit]
 
     # ── What hangs on a memory ──────────────────────────────────────────────────────────────────────────────────────
 

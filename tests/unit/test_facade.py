@@ -1,0 +1,388 @@
+"""What an application sees of MemOS, over both adapters."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pymemos import MemOS, SemanticType, errors
+from pymemos.testing.doubles import FrozenClock
+
+TALK = [
+    {"role": "user", "name": "Ann", "content": "Rex loves the beach.", "id": "m1", "timestamp": "2023-05-08T13:00:00Z"},
+    {"role": "assistant", "content": "How old is he?", "id": "m2", "timestamp": "2023-05-08T13:01:00Z"},
+    {"role": "user", "name": "Ann", "content": "Four years.", "id": "m3", "timestamp": "2023-05-08T13:02:00Z"},
+]
+
+
+def texts(found: Any) -> list[str]:
+    return [hit.cube.text for hit in found]
+
+
+class TestAdding:
+    def test_a_text_is_found_at_once(self, mem: MemOS) -> None:
+        mem.add("I moved to Lisbon in May.", user_id="alice")
+
+        assert texts(mem.search("Where did Alice move?", user_id="alice")) == ["I moved to Lisbon in May."]
+
+    def test_a_conversation_becomes_one_memory_a_message_and_a_manifest(self, mem: MemOS) -> None:
+        added = mem.add(TALK, user_id="ann")
+
+        assert [cube.text for cube in added.cubes] == [message["content"] for message in TALK]
+        assert added.episode is not None
+        assert added.episode.payload.format == "episode"
+        assert all(id in added.episode.text for id in added.ids)
+        assert "beach" not in added.episode.text
+
+    def test_hits_name_the_messages_that_they_came_from(self, mem: MemOS) -> None:
+        mem.add(TALK, user_id="ann")
+
+        assert mem.search("beach", user_id="ann", limit=1)[0].source_ids == ("m1",)
+
+    def test_a_message_that_comes_again_is_kept_once(self, mem: MemOS) -> None:
+        first = mem.add(TALK, user_id="ann")
+        again = mem.add([*TALK, {"role": "user", "content": "And you?", "id": "m4"}], user_id="ann")
+
+        assert again.ids[:3] == first.ids
+        assert again.deduplicated == first.ids
+        assert len(mem.list(user_id="ann")) == 4
+
+    def test_the_same_id_with_another_text_is_another_message(self, mem: MemOS) -> None:
+        mem.add(TALK, user_id="ann")
+        added = mem.add([{"role": "user", "content": "Something else.", "id": "m1"}], user_id="ann")
+
+        assert added.deduplicated == ()
+
+    def test_two_equal_messages_in_one_call_are_two_memories(self, mem: MemOS) -> None:
+        added = mem.add([{"role": "user", "content": "Yes."}, {"role": "user", "content": "Yes."}], user_id="ann")
+
+        assert len(set(added.ids)) == 2
+
+    def test_fields_of_a_message_that_are_not_ours_are_kept(self, mem: MemOS) -> None:
+        added = mem.add([{"role": "tool", "content": "21 °C", "tool_call_id": "c1"}], user_id="ann")
+
+        assert added.cubes[0].header.descriptive.metadata == {"message": {"tool_call_id": "c1"}}
+
+    def test_what_an_application_says_about_a_memory_comes_back(self, mem: MemOS) -> None:
+        added = mem.add("Tea, never coffee.", user_id="ann", metadata={"n": 1}, tags=["taste"], type="user_preference")
+        said = mem.get(added.ids[0]).header.descriptive
+
+        assert (said.metadata, said.tags, said.semantic_type) == ({"n": 1}, ("taste",), SemanticType.PREFERENCE)
+
+    def test_the_turn_before_is_context(self, mem: MemOS) -> None:
+        mem.add(TALK, user_id="ann")
+
+        assert "How old is he?" in texts(mem.search("Rex", user_id="ann"))
+
+    def test_notes_are_no_conversation_and_share_no_context(self, mem: MemOS) -> None:
+        mem.add("Rex loves the beach.", user_id="ann")
+        mem.add("The car needs oil.", user_id="ann")
+
+        assert texts(mem.search("Rex", user_id="ann")) == ["Rex loves the beach."]
+
+    def test_the_conversation_goes_on_over_calls(self, mem: MemOS) -> None:
+        for message in TALK:
+            mem.add([message], user_id="ann", run_id="s1")
+
+        assert "How old is he?" in texts(mem.search("Rex", user_id="ann"))
+
+    def test_a_talk_of_another_day_is_no_context(self, mem: MemOS, clock: FrozenClock) -> None:
+        mem.add([{"role": "user", "content": "Rex loves the beach."}], user_id="ann")
+        clock.advance(timedelta(days=1))
+        mem.add([{"role": "user", "content": "The car needs oil."}], user_id="ann")
+
+        assert texts(mem.search("Rex", user_id="ann")) == ["Rex loves the beach."]
+
+
+class TestChanging:
+    def test_an_update_is_a_new_version_and_the_old_one_stays(self, mem: MemOS) -> None:
+        id = mem.add("Ann lives in Porto.", user_id="ann").ids[0]
+        newer = mem.update(id, "Ann lives in Lisbon.")
+
+        assert newer.revision == 2
+        assert [record.cube.text for record in mem.history(id)] == ["Ann lives in Porto.", "Ann lives in Lisbon."]
+        assert mem.get(id, version=1).text == "Ann lives in Porto."
+        assert mem.get(id, version=newer.version).text == "Ann lives in Lisbon."
+        assert texts(mem.search("Porto", user_id="ann")) == []
+
+    def test_search_asks_what_was_true_and_what_was_known(self, mem: MemOS, clock: FrozenClock) -> None:
+        id = mem.add("Ann lives in Porto.", user_id="ann").ids[0]
+        between = clock.advance(timedelta(days=10))
+        clock.advance(timedelta(days=10))
+        mem.update(id, "Ann lives in Lisbon.")
+        later = clock.advance(timedelta(days=1))
+
+        assert texts(mem.search("Ann lives", user_id="ann", valid_at=between)) == ["Ann lives in Porto."]
+        assert texts(mem.search("Ann lives", user_id="ann", known_at=between)) == ["Ann lives in Porto."]
+        assert texts(mem.search("Ann lives", user_id="ann", valid_at=later)) == ["Ann lives in Lisbon."]
+        assert texts(mem.search("Ann lives", user_id="ann", known_at=between - timedelta(days=30))) == []
+
+    def test_what_is_over_is_not_served_as_present(self, mem: MemOS, clock: FrozenClock) -> None:
+        end = clock.now + timedelta(days=1)
+        mem.add("The sale runs.", user_id="ann", valid_to=end)
+        clock.advance(timedelta(days=2))
+
+        assert texts(mem.search("sale", user_id="ann")) == []
+        assert texts(mem.search("sale", user_id="ann", valid_at=end - timedelta(hours=1))) == ["The sale runs."]
+
+    def test_append_keeps_the_text_and_adds_a_line(self, mem: MemOS) -> None:
+        id = mem.add("Milk.", user_id="ann").ids[0]
+
+        assert mem.append(id, "Bread.").text == "Milk.\nBread."
+
+    def test_labels_change_without_the_text(self, mem: MemOS) -> None:
+        id = mem.add("Milk.", user_id="ann").ids[0]
+        newer = mem.update(id, tags=["food"])
+
+        assert (newer.text, newer.header.descriptive.tags) == ("Milk.", ("food",))
+        assert newer.content_hash == mem.get(id, version=1).content_hash
+        assert newer.version != mem.get(id, version=1).version
+
+    def test_a_change_of_a_turn_changes_the_context_of_the_next(self, mem: MemOS) -> None:
+        id = mem.add(TALK, user_id="ann").ids[0]
+        mem.update(id, "Bello loves the forest.")
+
+        assert "How old is he?" in texts(mem.search("Bello", user_id="ann"))
+        assert texts(mem.search("Rex", user_id="ann")) == []
+
+    def test_a_deleted_turn_leaves_no_word_behind_in_the_next(self, mem: MemOS) -> None:
+        id = mem.add(TALK, user_id="ann").ids[0]
+        mem.delete(id)
+
+        assert texts(mem.search("Rex beach", user_id="ann")) == []
+
+    def test_diff_shows_what_changed(self, mem: MemOS) -> None:
+        id = mem.add("Ann lives in Porto.", user_id="ann").ids[0]
+        mem.update(id, "Ann lives in Lisbon.", tags=["home"])
+        difference = mem.diff(id, 1, 2)
+
+        assert "-Ann lives in Porto." in difference.text
+        assert "+Ann lives in Lisbon." in difference.text
+        assert difference.fields["tags"] == ((), ("home",))
+
+    def test_a_deleted_memory_is_gone_but_history_knows_it(self, mem: MemOS) -> None:
+        id = mem.add("Milk.", user_id="ann").ids[0]
+
+        assert mem.delete(id).ids == (id,)
+        assert len(mem.list(user_id="ann")) == 0
+        assert mem.history(id)[-1].retired is not None
+        with pytest.raises(errors.UnknownMemory):
+            mem.get(id)
+
+    def test_a_scope_is_deleted_whole(self, mem: MemOS) -> None:
+        mem.add(TALK, user_id="ann", session_id="s1")
+        mem.add("Milk.", user_id="ann")
+        mem.delete(user_id="ann", session_id="s1")
+
+        assert [cube.text for cube in mem.list(user_id="ann", episodes=True)] == ["Milk."]
+
+
+class TestIdentity:
+    def test_nobody_sees_what_is_somebody_elses(self, mem: MemOS) -> None:
+        mem.add("Ann's secret.", user_id="ann")
+
+        assert texts(mem.search("secret", user_id="bo")) == []
+        assert texts(mem.search("secret")) == []
+        assert texts(mem.search("secret", agent_id="ann")) == []
+
+    def test_a_foreign_id_looks_exactly_like_an_unknown_one(self, mem: MemOS) -> None:
+        id = mem.add("Ann's secret.", user_id="ann").ids[0]
+        bo = mem.bind(user_id="bo")
+        seen = []
+        for asked in (id, id[:-4] + "0000", "rubbish"):
+            for act in (bo.get, bo.history, bo.delete, lambda id: bo.update(id, "x"), lambda id: bo.diff(id, 1, 1)):
+                with pytest.raises(errors.UnknownMemory) as refused:
+                    act(asked)
+                seen.append((type(refused.value), str(refused.value)))
+
+        assert len(set(seen)) == 1
+
+    def test_a_bound_handle_can_only_narrow(self, mem: MemOS) -> None:
+        ann = mem.bind(user_id="ann")
+        ann.add("Milk.", session_id="s1")
+
+        assert texts(ann.search("milk")) == ["Milk."]
+        assert texts(ann.bind(session_id="s2").search("milk")) == []
+        with pytest.raises(errors.CannotWiden):
+            ann.search("milk", user_id="bo")
+        with pytest.raises(errors.CannotWiden):
+            ann.bind(session_id="s1").search("milk", session_id="s2")
+
+    def test_a_bound_handle_is_no_steward(self, mem: MemOS) -> None:
+        ann = mem.bind(user_id="ann")
+
+        for act in (ann.doctor, ann.tick, ann.jobs, lambda: ann.backup("x"), lambda: ann.control_job("x", "retry")):
+            with pytest.raises(errors.NotAllowed):
+                act()
+
+    def test_an_agent_remembers_for_itself_and_beside_a_user(self, mem: MemOS) -> None:
+        mem.add("I answer briefly.", agent_id="bot")
+        mem.add("Ann likes tea.", user_id="ann", agent_id="bot")
+
+        assert texts(mem.search("briefly", agent_id="bot")) == ["I answer briefly."]
+        assert texts(mem.search("tea", user_id="ann")) == ["Ann likes tea."]
+        assert texts(mem.search("tea", user_id="ann", agent_id="other")) == []
+
+    def test_the_log_tells_who_did_what_and_never_what_was_said(self, mem: MemOS) -> None:
+        id = mem.add("A very secret thing.", user_id="ann").ids[0]
+        mem.search("secret", user_id="ann")
+        with pytest.raises(errors.UnknownMemory):
+            mem.get(id, user_id="bo")
+        log = mem.log()
+
+        assert {(entry.operation, entry.caller.namespace, entry.allowed) for entry in log} >= {
+            ("add", "users/ann", True),
+            ("search", "users/ann", True),
+            ("get", "users/bo", False),
+        }
+        assert "secret" not in repr(log)
+        assert [entry.memories for entry in mem.log(operation="add")] == [(id,)]
+        assert all(entry.namespace == "users/bo" for entry in mem.log(user_id="bo"))
+
+
+class TestRepeating:
+    def test_a_retry_with_its_key_returns_the_first_result(self, mem: MemOS) -> None:
+        first = mem.add(TALK, user_id="ann", idempotency_key="k1")
+        again = mem.add(TALK, user_id="ann", idempotency_key="k1")
+
+        assert again.replayed
+        assert again.ids == first.ids
+        assert len(mem.list(user_id="ann")) == 3
+
+    def test_a_key_is_not_good_for_another_request(self, mem: MemOS) -> None:
+        mem.add("Milk.", user_id="ann", idempotency_key="k1")
+
+        with pytest.raises(errors.KeyReused, match="k1"):
+            mem.add("Bread.", user_id="ann", idempotency_key="k1")
+        mem.add("Bread.", user_id="bo", idempotency_key="k1")
+
+    def test_a_retry_of_an_update_is_no_second_update(self, mem: MemOS) -> None:
+        id = mem.add("Milk.", user_id="ann").ids[0]
+        first = mem.update(id, "Bread.", expected=1, idempotency_key="u1")
+        mem.update(id, "Eggs.")
+        again = mem.update(id, "Bread.", expected=1, idempotency_key="u1")
+
+        assert again.version == first.version
+        assert mem.get(id).text == "Eggs."
+
+    def test_a_change_against_a_stale_version_is_refused(self, mem: MemOS) -> None:
+        id = mem.add("Milk.", user_id="ann").ids[0]
+        mem.update(id, "Bread.", expected=1)
+
+        with pytest.raises(errors.StaleVersion, match="revision 2"):
+            mem.update(id, "Eggs.", expected=1)
+        with pytest.raises(errors.StaleVersion):
+            mem.delete(id, expected=1)
+        assert mem.get(id).text == "Bread."
+
+
+BAD_CALLS: list[tuple[str, Any, type[Exception], str]] = [
+    ("an empty scope on delete", lambda m: m.delete(), errors.EmptyScope, "user_id"),
+    ("an empty text", lambda m: m.add("  "), errors.InvalidInput, "empty"),
+    ("no text", lambda m: m.add(None), errors.InvalidInput, "NoneType"),
+    ("no messages", lambda m: m.add([]), errors.InvalidInput, "at least one"),
+    ("a message without content", lambda m: m.add([{"role": "user"}]), errors.InvalidInput, "message 0"),
+    ("half a surrogate pair", lambda m: m.add("\ud800"), errors.InvalidInput, "surrogate"),
+    ("a text over the limit", lambda m: m.add("x" * 1_000_001), errors.TextTooLong, "text_limit"),
+    ("a naive time", lambda m: m.add("x", timestamp=datetime(2025, 1, 1)), errors.NaiveDatetime, "time zone"),  # noqa: DTZ001
+    ("no time at all", lambda m: m.add("x", timestamp="soon"), errors.InvalidInput, "soon"),
+    ("a time beyond the calendar", lambda m: m.add("x", timestamp=1e20), errors.InvalidInput, "Unix"),
+    ("an interval that ends first", lambda m: m.add("x", valid_from=2, valid_to=1), errors.InvalidInput, "after"),
+    ("tags as one text", lambda m: m.add("x", tags="a"), errors.InvalidInput, "list"),
+    ("metadata that is no JSON", lambda m: m.add("x", metadata={"a": object()}), errors.InvalidInput, "JSON"),
+    ("a number too large", lambda m: m.add("x", metadata={"a": 2**70}), errors.InvalidInput, "64"),
+    ("an unknown type", lambda m: m.add("x", type="novel"), errors.InvalidInput, "fact"),
+    ("an unknown language", lambda m: m.add("x", language="xx"), errors.InvalidInput, "xx"),
+    ("an empty user", lambda m: m.add("x", user_id=""), errors.InvalidInput, "user"),
+    ("a user that is no text", lambda m: m.add("x", user_id=7), errors.InvalidInput, "7"),
+    ("two names of a session", lambda m: m.add("x", run_id="a", session_id="b"), errors.InvalidInput, "one"),
+    ("an unknown filter field", lambda m: m.search("x", filters={"colour": 1}), errors.UnknownField, "metadata.colour"),
+    ("an unknown operator", lambda m: m.search("x", filters={"tags": {"like": 1}}), errors.UnknownOperator, "contains"),
+    ("a filter that is none", lambda m: m.list(filters=[1]), errors.InvalidInput, "filter"),
+    ("a limit of nothing", lambda m: m.search("x", limit=0), errors.InvalidInput, "limit"),
+    ("an update of nothing", lambda m: m.update("x"), errors.InvalidInput, "changes nothing"),
+    ("an unknown id", lambda m: m.get("01890000-0000-7000-8000-000000000000"), errors.UnknownMemory, "no such memory"),
+    ("an unknown state of jobs", lambda m: m.jobs(state="lazy"), errors.InvalidInput, "ready"),
+    ("an unknown job", lambda m: m.control_job("x", "retry"), errors.UnknownJob, "pymemos jobs"),
+]
+
+
+@pytest.mark.parametrize(("act", "error", "says"), [case[1:] for case in BAD_CALLS], ids=[c[0] for c in BAD_CALLS])
+def test_bad_input_is_refused_with_the_next_step_and_nothing_is_lost(
+    mem: MemOS, act: Any, error: type[Exception], says: str
+) -> None:
+    mem.add("Milk.")
+
+    with pytest.raises(error, match=says):
+        act(mem)
+    assert [cube.text for cube in mem.list()] == ["Milk."]
+
+
+def test_a_bad_message_among_good_ones_stores_none_of_them(mem: MemOS) -> None:
+    with pytest.raises(errors.InvalidInput, match="message 1"):
+        mem.add([{"content": "Good."}, {"content": ""}])
+
+    assert len(mem.list()) == 0
+
+
+def test_a_listing_goes_on_page_by_page(mem: MemOS) -> None:
+    mem.add([{"content": f"note {n}"} for n in range(5)], user_id="ann")
+    seen, after = [], None
+    while True:
+        page = mem.list(user_id="ann", limit=2, after=after)
+        seen += [cube.text for cube in page]
+        after = page.after
+        if after is None:
+            break
+
+    assert seen == [f"note {n}" for n in range(5)]
+
+
+def test_uses_are_counted_without_a_new_version(mem: MemOS) -> None:
+    id = mem.add("Milk.", user_id="ann").ids[0]
+    before = mem.get(id)
+    mem.search("milk", user_id="ann")
+    mem.log()  # writes what waits
+    after = mem.get(id)
+
+    assert after.version == before.version
+    assert after.header.behaviour.uses == 2
+
+
+def test_times_come_back_in_utc(mem: MemOS) -> None:
+    added = mem.add("Noon in Lisbon.", timestamp="2025-06-01T13:00:00+01:00")
+
+    assert mem.get(added.ids[0]).header.descriptive.event_time == datetime(2025, 6, 1, 12, tzinfo=UTC)
+
+
+SCRIPTS = {
+    "Chinese": ("我们上周在杭州买了一只猫", "杭州 猫", "今天天气很好"),
+    "Japanese": ("先週京都でラーメンを食べました", "京都のラーメン", "明日は会議があります"),
+    "Thai": ("เมื่อวานฉันไปตลาดน้ำ", "ตลาดน้ำ", "วันนี้อากาศดี"),
+    "Russian": ("Мы переехали в новую квартиру", "новая квартира", "Завтра будет дождь"),
+    "Arabic": ("اشتريت كتابا جديدا من المكتبة", "المكتبة", "الطقس جميل اليوم"),
+    "Hindi": ("मैंने दिल्ली में एक घर खरीदा", "दिल्ली घर", "कल बारिश होगी"),
+    "Greek": ("Αγοράσαμε ένα σπίτι στην Αθήνα", "σπίτι Αθήνα", "Αύριο θα βρέξει"),
+    "Korean": ("지난주에 부산에서 자전거를 샀어요", "부산 자전거", "내일 비가 와요"),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_is_findable(mem: MemOS, script: str) -> None:
+    wanted, query, other = SCRIPTS[script]
+    mem.add(wanted)
+    mem.add(other)
+
+    assert texts(mem.search(query, limit=1)) == [wanted]
+
+
+def test_dates_and_names_are_findable(mem: MemOS) -> None:
+    mem.add(TALK, user_id="ann")
+    mem.add(
+        [{"role": "user", "name": "Bo", "content": "I was ill.", "timestamp": "2024-01-02T09:00:00Z"}], user_id="ann"
+    )
+
+    assert texts(mem.search("What happened on 2 January 2024?", user_id="ann", limit=1)) == ["I was ill."]
+    assert texts(mem.search("What did Bo say?", user_id="ann", limit=1)) == ["I was ill."]

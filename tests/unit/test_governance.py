@@ -1,0 +1,42 @@
+"""The rules of the door, as pure decisions."""
+
+from __future__ import annotations
+
+import pytest
+
+from pymemos.cube.call import Caller
+from pymemos.infrastructure.governance import Target, decide
+
+ANN = Caller(user="ann")
+STEWARD = Caller(steward=True)
+SYSTEM = Caller(system=True, user="ann")
+
+
+@pytest.mark.parametrize(
+    ("caller", "target", "allowed", "rule"),
+    [
+        (ANN, Target(namespaces=("users/ann",)), True, "owner"),
+        (ANN, Target(namespaces=("users/bo",)), False, "not-owner"),
+        (ANN, Target(namespaces=("users/ann", "users/bo")), False, "not-owner"),
+        (ANN, Target(namespaces=None), False, "steward-only"),
+        (ANN, Target(namespaces=("users/ann",), stewardship=True), False, "steward-only"),
+        (ANN, Target(memory=True), False, "unknown"),
+        (STEWARD, Target(namespaces=("users/bo",)), True, "steward"),
+        (STEWARD, Target(namespaces=None, stewardship=True), True, "steward"),
+        (STEWARD, Target(memory=True), False, "unknown"),
+        (SYSTEM, Target(namespaces=None, stewardship=True), True, "system"),
+        (Caller(), Target(namespaces=("default",)), True, "owner"),
+        (Caller(agent="ann"), Target(namespaces=("users/ann",)), False, "not-owner"),
+    ],
+)
+def test_a_decision_names_its_rule_and_reason(caller: Caller, target: Target, allowed: bool, rule: str) -> None:
+    decision = decide(caller, target)
+
+    assert (decision.allowed, decision.rule) == (allowed, rule)
+    assert decision.reason
+    assert (decision.namespaces == target.namespaces) or not allowed
+
+
+def test_a_steward_who_acts_for_somebody_is_no_steward_any_more() -> None:
+    assert not STEWARD.narrow(user="ann").steward
+    assert STEWARD.narrow(session="s").steward

@@ -1,6 +1,7 @@
 """pymemos: a memory operating system for LLM applications, after the MemOS paper (arXiv 2507.03724)."""
 
-from pymemos.async_system import AsyncMemOS
+from typing import TYPE_CHECKING, Any
+
 from pymemos.cube.call import Caller, Decision, Hit, MemoryCall
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Origin, Priority, SemanticType, State
@@ -12,6 +13,9 @@ from pymemos.operation.hits import Hits
 from pymemos.ports import Job, Record
 from pymemos.settings import Settings
 from pymemos.system import MemOS
+
+if TYPE_CHECKING:
+    from pymemos.async_system import AsyncMemOS
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,3 +45,12 @@ __all__ = [
     "Settings",
     "State",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """AsyncMemOS on first use: importing asyncio costs more than all the rest."""
+    if name == "AsyncMemOS":
+        from pymemos.async_system import AsyncMemOS
+
+        return AsyncMemOS
+    raise AttributeError(f"module 'pymemos' has no attribute {name!r}")

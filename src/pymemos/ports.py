@@ -290,8 +290,8 @@ class ReadUnit(ABC):
         """Unfinished jobs in the order in which they would run."""
 
     @abstractmethod
-    def next_due(self) -> datetime | None:
-        """When the next job becomes due: its run time, or the end of its lease."""
+    def next_due(self, kinds: Sequence[str] | None = None) -> datetime | None:
+        """When the next job (of some kinds) becomes due: its run time, or the end of its lease."""
 
     @abstractmethod
     def blobs(self) -> set[str]:
@@ -488,6 +488,9 @@ class BlobStore(Protocol):
 
     def names(self) -> set[str]:
         """The hashes of all blobs that are stored."""
+
+    def copy_to(self, folder: Path) -> None:
+        """Copy every blob into a folder of files named by their hashes; one that is there already stays."""
 
     def remove(self, blob: str) -> None:
         """Unlink a blob; one that is not there is no error."""

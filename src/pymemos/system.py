@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,11 +30,11 @@ from pymemos.interface.arguments import (
     check_name,
     check_text,
     optional_time,
+    parse_content,
     parse_labels,
-    parse_messages,
 )
 from pymemos.interface.registry import HANDLERS
-from pymemos.interface.requests import Added, Deleted, Difference, Labels, Message, Page
+from pymemos.interface.requests import Added, Deleted, Difference, Labels, Page
 from pymemos.interface.worker import JobHandler, TickReport, Worker, for_owner
 from pymemos.operation.hits import Hits
 from pymemos.ports import AuditQuery, AuditRecord, BlobStore, Clock, Finding, Job, JobState, NewId, Record, Store
@@ -135,24 +134,14 @@ class MemOS:
             valid_from=valid_from,
             valid_to=valid_to,
         )
-        if idempotency_key is not None:
-            check_name(idempotency_key, "idempotency_key")
+        key = None if idempotency_key is None else check_name(idempotency_key, "idempotency_key")
+        request: Request
         if isinstance(content, Activation | Parametric):
-            tensor = requests.AddTensor(
-                payload=content, parents=tuple(parents), labels=labels, idempotency_key=idempotency_key
-            )
-            result: Added = self._dispatch(call, tensor)
-            return result
-        conversation = not isinstance(content, str)
-        limit = self._settings.text_limit
-        messages = (
-            parse_messages(content, text_limit=limit)
-            if conversation
-            else (Message(content=check_text(content, "the text", limit=limit)),)
-        )
-        request = requests.Add(
-            messages=messages, labels=labels, conversation=conversation, idempotency_key=idempotency_key
-        )
+            request = requests.AddTensor(payload=content, parents=tuple(parents), labels=labels, idempotency_key=key)
+        else:
+            messages = parse_content(content, text_limit=self._settings.text_limit)
+            conversation = not isinstance(content, str)
+            request = requests.Add(messages=messages, labels=labels, conversation=conversation, idempotency_key=key)
         added: Added = self._dispatch(call, request)
         return added
 
@@ -407,9 +396,9 @@ class MemOS:
         return job
 
     def next_due(self) -> datetime | None:
-        """When the next job becomes due; a worker sleeps until then. Tells nothing about memories."""
-        with self._tools.store.read() as unit:
-            return unit.next_due()
+        """When the next job that this process can do becomes due; a worker sleeps until then."""
+        with self._tools.store.read() as unit:  # tells nothing about memories, so it needs no decision
+            return unit.next_due(self._worker.kinds)
 
     def tick(self, now: datetime | None = None, *, limit: int = 100) -> TickReport:
         """One turn of the system: do what is due at ``now``, at most ``limit`` jobs."""
@@ -576,4 +565,4 @@ def _store_id(store: Store) -> str:
 
 
 def _worker_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    return f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(3)}"

@@ -50,6 +50,13 @@ class FileBlobs:
         """The hashes of all blobs that are stored."""
         return {path.name for path in self._folder.glob("??/*") if _NAME.fullmatch(path.name)}
 
+    def copy_to(self, folder: Path) -> None:
+        """Copy every blob into the blobs of another store."""
+        copy = FileBlobs(folder)
+        for name in self.names() - copy.names():
+            with self._path(name).open("rb") as file:
+                copy.put(file)
+
     def remove(self, blob: str) -> None:
         """Unlink a blob; one that is not there is no error."""
         self._path(blob).unlink(missing_ok=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
-
 import msgspec
 
 from pymemos.cube.cube import MemCube
@@ -155,12 +153,3 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     def source_ids(self) -> tuple[str, ...]:
         """The ids of the messages that the memory came from; its own id where it came from none."""
         return self.cube.header.descriptive.source_ids or (self.cube.id,)
-
-
-def public(value: Any) -> Any:
-    """``value`` as plain JSON for people and surfaces; the salts of cubes stay inside."""
-    return msgspec.to_builtins(value, enc_hook=_public_hook, str_keys=True)
-
-
-def _public_hook(value: Any) -> Any:
-    raise TypeError(f"{type(value).__name__} has no public form")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 
 import msgspec
@@ -54,6 +54,28 @@ class Extensible(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     extra: dict[str, Any] = {}
 
+    def _share_defaults(self) -> None:
+        """Make a value that equals its default the default object itself: the encoder leaves out only that one.
+
+        So equal values have equal bytes, however they came about.
+        """
+        for name, default in self._defaults().items():
+            value = getattr(self, name)
+            if value is not default and value == default:
+                msgspec.structs.force_setattr(self, name, default)
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        """The defaults that are objects of their own: texts, floats and groups; the rest are singletons."""
+        if cls not in _DEFAULTS:
+            fields = zip(reversed(cls.__struct_fields__), reversed(cls.__struct_defaults__), strict=False)
+            own = (str, float, msgspec.Struct)
+            _DEFAULTS[cls] = {n: d for n, d in fields if isinstance(d, own) and not isinstance(d, Enum)}
+        return _DEFAULTS[cls]
+
+
+_DEFAULTS: dict[type, dict[str, Any]] = {}
+
 
 class Provenance(Extensible, frozen=True):
     """Why a memory exists (5.3.2): the trigger, the state it was made in, the model and the links that it cites."""
@@ -90,6 +112,9 @@ class Descriptive(Extensible, frozen=True):
     provenance: Provenance | None = None
     metadata: dict[str, Any] = {}
 
+    def __post_init__(self) -> None:
+        self._share_defaults()
+
 
 class Access(Extensible, frozen=True):
     """Who may do what beyond the owner; empty means the owner alone."""
@@ -97,6 +122,9 @@ class Access(Extensible, frozen=True):
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     share: str = "private"
+
+    def __post_init__(self) -> None:
+        self._share_defaults()
 
 
 class Lifespan(Extensible, frozen=True):
@@ -119,6 +147,9 @@ class Governance(Extensible, frozen=True):
     watermark: str | None = None
     frozen: bool = False  # 5.4.3: updates disabled, history kept
 
+    def __post_init__(self) -> None:
+        self._share_defaults()
+
 
 class Behaviour(Extensible, frozen=True):
     """Group 3, the behavioural indicators: what the system observed; never part of a version."""
@@ -127,6 +158,9 @@ class Behaviour(Extensible, frozen=True):
     uses: int = 0
     last_used: datetime | None = None
     heat: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._share_defaults()
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):

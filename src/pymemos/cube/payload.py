@@ -24,6 +24,9 @@ class Plaintext(Extensible, frozen=True, tag_field="kind", tag="plaintext"):
     content: str
     format: str = "text"  # "text", "markdown", "json"; "episode" for the manifest of an episode
 
+    def __post_init__(self) -> None:
+        self._share_defaults()
+
 
 class Activation(Extensible, frozen=True, tag_field="kind", tag="activation"):
     """A KV cache or a steering vector; the tensors are a safetensors blob named by its hash."""
@@ -50,6 +53,9 @@ class Parametric(Extensible, frozen=True, tag_field="kind", tag="parametric"):
     rank: int | None = None
     alpha: float | None = None
     modules: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._share_defaults()
 
 
 Payload = Plaintext | Activation | Parametric

@@ -23,6 +23,13 @@ BATCH_LIMIT = 100_000  # messages in one atomic call
 _INT64 = 1 << 63
 
 
+def parse_content(given: Any, *, text_limit: int) -> tuple[Message, ...]:
+    """A text as one message, or messages from a list of mappings, each checked."""
+    if isinstance(given, str):
+        return (Message(content=check_text(given, "the text", limit=text_limit)),)
+    return parse_messages(given, text_limit=text_limit)
+
+
 def parse_messages(given: Any, *, text_limit: int) -> tuple[Message, ...]:
     """Messages from a list of mappings, each checked; an error names the message by its place."""
     if isinstance(given, Mapping):

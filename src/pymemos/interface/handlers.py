@@ -326,20 +326,20 @@ def _episode(id: str, cubes: list[MemCube], work: Work) -> MemCube:
 
 def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
     """By place in the batch: messages that are here already, with the same id and text in the same session."""
-    places = {
-        one.cube.header.descriptive.source_ids[0]: place
-        for place, one in enumerate(drafts)
-        if one.cube.header.descriptive.source_ids
-    }
-    if not places:
+    sources = {place: said[0] for place, one in enumerate(drafts) if (said := one.cube.header.descriptive.source_ids)}
+    if not sources:
         return {}
     first = drafts[0].cube
-    found = work.unit.by_source(first.namespace, first.header.descriptive.session, list(places))
-    known = {record.cube.id: record.cube for record in work.unit.current(list(found.values()))}
-    pairs = [(places[source], known[id]) for source, id in found.items()]
-    return {
-        place: cube for place, cube in sorted(pairs, key=lambda pair: pair[0]) if cube.text == drafts[place].cube.text
-    }
+    found = work.unit.by_source(first.namespace, first.header.descriptive.session, list(set(sources.values())))
+    stored = {record.cube.id: record.cube for record in work.unit.current(list(found.values()))}
+    seen = {(source, stored[id].text): stored[id] for source, id in found.items()}
+    known: dict[int, MemCube] = {}
+    for place, source in sources.items():
+        cube = drafts[place].cube
+        same = seen.setdefault((source, cube.text), cube)  # a message may also come twice in one call
+        if same is not cube:
+            known[place] = same
+    return known
 
 
 def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:

@@ -45,7 +45,8 @@ class ControlJobHandler(OnStore):
         if job is None:
             raise UnknownJob(f"no unfinished job has the id {request.id!r}; 'pymemos jobs' lists them")
         if request.action == "retry":
-            work.unit.replace_job(queue.retried(job, work.now))
+            job = queue.retried(job, work.now)
+            work.unit.replace_job(job)
         elif request.action == "cancel":
             work.unit.remove_job(job.id)
         else:

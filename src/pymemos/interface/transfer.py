@@ -20,6 +20,8 @@ from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.requests import Backup, Export, Import
 from pymemos.ports import Finding, ReadUnit, Record
 
+BLOBS_SUFFIX = ".blobs"  # of the folder beside a backup
+
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
     """A page of an export: one line per memory, and where to continue."""
@@ -81,11 +83,14 @@ class ImportHandler(OnStore):
 
 
 class BackupHandler(OnStore):
-    """A copy of the database as one moment saw it; blobs are copied beside it."""
+    """A copy of the database as one moment saw it; blobs, where there are any, go to a folder beside it."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Backup = work.call.request  # type: ignore[assignment]
-        work.tools.store.backup(Path(request.target))
+        target = Path(request.target)
+        work.tools.store.backup(target)
+        if work.unit.blobs():
+            work.tools.blobs.copy_to(target.with_name(target.name + BLOBS_SUFFIX))
         return Outcome(result=request.target)
 
 

@@ -50,13 +50,16 @@ class Worker:
         self._clock = clock
         self._lease = lease
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of jobs that it can do."""
+        return tuple(self._handlers)
+
     def tick(self, now: datetime, *, limit: int) -> TickReport:
         """Do what is due at ``now``, at most ``limit`` jobs."""
         ended: dict[str, list[str]] = {"done": [], "failed": [], "parked": []}
         for _ in range(limit):
-            job = self._api.dispatch(
-                self._call(Claim(worker=self._name, kinds=tuple(self._handlers), now=now, lease=self._lease))
-            )
+            job = self._api.dispatch(self._call(Claim(worker=self._name, kinds=self.kinds, now=now, lease=self._lease)))
             if job is None:
                 break
             ended[self._run(job, now)].append(job.id)

@@ -163,6 +163,19 @@ class MemoriesContract:
             assert unit.page(EVERYTHING, limit=0) == []
             assert unit.count(EVERYTHING) == 5
 
+    def test_known_ids_are_those_of_all_memories_deleted_or_not(self, store: Store) -> None:
+        entries = [an_entry("hers"), an_entry("his", BO), an_entry("deleted")]
+        add(store, *reversed(entries))
+        remove(store, entries[2].cube.id)
+        ids = [entry.cube.id for entry in entries]
+
+        with store.read() as unit:
+            assert unit.known_ids(None, limit=100) == ids
+            assert unit.known_ids(None, limit=2) == ids[:2]
+            assert unit.known_ids(None, limit=2, after=ids[1]) == ids[2:]
+            assert unit.known_ids((ANA, "users/eve"), limit=100) == [ids[0], ids[2]]
+            assert unit.known_ids((), limit=100) == []
+
     def test_a_selection_reaches_the_namespaces_it_names(self, store: Store) -> None:
         add(store, an_entry("hers"), an_entry("his", BO), an_entry("nobody's", "default"))
 

@@ -213,6 +213,8 @@ class QueueContract:
         assert next_due() == WHEN + 5 * MINUTE
         store.write(lambda unit: unit.remove_job(job.id))
         assert next_due() == WHEN + 9 * MINUTE
+        with store.read() as unit:
+            assert unit.next_due(["no such kind"]) is None
 
     def test_no_job_is_claimed_twice_by_workers_in_threads(self, store: Store) -> None:
         _enqueue(store, *(a_job(id=f"j{n}") for n in range(20)))

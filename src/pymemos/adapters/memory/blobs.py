@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from hashlib import sha256
+from pathlib import Path
 from typing import BinaryIO
 
 from pymemos.errors import MissingBlob
@@ -35,6 +36,13 @@ class MemoryBlobs:
         """The hashes of all blobs."""
         with self._lock:
             return set(self._blobs)
+
+    def copy_to(self, folder: Path) -> None:
+        """Write every blob as a file, where a store of files would look for it."""
+        for name, content in self._blobs.items():
+            path = folder / name[:2] / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
     def remove(self, blob: str) -> None:
         """Drop a blob, if it is there."""

@@ -171,11 +171,11 @@ class MemoryReadUnit(ReadUnit):
         return self._state.jobs.get(id)
 
     def jobs(self, *, state: JobState | None = None, limit: int = 1000) -> list[Job]:
-        ordered = sorted(self._state.jobs.values(), key=lambda job: (-job.priority, job.run_at))  # stable: then oldest
+        ordered = sorted(self._state.jobs.values(), key=lambda job: (-job.priority, due_from(job) or job.run_at))
         return [job for job in ordered if state in (None, job.state)][:limit]
 
-    def next_due(self) -> datetime | None:
-        times = [due_from(job) for job in self._state.jobs.values()]
+    def next_due(self, kinds: Sequence[str] | None = None) -> datetime | None:
+        times = [due_from(job) for job in self._state.jobs.values() if kinds is None or job.kind in kinds]
         return min((time for time in times if time is not None), default=None)
 
     def setting(self, name: str) -> str | None:

@@ -170,11 +170,11 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
 
     def enqueue(self, job: Job) -> bool:
         """A parked job is unfinished too: whoever wants it run again retries it."""
-        if job.id in self._state.jobs:
-            raise StoreError(f"job {job.id!r} is in the queue already")
         unfinished = {(other.kind, other.dedup_key) for other in self._state.jobs.values()}
         if job.dedup_key is not None and (job.kind, job.dedup_key) in unfinished:
             return False
+        if job.id in self._state.jobs:
+            raise StoreError(f"job {job.id!r} is in the queue already")
         self._state.jobs[job.id] = job
         return True
 

@@ -55,25 +55,19 @@ WHERE
     AND m.id > :after
 ORDER BY m.id LIMIT :limit;
 
--- :document_frequencies
--- In how many current rows each qualified term stands.
-SELECT term, doc FROM texts_terms WHERE term IN (SELECT value FROM json_each(:terms));
-
 -- :text
 -- The full-text row of a current version.
-SELECT t.mem, m.ns, t.terms, t.context, t.facets, c.id
+SELECT t.mem, m.ns, t.terms, t.context, t.facets, t.context_of
 FROM memories AS m
 JOIN texts AS t ON t.mem = m.mem
-LEFT JOIN memories AS c ON c.mem = t.context_of
 WHERE m.id = :id;
 
 -- :followers
 -- The memories whose current full-text row carries words of another.
 SELECT f.id
-FROM memories AS m
-JOIN texts AS t ON t.context_of = m.mem
+FROM texts AS t
 JOIN memories AS f ON f.mem = t.mem
-WHERE m.id = :id
+WHERE t.context_of = :id
 ORDER BY f.id;
 
 -- :last_turn
@@ -153,7 +147,8 @@ SELECT record FROM jobs WHERE :state IS NULL OR state = :state ORDER BY priority
 
 -- :next_due
 -- When the next job becomes due.
-SELECT min(due) FROM jobs WHERE state <> 'dead';
+SELECT min(due) FROM jobs
+WHERE state <> 'dead' AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)));
 
 -- :blobs
 -- Every blob that a version refers to.
@@ -196,7 +191,7 @@ INSERT INTO history (
 )
 SELECT
     mem, revision, ns, version, content_hash, seq_from, :seq, known_from, :at, valid_from, valid_to,
-    CASE WHEN :closes IS NOT NULL THEN max(valid_from, min(coalesce(valid_to, :closes), :closes)) END,
+    CASE WHEN valid_to <= :closes THEN valid_to ELSE max(valid_from, :closes) END,
     type, agent, session, blob, document
 FROM memories WHERE mem = :mem;
 
@@ -226,7 +221,7 @@ ON CONFLICT (mem) DO UPDATE SET
 -- :insert_text
 -- The full-text row of a current version.
 INSERT INTO texts (mem, context_of, ends, length, terms, context, facets)
-SELECT ?1, (SELECT mem FROM memories WHERE id = ?2), valid_to, ?3, ?4, ?5, ?6 FROM memories WHERE mem = ?1;
+SELECT ?1, ?2, valid_to, ?3, ?4, ?5, ?6 FROM memories WHERE mem = ?1;
 
 -- :index_text
 -- The same row in the index.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -35,6 +35,8 @@ from pymemos.ports import (
     Vector,
 )
 
+_ODD = re.compile(r"[^a-z0-9\-\x80-\U0010ffff]")  # in a term: what FTS5's tokenizer does not keep as it is
+_ESCAPE = re.compile(r"_([0-9a-f]{2})")
 _AUDIT = msgspec.json.Decoder(AuditRecord)
 JOB = msgspec.json.Decoder(Job)
 
@@ -52,25 +54,32 @@ ORDER BY v.id LIMIT :limit"""
 _COUNT = "SELECT count(*) FROM {versions} AS v LEFT JOIN usage AS u ON u.mem = v.mem WHERE {conditions}"
 _ELIGIBLE = "({eligible}) AS e CROSS JOIN versions AS v ON v.mem = e.mem AND v.revision = e.revision"
 
-# BM25 in the database: `query` holds a row per qualified term, its gain idf × (k1 + 1), the two parts of the
-# denominator's length term, and the number of the word; `found` the weighted frequency of each term in each row.
+# BM25 in the database. `query` holds a row per qualified term: the number of its word, the memories of its namespace,
+# and the two parts of the denominator's length term. `found` is the weighted frequency of each term in each row, from
+# the index's own postings; counting them gives the document frequency, so that no posting is read twice.
 _QUERY = """
-WITH query (term, gain, floor, slope, word) AS MATERIALIZED (
+WITH query (term, word, memories, floor, slope) AS MATERIALIZED (
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(:query)
 ),
-found (doc, gain, floor, slope, word, tf) AS MATERIALIZED (
-    SELECT p.doc, q.gain, q.floor, q.slope, q.word,
+found (doc, term, tf) AS MATERIALIZED (
+    SELECT p.doc, q.term,
         sum(CASE p.col WHEN 'terms' THEN :w_terms WHEN 'context' THEN :w_context ELSE :w_facets END)
     FROM query AS q CROSS JOIN texts_places AS p ON p.term = q.term
     GROUP BY q.term, p.doc
+),
+counted (term, n) AS MATERIALIZED (SELECT term, count(*) FROM found GROUP BY term),
+weighed (term, word, gain, floor, slope) AS MATERIALIZED (
+    SELECT q.term, q.word,
+        :saturation * ln(1 + (q.memories - coalesce(c.n, 0) + 0.5) / (coalesce(c.n, 0) + 0.5)), q.floor, q.slope
+    FROM query AS q LEFT JOIN counted AS c ON c.term = q.term
 )"""
-_SCORE = "sum(f.gain * f.tf / (f.tf + f.floor + f.slope * t.length)) AS score, group_concat(f.word) AS words"
+_SCORE = "sum(w.gain * f.tf / (f.tf + w.floor + w.slope * t.length)) AS score, group_concat(w.word) AS words"
 _MATCH_TEXTS = (
     _QUERY
     + """,
 ranked AS MATERIALIZED (
     SELECT t.mem, {score}
-    FROM found AS f CROSS JOIN texts AS t ON t.mem = f.doc
+    FROM found AS f JOIN weighed AS w ON w.term = f.term CROSS JOIN texts AS t ON t.mem = f.doc
     WHERE :ended IS NULL OR t.ends IS NULL OR t.ends > :ended
     GROUP BY t.mem ORDER BY score DESC, t.mem LIMIT :limit
 )
@@ -83,8 +92,8 @@ _MATCH_CURRENT = (
     + """,
 ranked AS MATERIALIZED (
     SELECT t.mem, {score}
-    FROM found AS f CROSS JOIN texts AS t ON t.mem = f.doc CROSS JOIN memories AS v ON v.mem = t.mem
-    LEFT JOIN usage AS u ON u.mem = v.mem
+    FROM found AS f JOIN weighed AS w ON w.term = f.term CROSS JOIN texts AS t ON t.mem = f.doc
+    CROSS JOIN memories AS v ON v.mem = t.mem LEFT JOIN usage AS u ON u.mem = v.mem
     WHERE {conditions}
     GROUP BY t.mem ORDER BY score DESC, t.mem LIMIT :limit
 )
@@ -95,27 +104,28 @@ ORDER BY r.score DESC, v.mem"""
 _MATCH_PAST = (
     _QUERY
     + """,
-found_old (doc, gain, floor, slope, word, tf) AS MATERIALIZED (
-    SELECT p.doc, q.gain, q.floor, q.slope, q.word,
+found_old (doc, term, tf) AS MATERIALIZED (
+    SELECT p.doc, q.term,
         sum(CASE p.col WHEN 'terms' THEN :w_terms WHEN 'context' THEN :w_context ELSE :w_facets END)
     FROM query AS q CROSS JOIN old_texts_places AS p ON p.term = q.term
     GROUP BY q.term, p.doc
 ),
-places AS (
-    SELECT t.mem, m.revision, t.length, f.gain, f.floor, f.slope, f.word, f.tf
+places (mem, revision, length, term, tf) AS (
+    SELECT t.mem, m.revision, t.length, f.term, f.tf
     FROM found AS f CROSS JOIN texts AS t ON t.mem = f.doc CROSS JOIN memories AS m ON m.mem = t.mem
     UNION ALL
-    SELECT t.mem, t.revision, t.length, f.gain, f.floor, f.slope, f.word, f.tf
+    SELECT t.mem, t.revision, t.length, f.term, f.tf
     FROM found_old AS f CROSS JOIN old_texts AS t ON t.text = f.doc
 ),
 eligible AS MATERIALIZED ({eligible})
-SELECT sum(p.gain * p.tf / (p.tf + p.floor + p.slope * p.length)) AS score, group_concat(p.word) AS words, {columns}
-FROM places AS p
-JOIN eligible AS e ON e.mem = p.mem AND e.revision = p.revision
-CROSS JOIN versions AS v ON v.mem = p.mem AND v.revision = p.revision
+SELECT sum(w.gain * t.tf / (t.tf + w.floor + w.slope * t.length)) AS score, group_concat(w.word) AS words, {columns}
+FROM places AS t
+JOIN weighed AS w ON w.term = t.term
+JOIN eligible AS e ON e.mem = t.mem AND e.revision = t.revision
+CROSS JOIN versions AS v ON v.mem = t.mem AND v.revision = t.revision
 LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE {conditions}
-GROUP BY p.mem ORDER BY score DESC, p.mem LIMIT :limit"""
+GROUP BY t.mem ORDER BY score DESC, t.mem LIMIT :limit"""
 )
 
 
@@ -170,16 +180,14 @@ class SqliteReadUnit(ReadUnit):
         return f"(SELECT v.* FROM {source})", wanted, _PAST
 
     def _spaces(self, selection: Selection) -> list[int] | None:
-        if selection.namespaces is None:
-            return None
-        return [row[0] for name in selection.namespaces if (row := self._row("namespace", name=name))]
+        return None if selection.namespaces is None else [row[0] for row in self._wanted_spaces(selection)]
 
     # Full text.
 
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
         words = list(dict.fromkeys(terms))
         rows = self._wanted_spaces(selection)
-        query = self._weigh(words, rows, weights)
+        query = [_query_row(row, number, word, weights) for row in rows for number, word in enumerate(words)]
         if not query:
             return []
         parameters = Parameters(
@@ -187,6 +195,7 @@ class SqliteReadUnit(ReadUnit):
             w_terms=weights.terms,
             w_context=weights.context,
             w_facets=weights.facets,
+            saturation=weights.k1 + 1,
             limit=limit,
         )
         sql = _match_sql(selection, [row[0] for row in rows], parameters)
@@ -196,24 +205,11 @@ class SqliteReadUnit(ReadUnit):
         ]
 
     def _wanted_spaces(self, selection: Selection) -> list[tuple[Any, ...]]:
+        """The rows of the namespaces that a selection names; all of them where it names none."""
         if selection.namespaces is None:
             return self._rows("namespaces")
-        names = dict.fromkeys(selection.namespaces)
+        names = dict.fromkeys(selection.namespaces)  # each once: a repeated name must not count twice
         return [row for name in names if (row := self._row("namespace", name=name))]
-
-    def _weigh(self, words: list[str], spaces: list[tuple[Any, ...]], weights: TermWeights) -> list[tuple[Any, ...]]:
-        """A row of the query table for each word in each namespace."""
-        qualified = json.dumps([qualify(space[0], word) for space in spaces for word in words])
-        frequencies: dict[str, int] = dict(self._rows("document_frequencies", terms=qualified))
-        query = []
-        for ns, _name, _seq, _at, memories, total in spaces:
-            mean = total / memories if memories else 1.0
-            for number, word in enumerate(words):
-                df = frequencies.get(qualify(ns, word), 0)
-                idf = math.log(1 + (memories - df + 0.5) / (df + 0.5))
-                floor, slope = weights.k1 * (1 - weights.b), weights.k1 * weights.b / mean
-                query.append((qualify(ns, word), idf * (weights.k1 + 1), floor, slope, number))
-        return query
 
     def text(self, id: str) -> TextRow | None:
         row = self._row("text", id=id)
@@ -287,8 +283,8 @@ class SqliteReadUnit(ReadUnit):
     def jobs(self, *, state: JobState | None = None, limit: int = 1000) -> list[Job]:
         return [JOB.decode(row[0]) for row in self._rows("jobs", state=state and state.value, limit=limit)]
 
-    def next_due(self) -> datetime | None:
-        row = self._row("next_due")
+    def next_due(self, kinds: Sequence[str] | None = None) -> datetime | None:
+        row = self._row("next_due", kinds=None if kinds is None else json.dumps(list(kinds)))
         return None if row is None or row[0] is None else from_microseconds(row[0])
 
     def blobs(self) -> set[str]:
@@ -306,8 +302,23 @@ class SqliteReadUnit(ReadUnit):
 
 
 def qualify(ns: int, term: str) -> str:
-    """A term as the index of namespace ``ns`` writes it."""
-    return f"{ns:x}_{term}"
+    """A term as the index of namespace ``ns`` writes it: what its tokenizer would split or fold is escaped."""
+    return f"{ns:x}_{_escaped(term) if _ODD.search(term) else term}"
+
+
+def _escaped(term: str) -> str:
+    return _ODD.sub(lambda found: f"_{ord(found[0]):02x}", term)
+
+
+def _unescaped(term: str) -> str:
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), term) if "_" in term else term
+
+
+def _query_row(space: tuple[Any, ...], number: int, word: str, weights: TermWeights) -> tuple[Any, ...]:
+    """One word in one namespace, as the query table holds it."""
+    ns, _, _, _, memories, total = space
+    mean = total / memories if total else 1.0
+    return qualify(ns, word), number, memories, weights.k1 * (1 - weights.b), weights.k1 * weights.b / mean
 
 
 def _match_sql(selection: Selection, spaces: list[int], parameters: Parameters) -> str:
@@ -328,12 +339,13 @@ def _words(numbers: str, words: list[str]) -> tuple[str, ...]:
 def qualified(ns: int, terms: Sequence[str]) -> str:
     """A column of terms as it is stored."""
     prefix = qualify(ns, "")
-    return prefix + f" {prefix}".join(terms) if terms else ""
+    plain = map(_escaped, terms) if _ODD.search("".join(terms)) else terms
+    return prefix + f" {prefix}".join(plain) if terms else ""
 
 
 def _unqualified(ns: int, column: str) -> tuple[str, ...]:
     prefix = qualify(ns, "")
-    return tuple(column[len(prefix) :].split(f" {prefix}")) if column else ()
+    return tuple(map(_unescaped, column[len(prefix) :].split(f" {prefix}"))) if column else ()
 
 
 def _namespace(row: tuple[Any, ...]) -> Namespace:

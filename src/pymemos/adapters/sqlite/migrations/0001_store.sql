@@ -90,11 +90,12 @@ FROM history AS h
 JOIN memories AS m ON m.mem = h.mem;
 
 -- Full text. Every term is written `<namespace in hex>_<term>`: the index's own vocabulary then counts per namespace,
--- a query reads only its own namespace's postings, and nobody's words move anybody else's scores (ADR 0012).
+-- a query reads only its own namespace's postings, and nobody's words move anybody else's scores (ADR 0012). What the
+-- tokenizer would split or fold is escaped as `_` and two hexadecimal digits.
 -- `ends` repeats the memory's valid_to, so that an ordinary search reads nothing but this narrow row of a candidate.
 CREATE TABLE texts (
     mem INTEGER PRIMARY KEY,
-    context_of INTEGER,
+    context_of TEXT,
     ends INTEGER,
     length INTEGER NOT NULL,
     terms TEXT NOT NULL,
@@ -107,14 +108,13 @@ CREATE VIRTUAL TABLE texts_index USING fts5 (
     content = 'texts', content_rowid = 'mem', columnsize = 0, tokenize = "ascii tokenchars '_-'"
 );
 INSERT INTO texts_index (texts_index, rank) VALUES ('secure-delete', 1);
-CREATE VIRTUAL TABLE texts_terms USING fts5vocab (texts_index, row);
 CREATE VIRTUAL TABLE texts_places USING fts5vocab (texts_index, instance);
 
 CREATE TABLE old_texts (
     text INTEGER PRIMARY KEY,
     mem INTEGER NOT NULL,
     revision INTEGER NOT NULL,
-    context_of INTEGER,
+    context_of TEXT,
     length INTEGER NOT NULL,
     terms TEXT NOT NULL,
     context TEXT NOT NULL,

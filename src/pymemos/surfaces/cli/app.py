@@ -1,0 +1,213 @@
+"""The frame of the command line: the group, the options that every command has, and what an error becomes.
+
+Nothing here or in the modules of commands imports more than click before a command runs, so that ``--help`` is fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+
+from pymemos import __version__
+from pymemos.errors import PymemosError, StoreError
+from pymemos.settings import from_environment
+
+if TYPE_CHECKING:
+    from pymemos import MemOS
+
+Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
+FAILED, INTERRUPTED = 1, 130
+VERBS = "add search list get update append delete history diff log import export backup doctor worker jobs demo".split()
+
+
+class Cli(click.Group):
+    """The group of all commands: lists them in the order of a memory's life, and turns errors into exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the commands, in the order in which people meet them."""
+        return sorted(self.commands, key=lambda name: VERBS.index(name) if name in VERBS else len(VERBS))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command that ``args`` name, and exit with its code."""
+        given = list(sys.argv[1:] if args is None else args)
+
+        extra |= {"complete_var": complete_var, "windows_expand_args": windows_expand_args}
+
+        def run() -> Any:
+            return click.Group.main(self, given, prog_name or "pymemos", standalone_mode=False, **extra)
+
+        return sys.exit(_exit_code(run, as_json="--json" in given)) if standalone_mode else run()
+
+
+class Shell:
+    """What a command knows of its surroundings: the store that was named, and whether a program reads along."""
+
+    def __init__(self) -> None:
+        self.home: str | None = None
+        self.json = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the store, named or by default."""
+        return Path(self.home).expanduser() if self.home else from_environment(os.environ, Path.home()).home
+
+    def open(self, *, create: bool = False) -> MemOS:
+        """Open the store; only a command that writes new memories makes one, so that a mistyped folder shows."""
+        from pymemos.system import MemOS
+
+        if not create and "://" not in str(self.home or "") and not _is_filled(self.folder):
+            raise StoreError(
+                f"there is no store in {self.folder}; 'pymemos add' makes one, --home names another folder"
+            )
+        return MemOS(self.home)
+
+    def answer(self, document: Any) -> None:
+        """Print one JSON document: indented for people, on one line for programs."""
+        encoded = msgspec.json.encode(document)
+        click.echo(msgspec.json.format(encoded, indent=2) if sys.stdout.isatty() else encoded)
+
+
+def json_object(ctx: click.Context, param: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    """The value of an option that is written as a JSON object."""
+    try:
+        return None if value is None else msgspec.json.decode(value, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        example = """'{"tags": "work"}'"""
+        raise click.BadParameter(f"{error}; write a JSON object in quotes, such as {example}", ctx, param) from error
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Note an option that may stand before or after the verb; the later one wins."""
+    if value and param.name:
+        setattr(ctx.ensure_object(Shell), param.name, value)
+
+
+def common_options(function: F) -> F:
+    """The options of every command."""
+    home = click.option(
+        "--home",
+        metavar="FOLDER",
+        callback=_keep,
+        expose_value=False,
+        help="Folder of the store (default: PYMEMOS_HOME).",
+    )
+    as_json = click.option("--json", is_flag=True, callback=_keep, expose_value=False, help="Print JSON for programs.")
+    return home(as_json(function))
+
+
+def identity_options(function: F) -> F:
+    """On whose behalf, for a command that acts on one memory or on all of an owner's."""
+    user = click.option("--user", "--user-id", "user_id", metavar="ID", help="Whose memories: a user's.")
+    agent = click.option(
+        "--agent", "--agent-id", "agent_id", metavar="ID", help="An agent's, or what it did for the user."
+    )
+    return user(agent(function))
+
+
+def scope_options(function: F) -> F:
+    """On whose behalf, for a command that can also be narrowed to one session."""
+    session = click.option("--session", "--session-id", "session_id", metavar="ID", help="One session's.")
+    return identity_options(session(function))
+
+
+def time_options(function: F) -> F:
+    """The two times of a question."""
+    valid = click.option("--valid-at", metavar="TIME", help="What was true then (ISO 8601 with a zone).")
+    known = click.option("--known-at", metavar="TIME", help="What was known then (ISO 8601 with a zone).")
+    return valid(known(function))
+
+
+def filter_option(function: F) -> F:
+    """A filter, as JSON."""
+    text = 'Only memories that match, such as \'{"tags": {"contains": "work"}}\'.'
+    return click.option("--filter", "filters", callback=json_object, metavar="JSON", help=text)(function)
+
+
+def limit_option(default: int) -> Callable[[F], F]:
+    """How many at most."""
+    span = click.IntRange(1, 10_000)
+    return click.option("--limit", type=span, metavar="N", default=default, show_default=True, help="At most so many.")
+
+
+@click.group(cls=Cli, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@common_options
+@click.version_option(__version__, prog_name="pymemos", message="%(prog)s %(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """A memory that keeps what it is told: durable, versioned, searchable.
+
+    Without --user or --agent a command acts in the namespace "default". Times are ISO 8601 with a zone, such as
+    2025-05-08T13:56Z. Exit codes: 0 done, 1 could not, 2 called wrongly, 130 interrupted.
+    """
+    ctx.ensure_object(Shell)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def verb(*, group: click.Group = main, name: str | None = None) -> Callable[[Function], click.Command]:
+    """Make a function a command: it gets the shell first, then its own arguments and options."""
+
+    def register(function: Function) -> click.Command:
+        return group.command(name)(common_options(click.make_pass_decorator(Shell, ensure=True)(function)))
+
+    return register
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given: None and empty lists mean that nothing was said."""
+    return {name: value for name, value in options.items() if value is not None and value != ()}
+
+
+def _is_filled(folder: Path) -> bool:
+    try:
+        return next(folder.iterdir(), None) is not None
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # no folder, or a closed one: the store says what is wrong with it
+
+
+def _exit_code(run: Callable[[], Any], *, as_json: bool) -> int:
+    """What ``run`` ended with; an error that was to be expected is told on stderr, without a traceback."""
+    try:
+        code = run()
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except click.ClickException as error:
+        _tell(error, error.format_message(), as_json=as_json)
+        return error.exit_code
+    except BrokenPipeError:  # whoever read has enough; nothing may be flushed into the pipe at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (PymemosError, OSError) as error:
+        _tell(error, str(error), as_json=as_json)
+        return FAILED
+
+
+def _tell(error: Exception, message: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode({"error": {"type": type(error).__name__, "message": message}}), err=True)
+        return
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    if context is not None:
+        click.echo(f"'{context.command_path} --help' says more.", err=True)

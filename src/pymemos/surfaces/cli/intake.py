@@ -1,0 +1,199 @@
+"""The intake of an import: reads lines, cuts them into batches, and hands them to the store.
+
+An exported memory brings its own identity, so taking it in twice changes nothing. A message has none: a run of messages
+of one owner is one atomic add under an idempotency key made of the run's lines and its place in the file. The same file
+is always cut the same way, so that an import that was interrupted can be repeated.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from pymemos.cube.filters import aware
+from pymemos.errors import InvalidInput, MalformedRecord, PymemosError
+from pymemos.interface.transfer import from_line
+
+if TYPE_CHECKING:
+    from pymemos import MemOS, Record
+
+BATCH = 500  # records in one call
+BATCH_BYTES = 8 << 20  # of lines in one call, so that memory stays bounded
+
+OnMalformed = Callable[[int, int, bytes, str], None]  # line number, byte offset, the line, what is wrong with it
+
+
+class MessageLine(msgspec.Struct, kw_only=True):
+    """A line that holds a message; fields that are not named here are kept with it."""
+
+    content: str | list[dict[str, Any]]
+    role: str | None = None
+    name: str | None = None
+    id: str | int | None = None
+    timestamp: str | float | None = None
+    user_id: str | None = None
+    agent_id: str | None = None
+    session_id: str | None = None
+    run_id: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] = {}
+
+
+class Malformed(NamedTuple):
+    """A line that could not be taken in."""
+
+    line: int
+    offset: int
+    reason: str
+
+
+class Report:
+    """What an import did so far."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.known = 0
+        self.conflicting: list[str] = []
+        self.malformed: list[Malformed] = []
+
+    def public(self) -> dict[str, Any]:
+        """The report as plain JSON."""
+        return {
+            "written": self.written,
+            "known": self.known,
+            "conflicting": self.conflicting,
+            "malformed": [line._asdict() for line in self.malformed],
+        }
+
+
+class _Line(NamedTuple):
+    number: int
+    offset: int
+    raw: bytes
+
+
+class _Owner(NamedTuple):
+    """What the messages of one call have in common."""
+
+    user_id: str | None
+    agent_id: str | None
+    session_id: str | None
+    tags: tuple[str, ...]
+
+
+class Intake:
+    """Takes lines in; ``identity`` is for messages that name nobody."""
+
+    def __init__(self, mem: MemOS, identity: Mapping[str, str | None], *, on_malformed: OnMalformed) -> None:
+        self.report = Report()
+        self._mem = mem
+        self._identity = identity
+        self._on_malformed = on_malformed
+        self._records: list[tuple[Record, ...]] = []
+        self._messages: list[tuple[_Line, dict[str, Any]]] = []
+        self._owner: _Owner | None = None
+        self._bytes = 0
+
+    def take(self, lines: Iterable[bytes]) -> None:
+        """Take every line in; a malformed one is reported and left out."""
+        offset = 0
+        for number, raw in enumerate(lines, start=1):
+            line, offset = _Line(number, offset, raw), offset + len(raw)
+            try:
+                self._sort_in(line)
+            except (PymemosError, msgspec.DecodeError, UnicodeDecodeError) as error:
+                self._reject(line, error)
+            if self._bytes >= BATCH_BYTES:
+                self._flush()
+        self._flush()
+
+    def _sort_in(self, line: _Line) -> None:
+        """Put a line into the batch that it belongs to."""
+        text = (line.raw.removeprefix(codecs.BOM_UTF8) if line.number == 1 else line.raw).strip()
+        if not text:
+            return
+        fields = msgspec.json.decode(text)
+        if not isinstance(fields, dict):
+            raise MalformedRecord("not an object; a line is an exported memory or a message")
+        if "pymemos" in fields:
+            self._sort_in_record(from_line(text))
+        else:
+            self._sort_in_message(line, fields)
+        self._bytes += len(line.raw)
+
+    def _sort_in_record(self, records: tuple[Record, ...]) -> None:
+        if self._messages or len(self._records) == BATCH:
+            self._flush()
+        self._records.append(records)
+
+    def _sort_in_message(self, line: _Line, fields: dict[str, Any]) -> None:
+        owner, message = self._read_message(fields)
+        if self._records or owner != self._owner or len(self._messages) == BATCH:
+            self._flush()
+        self._owner = owner
+        self._messages.append((line, message))
+
+    def _read_message(self, fields: dict[str, Any]) -> tuple[_Owner, dict[str, Any]]:
+        """Whose message it is, and the message itself; raises what is wrong with it."""
+        if "content" not in fields:
+            raise MalformedRecord(f"neither an exported memory nor a message: no 'content' among {sorted(fields)}")
+        said = msgspec.convert(fields, MessageLine)
+        if isinstance(said.timestamp, str):
+            aware(said.timestamp, "timestamp")
+        if isinstance(said.content, str) and not said.content.strip():
+            raise MalformedRecord("the content is empty")
+        named = (said.user_id, said.agent_id, said.session_id or said.run_id)
+        if named == (None, None, None):
+            named = (self._identity["user_id"], self._identity["agent_id"], self._identity["session_id"])
+        rest = {name: value for name, value in fields.items() if name not in MessageLine.__struct_fields__}
+        ours = {name: getattr(said, name) for name in ("role", "name", "id", "timestamp")}
+        given = {name: value for name, value in ours.items() if value is not None}
+        return _Owner(*named, said.tags), {**rest, **said.metadata, **given, "content": said.content}
+
+    def _flush(self) -> None:
+        """Hand over the batch that has been gathered."""
+        records, self._records = self._records, []
+        messages, self._messages = self._messages, []
+        self._bytes = 0
+        if records:
+            done = self._mem.import_records(records)
+            self.report.written += len(done.written)
+            self.report.known += len(done.known)
+            self.report.conflicting += done.conflicting
+        if messages and self._owner is not None:
+            self._add(self._owner, messages)
+
+    def _add(self, owner: _Owner, messages: list[tuple[_Line, dict[str, Any]]]) -> None:
+        """Add messages in one call; where one of them is refused, one by one, so that the others are kept."""
+        who = {name: value for name, value in owner._asdict().items() if value not in (None, ())}
+        key = _key(owner, [line for line, _ in messages])
+        try:
+            added = self._mem.add([message for _, message in messages], idempotency_key=key, **who)
+        except InvalidInput as error:
+            if len(messages) == 1:
+                self._reject(messages[0][0], error)
+            else:
+                for message in messages:
+                    self._add(owner, [message])
+            return
+        known = len(messages) if added.replayed else len(added.deduplicated)
+        self.report.known += known
+        self.report.written += len(messages) - known
+
+    def _reject(self, line: _Line, error: Exception) -> None:
+        reason = f"not JSON: {error}" if type(error) is msgspec.DecodeError else str(error)
+        self.report.malformed.append(Malformed(line.number, line.offset, reason))
+        self._on_malformed(line.number, line.offset, line.raw, reason)
+
+
+def _key(owner: _Owner, lines: list[_Line]) -> str:
+    """The idempotency key of a batch: the same for the same lines at the same place, whatever the file is called."""
+    digest = hashlib.sha256(msgspec.json.encode([owner, lines[0].number]))
+    for line in lines:
+        digest.update(line.raw.rstrip(b"\r\n"))
+        digest.update(b"\n")
+    return f"import:{digest.hexdigest()}"

@@ -1,0 +1,105 @@
+"""The command line as a process: pipes, signals, quiet ends, and what an answer costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pymemos import MemOS
+
+PYMEMOS = [sys.executable, "-m", "pymemos"]
+
+
+def run(*arguments, stdin="", **options):
+    return subprocess.run(
+        [*PYMEMOS, *map(str, arguments)], input=stdin, capture_output=True, text=True, check=False, **options
+    )
+
+
+def test_add_and_search_from_a_shell(tmp_path):
+    environment = {**os.environ, "PYMEMOS_HOME": str(tmp_path / "s")}
+    added = run("add", "I moved to Lisbon in May.", env=environment)
+
+    found = run("search", "Where did I move?", env=environment)
+
+    assert (added.returncode, added.stderr, found.returncode, found.stderr) == (0, "", 0, "")
+    assert found.stdout.startswith(added.stdout.strip())
+
+
+def test_commands_can_be_piped_into_each_other(tmp_path):
+    home = tmp_path / "s"
+    run("add", "from one store", "--home", home)
+    pymemos = f"{sys.executable} -m pymemos"
+    line = f"{pymemos} export --home {home} | {pymemos} import - --home {tmp_path / 't'}"
+
+    piped = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+
+    assert (piped.returncode, piped.stdout) == (0, "Imported 1, known already 0, malformed 0.\n")
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(tmp_path):
+    home = tmp_path / "s"
+    with MemOS(home) as mem:
+        mem.add([{"content": f"message {i} {'x' * 200}"} for i in range(2_000)])
+    line = f"{sys.executable} -m pymemos list --limit 10000 --home {home} | head -n 1"
+
+    piped = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+
+    assert (len(piped.stdout.splitlines()), piped.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_ends_cleanly_when_it_is_told_to(tmp_path, number):
+    home = tmp_path / "s"
+    with MemOS(home) as mem:
+        mem.add("x", user_id="ann")
+        id = mem.enqueue("reindex", user_id="ann")
+    with subprocess.Popen(
+        [*PYMEMOS, "worker", "--poll", "60", "--json", "--home", home], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as worker:
+        assert json.loads(worker.stdout.readline())["job"] == id
+
+        worker.send_signal(number)
+
+        _, errors = worker.communicate(timeout=20)
+    assert (worker.returncode, errors) == (0, b"")
+
+
+def test_an_error_is_one_line_without_a_traceback(tmp_path):
+    failed = run("get", "nope", "--home", tmp_path)
+
+    assert (failed.returncode, failed.stdout, len(failed.stderr.splitlines())) == (1, "", 1)
+
+
+def test_help_is_quick():
+    def cpu(*command):
+        def once():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+        return min(once() for _ in range(3))
+
+    assert cpu("-m", "pymemos", "--help") - cpu("-c", "pass") < 0.3
+
+
+def test_help_loads_nothing_that_draws():
+    program = "\n".join(
+        [
+            "import sys",
+            "from pymemos.surfaces.cli import main",
+            "try: main(['--help'])",
+            "except SystemExit: print('rich' in sys.modules)",
+        ]
+    )
+
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert run.stdout.endswith("False\n")

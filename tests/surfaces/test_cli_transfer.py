@@ -1,0 +1,250 @@
+"""Import and export by the command line: the same bytes, positions of what is malformed, interruptions."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pymemos import MemOS
+from pymemos.surfaces.cli import main
+
+
+def run(*arguments, **options):
+    return CliRunner().invoke(main, [*map(str, arguments)], **options)
+
+
+def fill(home):
+    """A store with versions, deletions, several owners, an episode and labels."""
+    with MemOS(home) as mem:
+        talk = mem.add(
+            [{"content": "Hi", "name": "Ann", "id": "m1"}, {"content": "Hello"}], user_id="ann", session_id="s"
+        )
+        mem.update(talk.ids[0], "Hi there", user_id="ann", valid_from="2030-01-01T00:00:00Z")
+        mem.update(talk.ids[0], tags=["greeting"], user_id="ann")
+        gone = mem.add("forget me", agent_id="robot").ids[0]
+        mem.update(gone, "forget me too")
+        mem.delete(gone)
+        mem.add("你好,世界", metadata={"n": 1.5, "extra": None}, timestamp="2024-02-29T12:00:00+02:00")
+        mem.search("hello", user_id="ann")
+
+
+def lines_of(home):
+    return run("export", "-", "--home", home).stdout_bytes
+
+
+def texts(home, **identity):
+    with MemOS(home) as mem:
+        return sorted(cube.text for cube in mem.list(**identity, limit=10_000))
+
+
+def write_messages(path, count, **fields):
+    path.write_text("".join(json.dumps({"content": f"message {i}", **fields}) + "\n" for i in range(count)))
+
+
+class TestRoundTrip:
+    @pytest.fixture
+    def exported(self, tmp_path) -> Path:
+        fill(tmp_path / "a")
+        file = tmp_path / "a.jsonl"
+        assert run("export", file, "--home", tmp_path / "a").exit_code == 0
+        return file
+
+    def test_import_and_export_give_back_the_same_bytes(self, tmp_path, exported):
+        imported = run("import", exported, "--home", tmp_path / "b")
+
+        assert imported.exit_code == 0, imported.output
+        assert lines_of(tmp_path / "b") == exported.read_bytes()
+
+    def test_history_and_deletions_travel(self, tmp_path, exported):
+        run("import", exported, "--home", tmp_path / "b")
+
+        with MemOS(tmp_path / "a") as a, MemOS(tmp_path / "b") as b:
+            ids = [json.loads(line)["versions"][0]["document"]["id"] for line in exported.read_bytes().splitlines()]
+            for id in ids:
+                assert [(r.cube, r.known_from, r.valid_to, r.retired) for r in a.history(id)] == [
+                    (r.cube, r.known_from, r.valid_to, r.retired) for r in b.history(id)
+                ]
+
+    def test_importing_again_changes_nothing(self, tmp_path, exported):
+        run("import", exported, "--home", tmp_path / "b")
+        once = lines_of(tmp_path / "b")
+
+        report = json.loads(run("import", exported, "--home", tmp_path / "b", "--json").stdout)
+
+        assert (report["written"], report["known"]) == (0, len(exported.read_bytes().splitlines()))
+        assert lines_of(tmp_path / "b") == once
+
+    def test_one_owner_can_be_exported(self, tmp_path, exported):
+        lines = run("export", "--user", "ann", "--home", tmp_path / "a").stdout.splitlines()
+
+        owners = {json.loads(line)["versions"][0]["document"]["governance"]["namespace"] for line in lines}
+        assert owners == {"users/ann"}
+
+    def test_a_file_appears_complete(self, tmp_path, exported):
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "a.jsonl"]
+
+    def test_versions_that_contradict_are_named_and_left_out(self, tmp_path, exported):
+        run("import", exported, "--home", tmp_path / "b")
+        with MemOS(tmp_path / "a") as a, MemOS(tmp_path / "b") as b:
+            id = next(cube.id for cube in a.list())
+            a.update(id, "in a")
+            b.update(id, "in b")
+        run("export", exported, "--home", tmp_path / "a")
+
+        result = run("import", exported, "--home", tmp_path / "b", "--json")
+
+        assert (result.exit_code, json.loads(result.stdout)["conflicting"]) == (1, [id])
+
+
+class TestMalformed:
+    LINES = (
+        b'{"content": "one"}\n',
+        b"not json\n",
+        b'{"content": "two", "timestamp": "2025-01-01T00:00:00"}\n',
+        b"\n",
+        b'{"pymemos": 1, "salt": "zz"}\n',
+        b'{"pymemos": 99}\n',
+        b'{"text": "no content"}\n',
+        b'{"content": "  "}\n',
+        b'{"content": "three", "tags": "alone"}\n',
+        b"[1, 2]\n",
+        b'{"content": "\xff"}\n',
+        b'{"content": "four", "role": 7}\n',
+        b'{"content": "five"}',
+    )
+    BAD = (2, 3, 5, 6, 7, 8, 9, 10, 11, 12)
+
+    def test_each_is_reported_by_line_and_byte_and_the_rest_is_kept(self, tmp_path):
+        file = tmp_path / "in.jsonl"
+        file.write_bytes(b"".join(self.LINES))
+
+        result = run("import", file, "--home", tmp_path / "s", "--json")
+
+        report = json.loads(result.stdout)
+        assert (result.exit_code, report["written"]) == (1, 2)
+        assert [bad["line"] for bad in report["malformed"]] == list(self.BAD)
+        assert [bad["offset"] for bad in report["malformed"]] == [
+            sum(map(len, self.LINES[: number - 1])) for number in self.BAD
+        ]
+        assert all(bad["reason"] for bad in report["malformed"])
+        assert texts(tmp_path / "s") == ["five", "one"]
+
+    def test_people_read_where_and_why(self, tmp_path):
+        file = tmp_path / "in.jsonl"
+        file.write_bytes(self.LINES[0] + self.LINES[2])
+
+        result = run("import", file, "--home", tmp_path / "s")
+
+        assert "line 2 (byte 19): timestamp" in result.stderr
+        assert "add one" in result.stderr
+        assert "malformed 1" in result.stdout
+
+    def test_they_can_be_kept_in_a_file_of_their_own(self, tmp_path):
+        file = tmp_path / "in.jsonl"
+        file.write_bytes(b"".join(self.LINES))
+
+        run("import", file, "--rejects", tmp_path / "bad", "--home", tmp_path / "s")
+
+        assert (tmp_path / "bad").read_bytes() == b"".join(self.LINES[number - 1] for number in self.BAD)
+
+    def test_what_only_the_store_refuses_does_not_take_its_neighbours_along(self, tmp_path):
+        file = tmp_path / "in.jsonl"
+        records = [
+            {"content": "one"},
+            {"content": "x" * 1_000_001},
+            {"content": "two", "name": "n" * 300},
+            {"content": "three"},
+        ]
+        file.write_text("\n".join(map(json.dumps, records)))
+
+        report = json.loads(run("import", file, "--home", tmp_path / "s", "--json").stdout)
+
+        assert [bad["line"] for bad in report["malformed"]] == [2, 3]
+        assert texts(tmp_path / "s") == ["one", "three"]
+
+
+class TestMessages:
+    def test_fields_of_a_message_are_kept(self, tmp_path):
+        record = {
+            "content": "Hi",
+            "role": "user",
+            "name": "Ann",
+            "id": 7,
+            "timestamp": "2025-01-01T00:00:00Z",
+            "user_id": "ann",
+            "session_id": "s1",
+            "tags": ["t"],
+            "metadata": {"mood": "good"},
+            "colour": "red",
+        }
+        (tmp_path / "in.jsonl").write_text("\ufeff" + json.dumps(record))
+
+        run("import", tmp_path / "in.jsonl", "--home", tmp_path / "s")
+
+        with MemOS(tmp_path / "s") as mem:
+            (cube,) = mem.list(user_id="ann")
+            said = cube.header.descriptive
+        assert (cube.text, said.speaker, said.speaker_role, said.source_ids) == ("Hi", "Ann", "user", ("7",))
+        assert (said.session, said.tags, said.event_time.isoformat()) == ("s1", ("t",), "2025-01-01T00:00:00+00:00")
+        assert {"good", "red"} <= set(str(said.metadata).replace("'", " ").split())
+
+    def test_options_name_the_owner_of_those_that_name_nobody(self, tmp_path):
+        (tmp_path / "in.jsonl").write_text('{"content": "a"}\n{"content": "b", "user_id": "bob"}\n')
+
+        run("import", tmp_path / "in.jsonl", "--user", "ann", "--home", tmp_path / "s")
+
+        assert (texts(tmp_path / "s", user_id="ann"), texts(tmp_path / "s", user_id="bob")) == (["a"], ["b"])
+
+    def test_messages_and_memories_may_be_mixed_and_piped_in(self, tmp_path):
+        fill(tmp_path / "a")
+        lines = b'{"content": "first"}\n' + lines_of(tmp_path / "a") + b'{"content": "last"}\n'
+
+        result = run("import", "-", "--home", tmp_path / "b", input=lines)
+
+        assert result.exit_code == 0, result.output
+        assert {"first", "last", "你好,世界"} <= set(texts(tmp_path / "b"))
+
+    def test_importing_again_changes_nothing_whatever_the_file_is_called(self, tmp_path):
+        write_messages(tmp_path / "in.jsonl", 1_200, user_id="ann")
+        run("import", tmp_path / "in.jsonl", "--home", tmp_path / "s")
+        (tmp_path / "in.jsonl").rename(tmp_path / "moved.jsonl")
+
+        report = json.loads(run("import", tmp_path / "moved.jsonl", "--home", tmp_path / "s", "--json").stdout)
+
+        assert (report["written"], report["known"]) == (0, 1_200)
+        assert len(texts(tmp_path / "s", user_id="ann")) == 1_200
+
+
+@pytest.mark.parametrize("kind", ["messages", "memories"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_an_interrupted_import_is_finished_by_another(tmp_path, kind, how):
+    file, home, count = tmp_path / "in.jsonl", tmp_path / "s", 6_000
+    write_messages(file, count, user_id="ann")
+    if kind == "memories":
+        run("import", file, "--home", tmp_path / "a")
+        run("export", file, "--home", tmp_path / "a")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pymemos", "import", file, "--home", home], stderr=subprocess.PIPE
+    )
+    while not (home / "store.db-wal").exists() or (home / "store.db-wal").stat().st_size < 300_000:
+        time.sleep(0.005)
+    os.kill(process.pid, how)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130}[how], errors
+    some = len(texts(home, user_id="ann"))
+
+    result = run("import", file, "--home", home)
+
+    assert result.exit_code == 0, result.output
+    assert 0 < some < count
+    assert texts(home, user_id="ann") == sorted(f"message {i}" for i in range(count))
+    if kind == "memories":
+        assert lines_of(home) == file.read_bytes()

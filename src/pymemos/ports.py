@@ -77,6 +77,13 @@ class TextRow(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.terms) + len(self.context) + len(self.facets)
 
 
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """A current message with its full-text row; None where it has no words."""
+
+    cube: MemCube
+    text: TextRow | None = None
+
+
 class Vector(msgspec.Struct, frozen=True, kw_only=True):
     """One embedding of one part of a memory: ``values`` are little-endian float32; ``embedder`` names what made it."""
 
@@ -254,8 +261,8 @@ class ReadUnit(ABC):
         """The ids of the current versions whose full-text row carries words of ``id`` as context."""
 
     @abstractmethod
-    def last_turn(self, namespace: str, session: str | None) -> str | None:
-        """The id of the newest current message of a session, by order of writing."""
+    def last_turn(self, namespace: str, session: str | None) -> Turn | None:
+        """The newest current message of a session, by order of writing."""
 
     @abstractmethod
     def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, str]:
@@ -312,6 +319,11 @@ class WriteUnit(ReadUnit):
     @abstractmethod
     def insert(self, entry: Entry) -> None:
         """Write the first version of a memory."""
+
+    def insert_all(self, entries: Sequence[Entry]) -> None:
+        """Write the first versions of many memories, in order; an adapter may know a faster way than one by one."""
+        for entry in entries:
+            self.insert(entry)
 
     @abstractmethod
     def supersede(self, entry: Entry) -> None:

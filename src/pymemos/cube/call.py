@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+
 import msgspec
 
 from pymemos.cube.cube import MemCube

@@ -6,6 +6,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ BUFFER_LIMIT = 2_000  # entries of reads that wait; beyond it a read waits for t
 FLUSH_S = 1.0  # a crash may lose the records of this many seconds of reads, never of a change
 
 
+@cache
 def key_id(key: bytes) -> str:
     """The public name of an instance key."""
     return digest(b"pymemos instance key", key=key)[:16]

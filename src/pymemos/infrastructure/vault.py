@@ -41,10 +41,12 @@ def write_turns(unit: WriteUnit, drafts: Sequence[Draft], now: datetime) -> Name
     first = drafts[0].cube
     stamp = unit.advance(first.namespace, now)
     previous = _last_turn(unit, first)
+    entries = []
     for one in drafts:
-        unit.insert(_entry(one, previous))
+        entries.append(_entry(one, previous))
         if _is_turn(one.cube):
             previous = one
+    unit.insert_all(entries)
     return stamp
 
 
@@ -124,12 +126,15 @@ def _derivations(cube: MemCube) -> tuple[Edge, ...]:
 
 
 def _last_turn(unit: WriteUnit, cube: MemCube) -> Draft | None:
-    session = cube.header.descriptive.session
-    last = unit.last_turn(cube.namespace, session) if _is_turn(cube) else None
-    previous = _current_draft(unit, last)
-    if previous is None or (session is None and abs(valid_from(cube) - valid_from(previous.cube)) > SAME_TALK):
+    if not _is_turn(cube):
         return None
-    return previous
+    session = cube.header.descriptive.session
+    last = unit.last_turn(cube.namespace, session)
+    if last is None or last.text is None:
+        return None
+    if session is None and abs(valid_from(cube) - valid_from(last.cube)) > SAME_TALK:
+        return None
+    return Draft(cube=last.cube, terms=last.text.terms, facets=last.text.facets)
 
 
 def _current_draft(unit: WriteUnit, id: str | None) -> Draft | None:

@@ -400,7 +400,7 @@ class _File(apsw.VFSFile):
 
     def _must_keep_log(self) -> bool:
         """Say whether the checkpoint that closes a database would meet a fault: in WAL mode only it locks so high."""
-        return self._is_dead() or (self._faults._armed() and os.path.exists(self._path + "-wal"))
+        return (self._is_dead() or self._faults._armed()) and os.path.exists(self._path + "-wal")
 
     def xFileControl(self, op: int, ptr: int) -> bool:
         if op in (apsw.SQLITE_FCNTL_SIZE_HINT, apsw.SQLITE_FCNTL_CHUNK_SIZE):

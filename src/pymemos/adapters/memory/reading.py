@@ -25,6 +25,7 @@ from pymemos.ports import (
     StoredVector,
     TermWeights,
     TextRow,
+    Turn,
 )
 
 
@@ -102,14 +103,14 @@ class MemoryReadUnit(ReadUnit):
         texts = {other: self.text(other) for other in self._state.memories}
         return sorted(other for other, text in texts.items() if text is not None and text.context_of == id)
 
-    def last_turn(self, namespace: str, session: str | None) -> str | None:
+    def last_turn(self, namespace: str, session: str | None) -> Turn | None:
         """A memory's place in the order of writing is that of its first version: editing a turn moves no turn."""
         turns = [
             id
             for id, memory in self._in_session(namespace, session)
             if memory.rows[-1].cube.header.descriptive.semantic_type is SemanticType.MESSAGE
         ]
-        return turns[-1] if turns else None
+        return Turn(cube=self.current(turns[-1:])[0].cube, text=self.text(turns[-1])) if turns else None
 
     def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, str]:
         """Where several memories share a first source, the one that was written first: the message before its facts."""

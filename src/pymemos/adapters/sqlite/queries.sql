@@ -24,7 +24,7 @@ SELECT n.name FROM memories AS m JOIN namespaces AS n ON n.ns = m.ns WHERE m.id 
 
 -- :place_of
 -- The row number of a memory and what its next version needs.
-SELECT mem, ns, revision, retired FROM memories WHERE id = :id;
+SELECT mem, ns, revision, retired, valid_to FROM memories WHERE id = :id;
 
 -- :current
 -- The current versions of some memories.
@@ -57,7 +57,7 @@ ORDER BY m.id LIMIT :limit;
 
 -- :text
 -- The full-text row of a current version.
-SELECT t.mem, m.ns, t.terms, t.context, t.facets, t.context_of
+SELECT m.ns, t.terms, t.context, t.facets, t.context_of
 FROM memories AS m
 JOIN texts AS t ON t.mem = m.mem
 WHERE m.id = :id;
@@ -71,13 +71,16 @@ WHERE t.context_of = :id
 ORDER BY f.id;
 
 -- :last_turn
--- The newest current message of a session, by order of writing.
-SELECT m.id
-FROM memories AS m
+-- The newest current message of a session, by order of writing, with its full-text row.
+SELECT
+    v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
+    v.valid_to, v.document, NULL, NULL, NULL, NULL, v.ns, t.terms, t.context, t.facets, t.context_of
+FROM memories AS v
+LEFT JOIN texts AS t ON t.mem = v.mem
 WHERE
-    m.ns = (SELECT ns FROM namespaces WHERE name = :namespace)
-    AND m.session IS :session AND m.type = 'message' AND m.document IS NOT NULL
-ORDER BY m.mem DESC
+    v.ns = (SELECT ns FROM namespaces WHERE name = :namespace)
+    AND v.session IS :session AND v.type = 'message' AND v.document IS NOT NULL
+ORDER BY v.mem DESC
 LIMIT 1;
 
 -- :by_source
@@ -166,9 +169,9 @@ INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO 
 -- :insert_memory
 -- The first version of a memory.
 INSERT INTO memories (
-    id, ns, salt, revision, version, content_hash, seq_from, known_from, valid_from, valid_to, type, agent, session,
-    source, blob, document
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    mem, id, ns, salt, revision, version, content_hash, seq_from, known_from, valid_from, valid_to, type, agent,
+    session, source, blob, document
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- :insert_identity
 -- A memory that was deleted before it came here: its versions are all history.
@@ -220,8 +223,7 @@ ON CONFLICT (mem) DO UPDATE SET
 
 -- :insert_text
 -- The full-text row of a current version.
-INSERT INTO texts (mem, context_of, ends, length, terms, context, facets)
-SELECT ?1, ?2, valid_to, ?3, ?4, ?5, ?6 FROM memories WHERE mem = ?1;
+INSERT INTO texts (mem, context_of, ends, length, terms, context, facets) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- :index_text
 -- The same row in the index.
@@ -281,10 +283,17 @@ ON CONFLICT (caller, key) DO UPDATE SET digest = excluded.digest, ids = excluded
 -- Drop results that are too old.
 DELETE FROM idempotency WHERE at < :before;
 
+-- :audit_top
+-- The number of a chain's last entry.
+SELECT n FROM audit WHERE chain = :chain ORDER BY n DESC LIMIT 1;
+
+-- :next_memory
+-- The row number that the next memory will have.
+SELECT coalesce(max(mem), 0) + 1 FROM memories;
+
 -- :append_audit
 -- The next entry of a chain.
-INSERT INTO audit (chain, n, at, caller_namespace, operation, record)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?2 = 1 + coalesce((SELECT n FROM audit WHERE chain = ?1 ORDER BY n DESC LIMIT 1), 0);
+INSERT INTO audit (chain, n, at, caller_namespace, operation, record) VALUES (?, ?, ?, ?, ?, ?);
 
 -- :enqueue
 -- A new job, unless one with its dedup key is unfinished.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -13,7 +12,9 @@ import msgspec
 
 from pymemos.adapters.sqlite.connection import from_microseconds
 from pymemos.adapters.sqlite.queries import QUERIES
-from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, is_current, needs_version
+from pymemos.adapters.sqlite.ranking import Space, rank
+from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, is_current
+from pymemos.adapters.sqlite.terms import unqualified
 from pymemos.cube.call import Selection
 from pymemos.cube.filters import microseconds
 from pymemos.cube.header import Behaviour, State
@@ -32,11 +33,10 @@ from pymemos.ports import (
     StoredVector,
     TermWeights,
     TextRow,
+    Turn,
     Vector,
 )
 
-_ODD = re.compile(r"[^a-z0-9\-\x80-\U0010ffff]")  # in a term: what FTS5's tokenizer does not keep as it is
-_ESCAPE = re.compile(r"_([0-9a-f]{2})")
 _AUDIT = msgspec.json.Decoder(AuditRecord)
 JOB = msgspec.json.Decoder(Job)
 
@@ -54,79 +54,17 @@ ORDER BY v.id LIMIT :limit"""
 _COUNT = "SELECT count(*) FROM {versions} AS v LEFT JOIN usage AS u ON u.mem = v.mem WHERE {conditions}"
 _ELIGIBLE = "({eligible}) AS e CROSS JOIN versions AS v ON v.mem = e.mem AND v.revision = e.revision"
 
-# BM25 in the database. `query` holds a row per qualified term: the number of its word, the memories of its namespace,
-# and the two parts of the denominator's length term. `found` is the weighted frequency of each term in each row, from
-# the index's own postings; counting them gives the document frequency, so that no posting is read twice.
-_QUERY = """
-WITH query (term, word, memories, floor, slope) AS MATERIALIZED (
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(:query)
-),
-found (doc, term, tf) AS MATERIALIZED (
-    SELECT p.doc, q.term,
-        sum(CASE p.col WHEN 'terms' THEN :w_terms WHEN 'context' THEN :w_context ELSE :w_facets END)
-    FROM query AS q CROSS JOIN texts_places AS p ON p.term = q.term
-    GROUP BY q.term, p.doc
-),
-counted (term, n) AS MATERIALIZED (SELECT term, count(*) FROM found GROUP BY term),
-weighed (term, word, gain, floor, slope) AS MATERIALIZED (
-    SELECT q.term, q.word,
-        :saturation * ln(1 + (q.memories - coalesce(c.n, 0) + 0.5) / (coalesce(c.n, 0) + 0.5)), q.floor, q.slope
-    FROM query AS q LEFT JOIN counted AS c ON c.term = q.term
-)"""
-_SCORE = "sum(w.gain * f.tf / (f.tf + w.floor + w.slope * t.length)) AS score, group_concat(w.word) AS words"
-_MATCH_TEXTS = (
-    _QUERY
-    + """,
-ranked AS MATERIALIZED (
-    SELECT t.mem, {score}
-    FROM found AS f JOIN weighed AS w ON w.term = f.term CROSS JOIN texts AS t ON t.mem = f.doc
-    WHERE :ended IS NULL OR t.ends IS NULL OR t.ends > :ended
-    GROUP BY t.mem ORDER BY score DESC, t.mem LIMIT :limit
-)
-SELECT r.score, r.words, {columns}
-FROM ranked AS r CROSS JOIN memories AS v ON v.mem = r.mem LEFT JOIN usage AS u ON u.mem = v.mem
-ORDER BY r.score DESC, v.mem"""
-)
-_MATCH_CURRENT = (
-    _QUERY
-    + """,
-ranked AS MATERIALIZED (
-    SELECT t.mem, {score}
-    FROM found AS f JOIN weighed AS w ON w.term = f.term CROSS JOIN texts AS t ON t.mem = f.doc
-    CROSS JOIN memories AS v ON v.mem = t.mem LEFT JOIN usage AS u ON u.mem = v.mem
-    WHERE {conditions}
-    GROUP BY t.mem ORDER BY score DESC, t.mem LIMIT :limit
-)
-SELECT r.score, r.words, {columns}
-FROM ranked AS r CROSS JOIN memories AS v ON v.mem = r.mem LEFT JOIN usage AS u ON u.mem = v.mem
-ORDER BY r.score DESC, v.mem"""
-)
-_MATCH_PAST = (
-    _QUERY
-    + """,
-found_old (doc, term, tf) AS MATERIALIZED (
-    SELECT p.doc, q.term,
-        sum(CASE p.col WHEN 'terms' THEN :w_terms WHEN 'context' THEN :w_context ELSE :w_facets END)
-    FROM query AS q CROSS JOIN old_texts_places AS p ON p.term = q.term
-    GROUP BY q.term, p.doc
-),
-places (mem, revision, length, term, tf) AS (
-    SELECT t.mem, m.revision, t.length, f.term, f.tf
-    FROM found AS f CROSS JOIN texts AS t ON t.mem = f.doc CROSS JOIN memories AS m ON m.mem = t.mem
-    UNION ALL
-    SELECT t.mem, t.revision, t.length, f.term, f.tf
-    FROM found_old AS f CROSS JOIN old_texts AS t ON t.text = f.doc
-),
-eligible AS MATERIALIZED ({eligible})
-SELECT sum(w.gain * t.tf / (t.tf + w.floor + w.slope * t.length)) AS score, group_concat(w.word) AS words, {columns}
-FROM places AS t
-JOIN weighed AS w ON w.term = t.term
-JOIN eligible AS e ON e.mem = t.mem AND e.revision = t.revision
-CROSS JOIN versions AS v ON v.mem = t.mem AND v.revision = t.revision
+_RANKED = {
+    True: f"""
+SELECT {_CURRENT}
+FROM json_each(:mems) AS w CROSS JOIN memories AS v ON v.mem = w.value LEFT JOIN usage AS u ON u.mem = v.mem
+ORDER BY w.key""",
+    False: f"""
+SELECT {_PAST}
+FROM json_each(:mems) AS w CROSS JOIN versions AS v ON v.mem = w.value ->> 0 AND v.revision = w.value ->> 1
 LEFT JOIN usage AS u ON u.mem = v.mem
-WHERE {conditions}
-GROUP BY t.mem ORDER BY score DESC, t.mem LIMIT :limit"""
-)
+ORDER BY w.key""",
+}
 
 
 class SqliteReadUnit(ReadUnit):
@@ -186,23 +124,12 @@ class SqliteReadUnit(ReadUnit):
 
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
         words = list(dict.fromkeys(terms))
-        rows = self._wanted_spaces(selection)
-        query = [_query_row(row, number, word, weights) for row in rows for number, word in enumerate(words)]
-        if not query:
-            return []
-        parameters = Parameters(
-            query=json.dumps(query),
-            w_terms=weights.terms,
-            w_context=weights.context,
-            w_facets=weights.facets,
-            saturation=weights.k1 + 1,
-            limit=limit,
-        )
-        sql = _match_sql(selection, [row[0] for row in rows], parameters)
-        return [
-            Match(record=_record(row[2:]), score=row[0], words=_words(row[1], words))
-            for row in self._connection.execute(sql, parameters)
-        ]
+        spaces = [Space(ns, memories, total) for ns, _, _, _, memories, total in self._wanted_spaces(selection)]
+        ranked = rank(self._connection, words, spaces, selection, limit=limit, weights=weights)
+        current = is_current(selection)
+        mems = json.dumps([one.mem if current else (one.mem, one.revision) for one in ranked])
+        rows = self._connection.execute(_RANKED[current], {"mems": mems})
+        return [Match(record=_record(row), score=r.score, words=r.words) for row, r in zip(rows, ranked, strict=True)]
 
     def _wanted_spaces(self, selection: Selection) -> list[tuple[Any, ...]]:
         """The rows of the namespaces that a selection names; all of them where it names none."""
@@ -215,20 +142,18 @@ class SqliteReadUnit(ReadUnit):
         row = self._row("text", id=id)
         if row is None:
             return None
-        _, ns, terms, context, facets, context_of = row
-        return TextRow(
-            terms=_unqualified(ns, terms),
-            context=_unqualified(ns, context),
-            facets=_unqualified(ns, facets),
-            context_of=context_of,
-        )
+        return _text_row(*row)
 
     def followers(self, id: str) -> list[str]:
         return [row[0] for row in self._rows("followers", id=id)]
 
-    def last_turn(self, namespace: str, session: str | None) -> str | None:
+    def last_turn(self, namespace: str, session: str | None) -> Turn | None:
         row = self._row("last_turn", namespace=namespace, session=session)
-        return None if row is None else str(row[0])
+        if row is None:
+            return None
+        *record, ns, terms, context, facets, context_of = row
+        text = None if terms is None else _text_row(ns, terms, context, facets, context_of)
+        return Turn(cube=_record(record).cube, text=text)
 
     def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, str]:
         sources = json.dumps(list(source_ids))
@@ -301,51 +226,13 @@ class SqliteReadUnit(ReadUnit):
         return self._connection.execute(QUERIES[query], parameters).fetchall()
 
 
-def qualify(ns: int, term: str) -> str:
-    """A term as the index of namespace ``ns`` writes it: what its tokenizer would split or fold is escaped."""
-    return f"{ns:x}_{_escaped(term) if _ODD.search(term) else term}"
-
-
-def _escaped(term: str) -> str:
-    return _ODD.sub(lambda found: f"_{ord(found[0]):02x}", term)
-
-
-def _unescaped(term: str) -> str:
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), term) if "_" in term else term
-
-
-def _query_row(space: tuple[Any, ...], number: int, word: str, weights: TermWeights) -> tuple[Any, ...]:
-    """One word in one namespace, as the query table holds it."""
-    ns, _, _, _, memories, total = space
-    mean = total / memories if total else 1.0
-    return qualify(ns, word), number, memories, weights.k1 * (1 - weights.b), weights.k1 * weights.b / mean
-
-
-def _match_sql(selection: Selection, spaces: list[int], parameters: Parameters) -> str:
-    if not needs_version(selection):
-        ended = selection.ended_before
-        parameters["ended"] = None if ended is None else microseconds(ended)
-        return _MATCH_TEXTS.format(score=_SCORE, columns=_CURRENT)
-    wanted = conditions(selection, spaces, parameters)
-    if is_current(selection):
-        return _MATCH_CURRENT.format(score=_SCORE, conditions=wanted, columns=_CURRENT)
-    return _MATCH_PAST.format(eligible=eligible(selection, spaces, parameters), conditions=wanted, columns=_PAST)
-
-
-def _words(numbers: str, words: list[str]) -> tuple[str, ...]:
-    return tuple(words[number] for number in sorted({int(n) for n in numbers.split(",")}))
-
-
-def qualified(ns: int, terms: Sequence[str]) -> str:
-    """A column of terms as it is stored."""
-    prefix = qualify(ns, "")
-    plain = map(_escaped, terms) if _ODD.search("".join(terms)) else terms
-    return prefix + f" {prefix}".join(plain) if terms else ""
-
-
-def _unqualified(ns: int, column: str) -> tuple[str, ...]:
-    prefix = qualify(ns, "")
-    return tuple(map(_unescaped, column[len(prefix) :].split(f" {prefix}"))) if column else ()
+def _text_row(ns: int, terms: str, context: str, facets: str, context_of: str | None) -> TextRow:
+    return TextRow(
+        terms=unqualified(ns, terms),
+        context=unqualified(ns, context),
+        facets=unqualified(ns, facets),
+        context_of=context_of,
+    )
 
 
 def _namespace(row: tuple[Any, ...]) -> Namespace:

@@ -13,7 +13,8 @@ import msgspec
 
 from pymemos.adapters.sqlite.connection import from_microseconds
 from pymemos.adapters.sqlite.queries import QUERIES
-from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds, qualified
+from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds
+from pymemos.adapters.sqlite.terms import qualified
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import microseconds
 from pymemos.cube.header import Behaviour
@@ -59,17 +60,48 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         return Namespace(name=namespace, seq=seq, at=from_microseconds(at), memories=memories, words=words)
 
     def insert(self, entry: Entry) -> None:
-        ns, seq, at = self._stamp(entry.cube.namespace)
-        cube = entry.cube
-        row = (cube.id, ns, cube.salt, cube.revision, cube.version, cube.content_hash, seq, at, *_declared(entry))
+        self.insert_all([entry])
+
+    def insert_all(self, entries: Sequence[Entry]) -> None:
+        first = self._row("next_memory")
+        assert first is not None  # noqa: S101 (an aggregate gives a row)
+        numbered = list(enumerate(entries, start=first[0]))
+        self._insert_rows(numbered)
+        self._insert_texts(numbered)
+        for mem, entry in numbered:
+            if entry.vectors or entry.edges:
+                self._attach_rest(mem, entry)
+            if entry.cube.header.behaviour != _UNUSED:
+                self._set_usage(mem, entry.cube.header.behaviour)
+
+    def _insert_rows(self, numbered: list[tuple[int, Entry]]) -> None:
+        rows = []
+        for mem, entry in numbered:
+            cube = entry.cube
+            ns, seq, at = self._stamp(cube.namespace)
+            said = (cube.revision, cube.version, cube.content_hash, seq, at, *_declared(entry))
+            rows.append((mem, cube.id, ns, cube.salt, *said))
         try:
-            self._run("insert_memory", row)
+            self._connection.executemany(QUERIES["insert_memory"], rows)
         except apsw.ConstraintError as error:
-            raise StoreError(f"memory {cube.id!r} is in the store already") from error
-        mem = self._connection.last_insert_rowid()
-        self._attach(mem, ns, seq, entry)
-        if cube.header.behaviour != _UNUSED:
-            self._set_usage(mem, cube.header.behaviour)
+            raise StoreError(f"one of the memories is in the store already ({error})") from error
+
+    def _insert_texts(self, numbered: list[tuple[int, Entry]]) -> None:
+        """The full-text rows and index entries of new memories, and the totals of their namespaces."""
+        rows, totals = [], Counter[int]()
+        words = Counter[int]()
+        for mem, entry in numbered:
+            if (text := entry.text) is not None:
+                ns = self._stamp(entry.cube.namespace)[0]
+                rows.append(
+                    (mem, text.context_of, optional_microseconds(entry.valid_to), text.length, *_columns(ns, text))
+                )
+                totals[ns] += 1
+                words[ns] += text.length
+        self._connection.executemany(QUERIES["insert_text"], rows)
+        self._connection.executemany(QUERIES["index_text"], [(row[0], *row[4:]) for row in rows])
+        for ns, memories in totals.items():
+            self._row("add_totals", ns=ns, memories=memories, words=words[ns])
 
     def supersede(self, entry: Entry) -> None:
         cube = entry.cube
@@ -80,7 +112,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._bury(mem, ns, revision, seq=seq, at=at, closes=microseconds(entry.valid_from))
         said = (cube.revision, cube.version, cube.content_hash, seq, at, *_declared(entry))
         self._run("replace_current", (*said, mem))
-        self._attach(mem, ns, seq, entry)
+        self._attach(mem, ns, entry)
 
     def retire(self, id: str) -> None:
         owner = self.owner_of(id)
@@ -105,7 +137,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             entry = Entry(cube=newest.cube, valid_from=newest.valid_from, valid_to=newest.valid_to, text=text)
             said = (newest.cube.revision, newest.cube.version, newest.cube.content_hash, seq)
             self._run("replace_current", (*said, microseconds(newest.known_from), *_declared(entry), mem))
-            self._attach(mem, ns, seq, entry)
+            self._attach(mem, ns, entry)
         self._set_usage(mem, newest.cube.header.behaviour)
 
     def _check_continues(self, records: Sequence[Record]) -> None:
@@ -127,7 +159,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         """The row of a memory with none of its versions; nothing of it is current until it is written again."""
         known = self._row("place_of", id=newest.cube.id)
         if known is not None:
-            mem, _, revision, retired = known
+            mem, _, revision, retired, _ = known
             still_current = revision == newest.cube.revision and newest.known_to is None
             if retired is None:
                 self._unwrite_text(mem, ns, keep_as=None if still_current else revision)
@@ -173,11 +205,15 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             ),
         )
 
-    def _attach(self, mem: int, ns: int, seq: int, entry: Entry) -> None:
+    def _attach(self, mem: int, ns: int, entry: Entry) -> None:
         """Everything that depends on a current version."""
         if entry.text is not None:
-            self._write_text(mem, ns, entry.text)
+            self._write_text(mem, ns, entry.text, ends=optional_microseconds(entry.valid_to))
+        self._attach_rest(mem, entry)
+
+    def _attach_rest(self, mem: int, entry: Entry) -> None:
         if entry.vectors:
+            ns, seq, _ = self._stamp(entry.cube.namespace)
             self._write_vectors(mem, ns, seq, entry.vectors)
         if entry.edges:
             self.link(entry.edges)
@@ -193,14 +229,14 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             raise StoreError(f"advance({namespace!r}) comes before a change in that namespace")
         return self._stamps[namespace]
 
-    def _place(self, id: str) -> tuple[int, int, int, int | None]:
+    def _place(self, id: str) -> tuple[int, int, int, int | None, int | None]:
         row = self._row("place_of", id=id)
         if row is None:
             raise UnknownMemory()
         return row
 
     def _current_place(self, id: str) -> tuple[int, int, int]:
-        mem, ns, revision, retired = self._place(id)
+        mem, ns, revision, retired, _ = self._place(id)
         if retired is not None:
             raise UnknownMemory(f"memory {id!r} is deleted; nothing of it is current")
         return mem, ns, revision
@@ -211,11 +247,11 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         mem, ns, _ = self._current_place(id)
         self._unwrite_text(mem, ns, keep_as=None)
         if text is not None:
-            self._write_text(mem, ns, text)
+            self._write_text(mem, ns, text, ends=self._place(id)[4])
 
-    def _write_text(self, mem: int, ns: int, text: TextRow) -> None:
-        columns = (qualified(ns, text.terms), qualified(ns, text.context), qualified(ns, text.facets))
-        self._run("insert_text", (mem, text.context_of, text.length, *columns))
+    def _write_text(self, mem: int, ns: int, text: TextRow, *, ends: int | None) -> None:
+        columns = _columns(ns, text)
+        self._run("insert_text", (mem, text.context_of, ends, text.length, *columns))
         self._run("index_text", (mem, *columns))
         self._row("add_totals", ns=ns, memories=1, words=text.length)
 
@@ -271,9 +307,10 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def append_audit(self, record: AuditRecord) -> None:
         row = (record.namespace, record.n, microseconds(record.at), record.caller.namespace, record.operation)
-        self._run("append_audit", (*row, encode(record).decode()))
-        if self._connection.changes() != 1:
+        top = self._row("audit_top", chain=record.namespace)
+        if record.n != (top[0] if top else 0) + 1:
             raise StoreError(f"audit entry {record.n} does not follow the last one of {record.namespace!r}")
+        self._run("append_audit", (*row, encode(record).decode()))
 
     def enqueue(self, job: Job) -> bool:
         self._row(
@@ -335,6 +372,10 @@ def _declared(entry: Entry) -> tuple[Any, ...]:
         _blob(entry.cube),
         document(entry.cube).decode(),
     )
+
+
+def _columns(ns: int, text: TextRow) -> tuple[str, str, str]:
+    return qualified(ns, text.terms), qualified(ns, text.context), qualified(ns, text.facets)
 
 
 def _blob(cube: MemCube) -> str | None:

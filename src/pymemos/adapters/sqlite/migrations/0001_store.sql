@@ -108,6 +108,7 @@ CREATE VIRTUAL TABLE texts_index USING fts5 (
     content = 'texts', content_rowid = 'mem', columnsize = 0, tokenize = "ascii tokenchars '_-'"
 );
 INSERT INTO texts_index (texts_index, rank) VALUES ('secure-delete', 1);
+INSERT INTO texts_index (texts_index, rank) VALUES ('pgsz', 1000); -- smaller leaves: fewer bytes in each commit
 CREATE VIRTUAL TABLE texts_places USING fts5vocab (texts_index, instance);
 
 CREATE TABLE old_texts (

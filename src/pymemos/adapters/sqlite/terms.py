@@ -1,0 +1,35 @@
+"""Terms as the full-text index writes them: qualified by their namespace, safe for its tokenizer (ADR 0012)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_ODD = re.compile(r"[^a-z0-9\-\x80-\U0010ffff]")  # in a term: what FTS5's tokenizer does not keep as it is
+_ESCAPE = re.compile(r"_([0-9a-f]{2})")
+
+
+def qualify(ns: int, term: str) -> str:
+    """A term as the index of namespace ``ns`` writes it: what its tokenizer would split or fold is escaped."""
+    return f"{ns:x}_{_escaped(term) if _ODD.search(term) else term}"
+
+
+def _escaped(term: str) -> str:
+    return _ODD.sub(lambda found: f"_{ord(found[0]):02x}", term)
+
+
+def _unescaped(term: str) -> str:
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), term) if "_" in term else term
+
+
+def qualified(ns: int, terms: Sequence[str]) -> str:
+    """A column of terms as it is stored."""
+    prefix = qualify(ns, "")
+    plain = map(_escaped, terms) if _ODD.search("".join(terms)) else terms
+    return prefix + f" {prefix}".join(plain) if terms else ""
+
+
+def unqualified(ns: int, column: str) -> tuple[str, ...]:
+    """The terms of a stored column."""
+    prefix = qualify(ns, "")
+    return tuple(map(_unescaped, column[len(prefix) :].split(f" {prefix}"))) if column else ()

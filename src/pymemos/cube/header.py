@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -49,32 +49,24 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
+_ADD, _PRIVATE, _COLD = "add", "private", 0.0
+
+
 class Extensible(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A group of fields that keeps what a newer writer added: unknown fields live in ``extra`` and are written back."""
 
     extra: dict[str, Any] = {}
 
-    def _share_defaults(self) -> None:
-        """Make a value that equals its default the default object itself: the encoder leaves out only that one.
 
-        So equal values have equal bytes, however they came about.
-        """
-        for name, default in self._defaults().items():
-            value = getattr(self, name)
-            if value is not default and value == default:
-                msgspec.structs.force_setattr(self, name, default)
+def share_default(group: Extensible, name: str, default: Any) -> None:
+    """Make a field that equals its default the default object itself: the encoder leaves out only that one.
 
-    @classmethod
-    def _defaults(cls) -> dict[str, Any]:
-        """The defaults that are objects of their own: texts, floats and groups; the rest are singletons."""
-        if cls not in _DEFAULTS:
-            fields = zip(reversed(cls.__struct_fields__), reversed(cls.__struct_defaults__), strict=False)
-            own = (str, float, msgspec.Struct)
-            _DEFAULTS[cls] = {n: d for n, d in fields if isinstance(d, own) and not isinstance(d, Enum)}
-        return _DEFAULTS[cls]
-
-
-_DEFAULTS: dict[type, dict[str, Any]] = {}
+    So equal values have equal bytes, however they came about. Needed for texts, floats and groups; the rest are
+    singletons.
+    """
+    value = getattr(group, name)
+    if value is not default and value == default:
+        msgspec.structs.force_setattr(group, name, default)
 
 
 class Provenance(Extensible, frozen=True):
@@ -93,7 +85,7 @@ class Descriptive(Extensible, frozen=True):
     updated: datetime
     origin: Origin = Origin.USER_INPUT
     semantic_type: SemanticType = SemanticType.MESSAGE
-    cause: str = "add"  # the operation that made this version
+    cause: str = _ADD  # the operation that made this version
     author: str | None = None  # the caller that made this version
     speaker: str | None = None  # the name under which the text was said
     speaker_role: str | None = None  # "user", "assistant", "system" or "tool", as in chat messages
@@ -113,7 +105,7 @@ class Descriptive(Extensible, frozen=True):
     metadata: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        self._share_defaults()
+        share_default(self, "cause", _ADD)
 
 
 class Access(Extensible, frozen=True):
@@ -121,10 +113,10 @@ class Access(Extensible, frozen=True):
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
-    share: str = "private"
+    share: str = _PRIVATE
 
     def __post_init__(self) -> None:
-        self._share_defaults()
+        share_default(self, "share", _PRIVATE)
 
 
 class Lifespan(Extensible, frozen=True):
@@ -135,20 +127,24 @@ class Lifespan(Extensible, frozen=True):
     half_life_s: float | None = None
 
 
+_OWNER_ALONE, _FOR_GOOD = Access(), Lifespan()
+
+
 class Governance(Extensible, frozen=True):
     """Group 2, the governance attributes: who owns the memory, who may use it and how long."""
 
     owner: str
     namespace: str
-    access: Access = Access()
-    lifespan: Lifespan = Lifespan()
+    access: Access = _OWNER_ALONE
+    lifespan: Lifespan = _FOR_GOOD
     priority: Priority = Priority.MID
     sensitivity: tuple[str, ...] = ()
     watermark: str | None = None
     frozen: bool = False  # 5.4.3: updates disabled, history kept
 
     def __post_init__(self) -> None:
-        self._share_defaults()
+        share_default(self, "access", _OWNER_ALONE)
+        share_default(self, "lifespan", _FOR_GOOD)
 
 
 class Behaviour(Extensible, frozen=True):
@@ -157,10 +153,10 @@ class Behaviour(Extensible, frozen=True):
     state: State = State.GENERATED
     uses: int = 0
     last_used: datetime | None = None
-    heat: float = 0.0
+    heat: float = _COLD
 
     def __post_init__(self) -> None:
-        self._share_defaults()
+        share_default(self, "heat", _COLD)
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pymemos.cube.header import Extensible
+from pymemos.cube.header import Extensible, share_default
+
+_TEXT, _LORA = "text", "lora"
 
 
 class ModelRef(Extensible, frozen=True):
@@ -22,10 +24,10 @@ class Plaintext(Extensible, frozen=True, tag_field="kind", tag="plaintext"):
 
     kind: ClassVar[str] = "plaintext"
     content: str
-    format: str = "text"  # "text", "markdown", "json"; "episode" for the manifest of an episode
+    format: str = _TEXT  # "text", "markdown", "json"; "episode" for the manifest of an episode
 
     def __post_init__(self) -> None:
-        self._share_defaults()
+        share_default(self, "format", _TEXT)
 
 
 class Activation(Extensible, frozen=True, tag_field="kind", tag="activation"):
@@ -49,13 +51,13 @@ class Parametric(Extensible, frozen=True, tag_field="kind", tag="parametric"):
     blob: str  # SHA-256 of the blob, 64 hexadecimal digits
     size: int  # bytes
     model: ModelRef
-    form: str = "lora"
+    form: str = _LORA
     rank: int | None = None
     alpha: float | None = None
     modules: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._share_defaults()
+        share_default(self, "form", _LORA)
 
 
 Payload = Plaintext | Activation | Parametric

@@ -46,6 +46,14 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     previous: str | None = None
 
 
+class _Scalars(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of a document that are no groups."""
+
+    id: str
+    revision: int = 1
+    previous: str | None = None
+
+
 _DECODER = msgspec.json.Decoder(Document)
 
 
@@ -61,7 +69,7 @@ def document(cube: MemCube) -> bytes:
         revision=cube.revision,
         previous=cube.previous,
     )
-    if not _is_extended(cube):
+    if not cube.extra and not _is_extended(plain):
         return _ENCODER.encode(plain)
     return _ENCODER.encode({**_flatten(msgspec.to_builtins(plain)), **cube.extra})
 
@@ -69,7 +77,8 @@ def document(cube: MemCube) -> bytes:
 def hashes(cube: MemCube) -> tuple[str, str]:
     """``version`` and ``content_hash`` of ``cube``, salted so that they confirm no guess of its content."""
     said = cube.header.descriptive
-    rendered = _ENCODER.encode([cube.payload, said.speaker, said.event_time])
+    payload = _flatten(msgspec.to_builtins(cube.payload)) if _payload_is_extended(cube.payload) else cube.payload
+    rendered = _ENCODER.encode([payload, said.speaker, said.event_time])
     return _digest(cube.salt, document(cube)), _digest(cube.salt, rendered)
 
 
@@ -111,19 +120,22 @@ def _digest(key: bytes, *parts: bytes) -> str:
     return hasher.hexdigest()
 
 
-def _is_extended(cube: MemCube) -> bool:
+def _is_extended(plain: Document) -> bool:
     """Whether any group holds fields of a newer writer; almost never, so the usual case is one expression."""
-    said, rules, payload = cube.header.descriptive, cube.header.governance, cube.payload
-    if cube.extra or said.extra or rules.extra or rules.access.extra or rules.lifespan.extra or payload.extra:
+    said, rules = plain.descriptive, plain.governance
+    if said.extra or rules.extra or rules.access.extra or rules.lifespan.extra or _payload_is_extended(plain.payload):
         return True
-    model = () if isinstance(payload, Plaintext) else (payload.model,)
     provenance = () if said.provenance is None else (said.provenance,)
-    return any(group.extra for group in (*model, *provenance, *cube.parents))
+    return any(group.extra for group in (*provenance, *plain.parents))
+
+
+def _payload_is_extended(payload: Payload) -> bool:
+    return bool(payload.extra or (not isinstance(payload, Plaintext) and payload.model.extra))
 
 
 def _flatten(value: Any) -> Any:
     """Lift every ``extra`` back to the place where a newer writer had put its fields."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_flatten(item) for item in value]
     if not isinstance(value, dict):
         return value
@@ -134,14 +146,18 @@ def _flatten(value: Any) -> Any:
 
 def _decode(raw: bytes | str) -> tuple[Document, dict[str, Any]]:
     try:
-        return _DECODER.decode(raw), {}
+        parsed = _DECODER.decode(raw)
+        if not _is_extended(parsed):
+            return parsed, {}
+        # A field that is named "extra" in the record is a stranger too: taken for ours, what it holds would be written
+        # back over the group's own fields.
     except msgspec.ValidationError:
         pass  # perhaps fields of a newer writer: take the slower way that keeps them
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedRecord(f"not a memory record: {error}") from error
     try:
         return _decode_extended(msgspec.json.decode(raw))
-    except (msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
         raise MalformedRecord(f"not a memory record: {error}") from error
 
 
@@ -153,16 +169,17 @@ def _decode_extended(fields: dict[str, Any]) -> tuple[Document, dict[str, Any]]:
         )
     payload = dict(fields["payload"])
     del payload["kind"]
-    groups = {
-        "descriptive": _group(Descriptive, fields["descriptive"]),
-        "governance": _group(Governance, fields["governance"]),
-        "payload": _group(_PAYLOADS[kind], payload),
-        "parents": tuple(_group(Parent, parent) for parent in fields.get("parents", ())),
-    }
-    scalars = {name: fields[name] for name in ("id", "revision", "previous") if name in fields}
-    extra = {name: value for name, value in fields.items() if name not in Document.__struct_fields__}
-    checked = msgspec.convert(scalars | {"id": fields["id"]}, dict[str, str | int | None])
-    return Document(**groups, **checked), extra  # type: ignore[arg-type]
+    scalars = msgspec.convert(fields, _Scalars)
+    parsed = Document(
+        id=scalars.id,
+        descriptive=_group(Descriptive, fields["descriptive"]),
+        governance=_group(Governance, fields["governance"]),
+        payload=_group(_PAYLOADS[kind], payload),
+        parents=tuple(_group(Parent, parent) for parent in fields.get("parents", ())),
+        revision=scalars.revision,
+        previous=scalars.previous,
+    )
+    return parsed, {name: value for name, value in fields.items() if name not in Document.__struct_fields__}
 
 
 def _group(cls: type[_Group], fields: dict[str, Any]) -> _Group:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import SemanticType
 from pymemos.infrastructure import analysis
-from pymemos.ports import Edge, Entry, Namespace, Record, TextRow, WriteUnit
+from pymemos.ports import Edge, Entry, Namespace, ReadUnit, Record, TextRow, WriteUnit
 
 SAME_TALK = timedelta(hours=6)  # ours: without a session id, turns further apart are separate conversations
 CONTEXT_LIMIT = 64  # terms of the turn before that a row carries: one utterance, not a whole answer
+
+_LANGUAGES = "languages of "  # the settings that name the languages of each namespace
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,14 +28,30 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 def draft(cube: MemCube) -> Draft:
     """Analyse the text of ``cube``; episodes and tensors have none."""
-    if cube.is_episode or not cube.text:
-        return Draft(cube=cube)
-    said = cube.header.descriptive
-    return Draft(
-        cube=cube,
-        terms=analysis.document_terms(cube.text, said.language),
-        facets=analysis.facet_terms(said.speaker, said.event_time or said.created, said.language),
-    )
+    return draft_all([cube])[0]
+
+
+def draft_all(cubes: Sequence[MemCube]) -> list[Draft]:
+    """Analyse many texts; names and days that come again are analysed once."""
+    facets: dict[tuple[str | None, date, str | None], tuple[str, ...]] = {}
+    drafts = []
+    for cube in cubes:
+        if cube.is_episode or not cube.text:
+            drafts.append(Draft(cube=cube))
+            continue
+        said = cube.header.descriptive
+        moment = said.event_time or said.created
+        who_and_when = (said.speaker, moment.date(), said.language)
+        if who_and_when not in facets:
+            facets[who_and_when] = analysis.facet_terms(said.speaker, moment, said.language)
+        terms = analysis.document_terms(cube.text, said.language)
+        drafts.append(Draft(cube=cube, terms=terms, facets=facets[who_and_when]))
+    return drafts
+
+
+def languages(unit: ReadUnit, namespace: str) -> list[str]:
+    """The languages of the texts of a namespace; its queries are read in each of them."""
+    return (unit.setting(_LANGUAGES + namespace) or "").split()
 
 
 def write_turns(unit: WriteUnit, drafts: Sequence[Draft], now: datetime) -> Namespace:
@@ -47,6 +65,7 @@ def write_turns(unit: WriteUnit, drafts: Sequence[Draft], now: datetime) -> Name
         if _is_turn(one.cube):
             previous = one
     unit.insert_all(entries)
+    _note_languages(unit, drafts)
     return stamp
 
 
@@ -56,6 +75,7 @@ def supersede(unit: WriteUnit, one: Draft, now: datetime) -> None:
     before = unit.text(one.cube.id)
     previous = _current_draft(unit, before.context_of) if before else None
     unit.supersede(_entry(one, previous))
+    _note_languages(unit, [one])
     _recontext(unit, one.cube.id, one)
 
 
@@ -79,6 +99,7 @@ def adopt(unit: WriteUnit, records: Sequence[Record], now: datetime) -> None:
         previous = _current_draft(unit, before.context_of) if before else _last_turn(unit, newest.cube)
         text = text_row(one, previous)
     unit.adopt(records, text)
+    _note_languages(unit, [one])
     unit.link(edge for record in records for edge in _derivations(record.cube))
     _recontext(unit, newest.cube.id, one if newest.known_to is None else None)
 
@@ -119,6 +140,14 @@ def _entry(one: Draft, previous: Draft | None) -> Entry:
         text=text_row(one, previous),
         edges=_derivations(cube),
     )
+
+
+def _note_languages(unit: WriteUnit, drafts: Sequence[Draft]) -> None:
+    namespace = drafts[0].cube.namespace
+    stored = languages(unit, namespace)
+    spoken = {code for one in drafts if (code := one.cube.header.descriptive.language)}.difference(stored)
+    if spoken:
+        unit.set_setting(_LANGUAGES + namespace, " ".join([*stored, *sorted(spoken)]))
 
 
 def _derivations(cube: MemCube) -> tuple[Edge, ...]:

@@ -160,9 +160,13 @@ def _message(given: Any, place: int, text_limit: int) -> Message:
     return Message(
         content=check_text(_text_of(given["content"], where), f"content of {where}", limit=text_limit),
         timestamp=None if time is None else check_time(time, f"timestamp of {where}"),
-        rest=check_metadata({key: value for key, value in given.items() if key not in _OURS}, where),
+        rest={} if given.keys() <= _OURS else check_metadata(_rest(given), where),
         **{name: check_name(value, f"{name} of {where}") for name, value in named.items()},
     )
+
+
+def _rest(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key not in _OURS}
 
 
 def _text_of(content: Any, where: str) -> Any:
@@ -200,6 +204,8 @@ def _json(value: Any, name: str) -> Any:
 
 
 def _encodable(text: str, name: str) -> str:
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -38,9 +38,7 @@ from pymemos.interface.requests import (
 )
 from pymemos.operation import retrieval
 from pymemos.operation.hits import Hits
-from pymemos.ports import ReadUnit, Record, WriteUnit
-
-LANGUAGES = "languages"  # the setting that names the languages of the stored texts, for analysing queries
+from pymemos.ports import ReadUnit, Record
 
 
 class OnMemory(Handler):
@@ -61,8 +59,11 @@ class AddHandler(Handler):
         now = tools.clock()
         # A single message has no order to keep: it gets no manifest.
         episode = tools.new_id(now) if request.conversation and len(request.messages) > 1 else None
-        cubes = [_message_cube(message, request, call, tools, now, episode) for message in request.messages]
-        return episode, [vault.draft(cube) for cube in cubes]
+        said, rules = _descriptive(request.labels, call, now), _governance(request.labels, call)
+        kind = SemanticType.MESSAGE if request.conversation else SemanticType.FACT
+        said = msgspec.structs.replace(said, semantic_type=request.labels.semantic_type or kind, episode=episode)
+        cubes = [_message_cube(message, said, rules, tools) for message in request.messages]
+        return episode, vault.draft_all(cubes)
 
     def run(self, work: Work, prepared: tuple[str | None, list[Draft]]) -> Outcome:
         episode_id, drafts = prepared
@@ -73,7 +74,6 @@ class AddHandler(Handler):
         if fresh:
             written = [*fresh, Draft(cube=episode)] if episode else fresh
             vault.write_turns(work.unit, written, work.now)
-            _note_languages(work.unit, fresh)
         added = Added(cubes=tuple(cubes), episode=episode, deduplicated=tuple(cube.id for cube in known.values()))
         remembered = (episode.id if episode else "", *added.ids)
         return Outcome(result=added, memories=tuple(one.cube.id for one in fresh), replay=remembered)
@@ -118,7 +118,7 @@ class SearchHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Search = work.call.request  # type: ignore[assignment]
-        terms = analysis.query_terms(request.query, query_languages(work.unit, request.query))
+        terms = analysis.query_terms(request.query, query_languages(work, request.query))
         selection = work.selection(request.where, ended=False)
         found = retrieval.search_words(work.unit, terms, selection, limit=request.limit)
         hits = Hits(found, terms=terms, decision=work.decision)
@@ -158,7 +158,6 @@ class UpdateHandler(OnMemory):
         _check_editable(cube)
         newer = _next_version(cube, request, work)
         vault.supersede(work.unit, vault.draft(newer), work.now)
-        _note_languages(work.unit, [Draft(cube=newer)])
         return Outcome(result=newer, memories=(newer.id,), replay=(newer.id, newer.version))
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> MemCube:
@@ -215,11 +214,11 @@ class LogHandler(Handler):
         return Outcome(result=work.unit.audit(query))
 
 
-def query_languages(unit: ReadUnit, query: str) -> tuple[str, ...]:
-    """The languages to read a query in: those of the stored texts and, where it shows, its own."""
-    stored = json.loads(unit.setting(LANGUAGES) or "[]")
+def query_languages(work: Work, query: str) -> tuple[str, ...]:
+    """The languages to read a query in: its own, where it shows, and those of the texts that it may find."""
     own = analysis.detect_language(query)
-    return tuple(dict.fromkeys([*stored, *([own] if own else [])]))
+    stored = [code for name in work.decision.namespaces or () for code in vault.languages(work.unit, name)]
+    return tuple(dict.fromkeys([*([own] if own else []), *stored]))
 
 
 def difference(a: MemCube, b: MemCube) -> Difference:
@@ -238,29 +237,22 @@ def difference(a: MemCube, b: MemCube) -> Difference:
 # Cubes from requests.
 
 
-def _message_cube(
-    message: Message, request: Add, call: MemoryCall, tools: Tools, now: datetime, episode: str | None
-) -> MemCube:
-    labels = request.labels
-    said = _descriptive(labels, call, now)
-    metadata = {**said.metadata, "message": message.rest} if message.rest else said.metadata
-    kind = SemanticType.MESSAGE if request.conversation else SemanticType.FACT
+def _message_cube(message: Message, shared: Descriptive, rules: Governance, tools: Tools) -> MemCube:
+    """One message as a memory; ``shared`` is what all messages of the call have in common."""
     said = msgspec.structs.replace(
-        said,
-        semantic_type=labels.semantic_type or kind,
+        shared,
         speaker=message.name,
         speaker_role=message.role,
         source_ids=() if message.id is None else (message.id,),
-        episode=episode,
-        event_time=message.timestamp or labels.timestamp,
-        language=labels.language or analysis.detect_language(message.content),
-        metadata=metadata,
+        event_time=message.timestamp or shared.event_time,
+        language=shared.language or analysis.detect_language(message.content),
+        metadata={**shared.metadata, "message": message.rest} if message.rest else shared.metadata,
     )
     return MemCube.make(
-        id=tools.new_id(now),
+        id=tools.new_id(shared.created),
         salt=tools.new_salt(),
         descriptive=said,
-        governance=_governance(labels, call),
+        governance=rules,
         payload=Plaintext(content=message.content),
     )
 
@@ -374,14 +366,6 @@ def _next_payload(cube: MemCube, request: Update) -> Payload:
         raise InvalidInput(f"memory {cube.id!r} holds tensors, not text; add a new one from its sources")
     content = f"{cube.payload.content}\n{request.content}" if request.appended else request.content
     return msgspec.structs.replace(cube.payload, content=content)
-
-
-def _note_languages(unit: WriteUnit, drafts: list[Draft]) -> None:
-    """Remember languages that the store did not hold before; queries are read in each of them."""
-    stored = json.loads(unit.setting(LANGUAGES) or "[]")
-    spoken = {one.cube.header.descriptive.language for one in drafts} - {None, *stored}
-    if spoken:
-        unit.set_setting(LANGUAGES, json.dumps([*stored, *sorted(spoken)]))  # type: ignore[type-var]
 
 
 # Versions.

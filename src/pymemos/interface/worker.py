@@ -85,7 +85,10 @@ class Worker:
 
     def _fail(self, lease: Lease, error: Exception, now: datetime) -> str:
         request = FailJob(lease=lease, error=type(error).__name__, now=now)
-        job: Job = self._api.dispatch(self._call(request))
+        try:
+            job: Job = self._api.dispatch(self._call(request))
+        except LeaseLost:
+            return "failed"  # whoever took the job over says how it ends
         return "parked" if job.state is JobState.DEAD else "failed"
 
     @contextmanager

@@ -74,9 +74,10 @@ ORDER BY f.id;
 -- The newest current message of a session, by order of writing, with its full-text row.
 SELECT
     v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
-    v.valid_to, v.document, NULL, NULL, NULL, NULL, v.ns, t.terms, t.context, t.facets, t.context_of
+    v.valid_to, v.document, u.state, u.uses, u.last_used, u.heat, v.ns, t.terms, t.context, t.facets, t.context_of
 FROM memories AS v
 LEFT JOIN texts AS t ON t.mem = v.mem
+LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE
     v.ns = (SELECT ns FROM namespaces WHERE name = :namespace)
     AND v.session IS :session AND v.type = 'message' AND v.document IS NOT NULL

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -49,6 +49,7 @@ CROSS JOIN versions AS v ON v.mem = t.mem AND v.revision = t.revision
 LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE {conditions}"""
 
+Seen = tuple[int, int, int, int]  # row of the index, memory, revision, length
 Frequencies = dict[int, float]  # weighted occurrences of one term, by row of the index
 
 
@@ -114,21 +115,24 @@ def _gain(space: Space, df: int, weights: TermWeights) -> float:
     return math.log(1 + (space.memories - df + 0.5) / (df + 0.5)) * (weights.k1 + 1)
 
 
-def _seen_texts(
-    connection: apsw.Connection, found: Sequence[Frequencies], selection: Selection
-) -> list[tuple[int, int, int, int]]:
+def _seen_texts(connection: apsw.Connection, found: Sequence[Frequencies], selection: Selection) -> list[Seen]:
     ended = None if selection.ended_before is None else microseconds(selection.ended_before)
-    return connection.execute(_SEEN_TEXTS, {"rows": _rows(found), "ended": ended}).fetchall()
+    return _seen(connection, _SEEN_TEXTS, {"rows": _rows(found), "ended": ended})
 
 
 def _seen_versions(
     connection: apsw.Connection, template: str, found: Sequence[Frequencies], selection: Selection, space: Space
-) -> list[tuple[int, int, int, int]]:
+) -> list[Seen]:
     parameters = Parameters(rows=_rows(found))
     parts = {"conditions": conditions(selection, [space.ns], parameters)}
     if not is_current(selection):
         parts["eligible"] = eligible(selection, [space.ns], parameters)
-    return connection.execute(template.format(**parts), parameters).fetchall()
+    return _seen(connection, template.format(**parts), parameters)
+
+
+def _seen(connection: apsw.Connection, query: str, parameters: dict[str, Any]) -> list[Seen]:
+    seen: list[Any] = connection.execute(query, parameters).fetchall()
+    return seen
 
 
 def _rows(found: Sequence[Frequencies]) -> str:
@@ -139,7 +143,7 @@ def _scored(
     words: Sequence[str],
     found: Sequence[Frequencies],
     gains: Sequence[float],
-    seen: Sequence[tuple[int, int, int, int]],
+    seen: Sequence[Seen],
     space: Space,
     weights: TermWeights,
 ) -> Iterator[Ranked]:

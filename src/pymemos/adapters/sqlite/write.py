@@ -14,7 +14,7 @@ import msgspec
 from pymemos.adapters.sqlite.connection import from_microseconds
 from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds
-from pymemos.adapters.sqlite.terms import qualified
+from pymemos.adapters.sqlite.terms import columns
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import microseconds
 from pymemos.cube.header import Behaviour
@@ -94,7 +94,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             if (text := entry.text) is not None:
                 ns = self._stamp(entry.cube.namespace)[0]
                 rows.append(
-                    (mem, text.context_of, optional_microseconds(entry.valid_to), text.length, *_columns(ns, text))
+                    (mem, text.context_of, optional_microseconds(entry.valid_to), text.length, *columns(ns, text))
                 )
                 totals[ns] += 1
                 words[ns] += text.length
@@ -250,9 +250,9 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             self._write_text(mem, ns, text, ends=self._place(id)[4])
 
     def _write_text(self, mem: int, ns: int, text: TextRow, *, ends: int | None) -> None:
-        columns = _columns(ns, text)
-        self._run("insert_text", (mem, text.context_of, ends, text.length, *columns))
-        self._run("index_text", (mem, *columns))
+        stored = columns(ns, text)
+        self._run("insert_text", (mem, text.context_of, ends, text.length, *stored))
+        self._run("index_text", (mem, *stored))
         self._row("add_totals", ns=ns, memories=1, words=text.length)
 
     def _unwrite_text(self, mem: int, ns: int, *, keep_as: int | None) -> None:
@@ -372,10 +372,6 @@ def _declared(entry: Entry) -> tuple[Any, ...]:
         _blob(entry.cube),
         document(entry.cube).decode(),
     )
-
-
-def _columns(ns: int, text: TextRow) -> tuple[str, str, str]:
-    return qualified(ns, text.terms), qualified(ns, text.context), qualified(ns, text.facets)
 
 
 def _blob(cube: MemCube) -> str | None:

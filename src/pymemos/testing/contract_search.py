@@ -11,7 +11,7 @@ import pytest
 from pymemos.cube.header import Behaviour, Origin, Priority, SemanticType, State
 from pymemos.cube.payload import Activation, ModelRef
 from pymemos.ports import Store, TermWeights
-from pymemos.testing.acts import PLAIN, add, change, found, remove, search
+from pymemos.testing.acts import PLAIN, add, change, found, ids_of, remove, search, select
 from pymemos.testing.builders import ANA, a_cube, a_row, an_entry, the_next
 from pymemos.testing.doubles import WHEN
 
@@ -372,8 +372,6 @@ class LexicalContract:
 
 
 def _ids(store: Store, where: dict[str, Any]) -> list[str]:
-    from pymemos.testing.acts import ids_of, select
-
     return ids_of(select(store, where=where))
 
 

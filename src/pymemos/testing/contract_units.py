@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from pymemos.errors import NestedWrite, StoreClosed, StoreError
-from pymemos.ports import Store, TermWeights, WriteUnit
+from pymemos.ports import Namespace, Store, TermWeights, WriteUnit
 from pymemos.testing.acts import add, change, current, found, ids_of, remove, select
 from pymemos.testing.builders import ANA, EVERYTHING, a_job, a_row, a_vector, an_audit_record, an_entry, the_next
 from pymemos.testing.doubles import WHEN
@@ -213,7 +213,7 @@ class UnitsContract:
     def test_the_time_of_a_unit_is_later_than_the_last_even_where_the_clock_stepped_back(self, store: Store) -> None:
         times = [WHEN, WHEN, WHEN - timedelta(days=1), WHEN + timedelta(days=1)]
 
-        stamps = [store.write(lambda unit, at=at: unit.advance(ANA, at)).at for at in times]
+        stamps = [_advance(store, at).at for at in times]
 
         assert stamps == [WHEN, WHEN + MICROSECOND, WHEN + 2 * MICROSECOND, WHEN + timedelta(days=1)]
 
@@ -285,3 +285,7 @@ class UnitsContract:
         assert less is not None
         assert (less.memories, less.words) == (1, 1)
         assert current(store, other.cube.id) is None
+
+
+def _advance(store: Store, at: datetime) -> Namespace:
+    return store.write(lambda unit: unit.advance(ANA, at))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from itertools import pairwise
 
 from benchmarks._texts import Texts
 from pymemos import MemOS
@@ -21,7 +22,7 @@ def main(home: str, user: str, adds: int) -> None:
         for text in texts:
             mem.add([{"role": "user", "content": text}], user_id=user)
             times.append(time.perf_counter())
-    longest = max(end - start for start, end in zip(times, times[1:], strict=False))
+    longest = max(end - start for start, end in pairwise(times))
     print(json.dumps({"start": times[0], "end": times[-1], "longest": longest}))
 
 

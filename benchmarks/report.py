@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 Measure = Callable[[], Iterable["Row"]]
 
 
-class Skip(Exception):  # noqa: N818 (raised to leave rows out, not because something is wrong)
+class Skip(Exception):
     """What is to be measured cannot run here; the message says why."""
 
 

@@ -121,8 +121,9 @@ def test_a_text_in_any_script_is_found_by_its_words_and_no_other_is(
     assert not wanted & set(document_terms(other, language))
 
 
-@pytest.mark.parametrize(("language", "text", "query", "other"), SCRIPTS, ids=[row[0] for row in SCRIPTS])
-def test_the_script_decides_the_language(language: str, text: str, query: str, other: str) -> None:
+@pytest.mark.parametrize("row", SCRIPTS, ids=[row[0] for row in SCRIPTS])
+def test_the_script_decides_the_language(row: tuple[str, str, str, str]) -> None:
+    language, text, _, other = row
     assert detect_language(text) == language
     assert detect_language(other) == language
 
@@ -192,12 +193,14 @@ def test_content_words_are_no_stop_words(word: str) -> None:
 def test_a_query_asks_in_every_language() -> None:
     both = query_terms("families Häuser families", ["en", "de"])
     assert set(both) == {*query_terms("families Häuser", ["en"]), *query_terms("families Häuser", ["de"])}
-    assert both[0] == "famili" and "haus" in both and len(set(both)) == len(both)
+    assert both[0] == "famili"
+    assert len(set(both)) == len(both)
     assert query_terms("families", []) == ("famili",)
 
 
 def test_numbers_and_dates() -> None:
     assert document_terms("$1,200 on 2023-05-08T10:30, v2", "en") == ("1200", "2023", "2023-05-08", "t10", "30", "v2")
+    assert document_terms("x21st 21st 12023-05-08 2nd", "en") == ("x21st", "21", "12023", "05", "08", "2")
     assert document_terms("2023-13-45 a-b", "en") == ("2023", "13", "45", "b")
     assert document_terms("«2023-05-08»", "fr") == ("2023", "2023-05-08")
     assert document_terms("2023年5月8日", "ja")[:4] == ("2023", "年", "5", "月")
@@ -243,7 +246,8 @@ def test_importing_loads_neither_stemmer_nor_word_lists() -> None:
 
 def test_threads_do_not_share_stemmers() -> None:
     text = " ".join(row[1] for row in SCRIPTS) * 5
-    expected, found = document_terms(text, "en"), []
+    expected = document_terms(text, "en")
+    found: list[tuple[str, ...]] = []
     threads = [
         threading.Thread(target=lambda: found.extend(document_terms(text, "en") for _ in range(20))) for _ in range(4)
     ]

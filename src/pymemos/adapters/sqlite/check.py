@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -10,6 +11,7 @@ import apsw
 from pymemos.adapters.sqlite.read import SqliteReadUnit
 from pymemos.cube.call import Selection
 from pymemos.cube.wire import hashes
+from pymemos.errors import PymemosError
 from pymemos.ports import Finding
 
 # Each query counts rows that should not be; every one must give 0.
@@ -45,6 +47,10 @@ _DISAGREEMENTS: dict[str, str] = {
         LEFT JOIN edges AS e ON e.source = m.id AND e.kind = 'derived_from' AND e.target = p.value ->> '$.id'
         WHERE e.source IS NULL""",
 }
+_INDEXES: dict[str, str] = {
+    "texts_index": "INSERT INTO texts_index (texts_index, rank) VALUES ('integrity-check', 1)",
+    "old_texts_index": "INSERT INTO old_texts_index (old_texts_index, rank) VALUES ('integrity-check', 1)",
+}
 _PAGE = 500
 
 
@@ -52,11 +58,11 @@ def findings(unit: SqliteReadUnit, home: Path) -> list[Finding]:
     """Everything that can be checked on the open database."""
     connection = unit._connection
     return [
-        _integrity(connection),
-        *(_disagreement(connection, check, query) for check, query in _DISAGREEMENTS.items()),
-        _hashes(unit),
-        _counts(unit),
-        _free_space(home),
+        _finding("database integrity", lambda: _integrity(connection)),
+        *(_finding(check, lambda query=query: _disagreement(connection, query)) for check, query in _DISAGREEMENTS.items()),
+        _finding("contents match their hashes", lambda: _hashes(unit)),
+        _finding("counts", lambda: _counts(unit)),
+        _finding("free space", lambda: _free_space(home)),
     ]
 
 
@@ -64,49 +70,54 @@ def index_findings(connection: apsw.Connection) -> list[Finding]:
     """FTS5's own check of both indexes; it writes nothing, but SQLite counts it as a write."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        return [_index(connection, name) for name in ("texts_index", "old_texts_index")]
+        return [
+            _finding(f"{name} holds the words of its rows", lambda query=query: _index(connection, query))
+            for name, query in _INDEXES.items()
+        ]
     finally:
         connection.execute("ROLLBACK")
 
 
-def _integrity(connection: apsw.Connection) -> Finding:
-    rows = [row[0] for row in connection.execute("PRAGMA integrity_check(10)")]
-    return Finding(check="database integrity", ok=rows == ["ok"], detail="; ".join(rows))
-
-
-def _index(connection: apsw.Connection, name: str) -> Finding:
-    """Does the index hold exactly the words of its rows?"""
-    query = {
-        "texts_index": "INSERT INTO texts_index (texts_index, rank) VALUES ('integrity-check', 1)",
-        "old_texts_index": "INSERT INTO old_texts_index (old_texts_index, rank) VALUES ('integrity-check', 1)",
-    }[name]
+def _finding(check: str, examine: Callable[[], tuple[bool, str]]) -> Finding:
+    """What an examination says; damage that keeps it from coming to an end is a finding too."""
     try:
-        connection.execute(query)
-    except apsw.CorruptError as error:
-        return Finding(check=f"{name} holds the words of its rows", ok=False, detail=str(error))
-    return Finding(check=f"{name} holds the words of its rows", ok=True, detail="ok")
+        ok, detail = examine()
+    except (apsw.CorruptError, PymemosError) as error:
+        ok, detail = False, f"{type(error).__name__}: {error}"
+    return Finding(check=check, ok=ok, detail=detail)
 
 
-def _disagreement(connection: apsw.Connection, check: str, query: str) -> Finding:
+def _integrity(connection: apsw.Connection) -> tuple[bool, str]:
+    rows = [row[0] for row in connection.execute("PRAGMA integrity_check(10)")]
+    return rows == ["ok"], "; ".join(rows)
+
+
+def _index(connection: apsw.Connection, query: str) -> tuple[bool, str]:
+    """Does the index hold exactly the words of its rows?"""
+    connection.execute(query)  # raises where it does not
+    return True, "ok"
+
+
+def _disagreement(connection: apsw.Connection, query: str) -> tuple[bool, str]:
     rows = connection.execute(query).get
-    return Finding(check=check, ok=rows == 0, detail="ok" if rows == 0 else f"{rows} rows do not")
+    return rows == 0, "ok" if rows == 0 else f"{rows} rows do not"
 
 
-def _hashes(unit: SqliteReadUnit) -> Finding:
+def _hashes(unit: SqliteReadUnit) -> tuple[bool, str]:
     """Every current version still has the hash that it was written with."""
     everything, after, wrong = Selection(namespaces=None, episodes=True), None, []
     while page := unit.page(everything, limit=_PAGE, after=after):
         after = page[-1].cube.id
         wrong += [r.cube.id for r in page if hashes(r.cube) != (r.cube.version, r.cube.content_hash)]
-    return Finding(check="contents match their hashes", ok=not wrong, detail=", ".join(wrong[:3]) or "ok")
+    return not wrong, ", ".join(wrong[:3]) or "ok"
 
 
-def _counts(unit: SqliteReadUnit) -> Finding:
+def _counts(unit: SqliteReadUnit) -> tuple[bool, str]:
     spaces = unit.namespaces()
     memories = unit.count(Selection(namespaces=None, episodes=True))
-    return Finding(check="counts", ok=True, detail=f"{memories} memories in {len(spaces)} namespaces")
+    return True, f"{memories} memories in {len(spaces)} namespaces"
 
 
-def _free_space(home: Path) -> Finding:
+def _free_space(home: Path) -> tuple[bool, str]:
     free = shutil.disk_usage(home).free
-    return Finding(check="free space", ok=free > 100 * 2**20, detail=f"{free / 2**30:.1f} GiB")
+    return free > 100 * 2**20, f"{free / 2**30:.1f} GiB"

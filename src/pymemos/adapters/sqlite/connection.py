@@ -23,6 +23,7 @@ _ERRORS: tuple[tuple[type[apsw.Error], type[PymemosError]], ...] = (
     (apsw.FullError, StoreFull),
     (apsw.ReadOnlyError, StoreReadOnly),
     (apsw.PermissionsError, StoreReadOnly),
+    (apsw.CantOpenError, StoreReadOnly),
     (apsw.BusyError, StoreBusy),
     (apsw.LockedError, StoreBusy),
     (apsw.CorruptError, BrokenStore),

@@ -45,6 +45,7 @@ class SqliteStore(Store):
         with translated():
             connection = connect(self.home / DATABASE, vfs=self._vfs, create=True)
             try:
+                migrations.check_format(connection)  # before anything is written beside a database that is not ours
                 combiner = Combiner(connection, self.home / TICKET)
                 with combiner.exclusive():
                     migrations.migrate(connection)
@@ -113,11 +114,15 @@ class SqliteStore(Store):
     def _copy_into(self, copy: apsw.Connection) -> None:
         source = self._borrow()
         try:
+            source.execute("BEGIN")
+            source.execute("SELECT 1 FROM settings").fetchall()  # hold the snapshot, or every write starts it over
             with copy.backup("main", source, "main") as backup:
                 while not backup.done:
                     backup.step(1000)
             copy.pragma("journal_mode", "delete")  # one file, complete in itself
         finally:
+            if source.in_transaction:
+                source.execute("ROLLBACK")
             self._give_back(source)
 
 

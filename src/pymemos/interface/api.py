@@ -126,17 +126,22 @@ class MemoryAPI:
 
     def _change(self, unit: WriteUnit, call: MemoryCall, handler: Handler, prepared: Any) -> Any:
         work = self._decide(unit, call, handler)
-        remembered = self._remembered(work)
-        if remembered is not None:
-            return handler.replay(work, remembered.ids)
-        outcome = handler.run(work, prepared)
-        self._remember(work, outcome.replay)
         if call.completes is not None:
             unit.remove_job(unit.leased(call.completes).id)
+        outcome = self._carry_out(work, handler, prepared)
         started = time.perf_counter()
         audit.append(unit, [self._record(work, outcome.memories)], self._tools.key)
         self._span("audit", started)
         return outcome.result
+
+    def _carry_out(self, work: Work, handler: Handler, prepared: Any) -> Outcome:
+        """Run the handler, or give what its idempotency key remembers; that touches no memory, but is audited too."""
+        remembered = self._remembered(work)
+        if remembered is not None:
+            return Outcome(result=handler.replay(work, remembered.ids))
+        outcome = handler.run(work, prepared)
+        self._remember(work, outcome.replay)
+        return outcome
 
     def _decide(self, unit: ReadUnit, call: MemoryCall, handler: Handler) -> Work:
         started = time.perf_counter()

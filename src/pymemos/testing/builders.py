@@ -82,7 +82,7 @@ def an_entry(
 
 
 def the_next(entry: Entry, content: str = "Ana moved to Porto.", **given: Any) -> Entry:
-    """The entry of the next version of a memory; ``given`` as for ``an_entry``, declared fields replace the old ones."""
+    """The entry of a memory's next version; ``given`` as for ``an_entry``, declared fields replace the old ones."""
     placed = {name: given.pop(name) for name in ("text", "vectors", "edges") if name in given}
     said = {field: getattr(entry.cube.header.descriptive, field) for field in Descriptive.__struct_fields__}
     unsaid = {"valid_from": None, "valid_to": None}  # an interval belongs to the version that declares it

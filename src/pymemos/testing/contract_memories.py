@@ -127,7 +127,7 @@ class MemoriesContract:
             with pytest.raises(UnknownMemory):
                 remove(store, gone.cube.id)
             with pytest.raises(UnknownMemory):
-                store.write(lambda unit, id=gone.cube.id: unit.retext(id, None))
+                _retext(store, gone.cube.id, None)
             with pytest.raises(UnknownMemory):
                 _put(store, gone.cube.id, a_vector(1.0))
 
@@ -276,6 +276,16 @@ class MemoriesContract:
         assert late.cube.id < early.cube.id
         with store.read() as unit:
             assert _turn(unit, None) == late.cube.id
+
+    def test_the_session_without_a_name_is_another_than_none(self, store: Store) -> None:
+        nameless, none = an_entry(session="", source_ids=("m",)), an_entry(source_ids=("m",))
+        add(store, none, nameless)
+
+        with store.read() as unit:
+            assert [_turn(unit, ""), _turn(unit, None)] == [nameless.cube.id, none.cube.id]
+            assert unit.by_source(ANA, "", ["m"]) == {"m": nameless.cube.id}
+            assert unit.by_source(ANA, None, ["m"]) == {"m": none.cube.id}
+        assert len(select(store, session="")) == 1
 
     def test_an_edited_message_does_not_become_the_last_turn(self, store: Store) -> None:
         first, second = an_entry("1"), an_entry("2")
@@ -503,6 +513,10 @@ def _put(store: Store, id: str, *vectors: Vector) -> None:
     store.write(work)
 
 
+def _retext(store: Store, id: str, text: TextRow | None) -> None:
+    store.write(lambda unit: unit.retext(id, text))
+
+
 def _history(entry: Entry, content: str) -> list[Record]:
     """What another store would know: the entry from WHEN on, its successor known and true from four hours later."""
     then = WHEN + 4 * HOUR
@@ -524,4 +538,4 @@ def _adopt(store: Store, records: list[Record], text: TextRow | None) -> Namespa
 
 def _turn(unit: ReadUnit, session: str | None) -> str | None:
     turn = unit.last_turn(ANA, session)
-    return turn and turn.cube.id
+    return None if turn is None else turn.cube.id

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from pymemos.cube.call import Caller, Lease
 from pymemos.errors import LeaseLost, StoreError, UnknownJob
-from pymemos.ports import AuditQuery, AuditRecord, Job, JobState, Replay, Store
+from pymemos.ports import AuditQuery, AuditRecord, Job, JobState, Replay, Store, WriteUnit
 from pymemos.testing.acts import add
 from pymemos.testing.builders import ANA, a_job, an_audit_record, an_entry
 from pymemos.testing.doubles import WHEN
@@ -21,7 +21,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def _enqueue(store: Store, *jobs: Job) -> list[bool]:
-    return [store.write(lambda unit, job=job: unit.enqueue(job)) for job in jobs]
+    return store.write(lambda unit: [unit.enqueue(job) for job in jobs])
 
 
 def _claim(
@@ -52,9 +52,6 @@ class QueueContract:
     def test_a_job_is_enqueued_with_the_write_that_causes_it_or_not_at_all(self, store: Store) -> None:
         entry, job = an_entry(), a_job()
         add(store, entry)
-
-        def work(unit: object) -> None:
-            raise AssertionError
 
         with pytest.raises(StoreError):
             store.write(lambda unit: (unit.enqueue(job), unit.insert(entry)))
@@ -145,13 +142,12 @@ class QueueContract:
         _claim(store, WHEN + 5 * MINUTE, worker="w1")
 
         assert held.id == "j"
-        for lost in (
-            Lease(job="j", worker="w1", attempt=1),
-            Lease(job="j", worker="w2", attempt=2),
-            Lease(job="gone", worker="w1", attempt=1),
-        ):
-            with pytest.raises(LeaseLost):
-                store.write(lambda unit, lost=lost: unit.leased(lost))
+        with pytest.raises(LeaseLost):
+            store.write(lambda unit: unit.leased(Lease(job="j", worker="w1", attempt=1)))
+        with pytest.raises(LeaseLost):
+            store.write(lambda unit: unit.leased(Lease(job="j", worker="w2", attempt=2)))
+        with pytest.raises(LeaseLost):
+            store.write(lambda unit: unit.leased(Lease(job="gone", worker="w1", attempt=1)))
 
     def test_a_job_that_does_not_run_is_leased_to_nobody(self, store: Store) -> None:
         _enqueue(store, a_job(id="j"))
@@ -215,6 +211,21 @@ class QueueContract:
         assert next_due() == WHEN + 9 * MINUTE
         with store.read() as unit:
             assert unit.next_due(["no such kind"]) is None
+
+    def test_the_next_due_time_can_be_that_of_some_kinds(self, store: Store) -> None:
+        _enqueue(store, a_job("embed", run_at=WHEN + MINUTE), a_job("extract", run_at=WHEN))
+
+        with store.read() as unit:
+            assert unit.next_due() == unit.next_due(["embed", "extract"]) == WHEN
+            assert unit.next_due(["embed"]) == WHEN + MINUTE
+            assert unit.next_due(["scrub"]) is unit.next_due([]) is None
+
+    def test_a_running_job_waits_in_the_order_from_the_end_of_its_lease(self, store: Store) -> None:
+        _enqueue(store, a_job(id="running", run_at=WHEN - MINUTE), a_job(id="waiting"))
+
+        _claim(store)
+
+        assert _order(store, WHEN + 5 * MINUTE) == ["waiting", "running"]
 
     def test_no_job_is_claimed_twice_by_workers_in_threads(self, store: Store) -> None:
         _enqueue(store, *(a_job(id=f"j{n}") for n in range(20)))
@@ -304,17 +315,18 @@ class LedgersContract:
             assert unit.replayed(ANA, "other") is None
 
     def test_a_result_replaces_the_one_before(self, store: Store) -> None:
-        for digest in ("d1", "d2"):
-            replay = Replay(digest=digest, ids=(), at=WHEN)
-            store.write(lambda unit, replay=replay: unit.remember(ANA, "key", replay))
+        store.write(lambda unit: unit.remember(ANA, "key", Replay(digest="d1", ids=(), at=WHEN)))
+        store.write(lambda unit: unit.remember(ANA, "key", Replay(digest="d2", ids=(), at=WHEN)))
 
         with store.read() as unit:
             assert unit.replayed(ANA, "key") == Replay(digest="d2", ids=(), at=WHEN)
 
     def test_results_older_than_a_time_are_forgotten(self, store: Store) -> None:
-        for n in range(3):
-            replay = Replay(digest="d", ids=(), at=WHEN + n * MINUTE)
-            store.write(lambda unit, n=n, replay=replay: unit.remember(ANA, f"key{n}", replay))
+        def work(unit: WriteUnit) -> None:
+            for n in range(3):
+                unit.remember(ANA, f"key{n}", Replay(digest="d", ids=(), at=WHEN + n * MINUTE))
+
+        store.write(work)
 
         assert store.write(lambda unit: unit.forget_replays(WHEN + MINUTE)) == 1
         with store.read() as unit:
@@ -329,8 +341,11 @@ class LedgersContract:
 
 
 def _append(store: Store, *records: AuditRecord) -> None:
-    for record in records:
-        store.write(lambda unit, record=record: unit.append_audit(record))
+    def work(unit: WriteUnit) -> None:
+        for record in records:
+            unit.append_audit(record)
+
+    store.write(work)
 
 
 def _audit(store: Store, **query: object) -> list[int]:

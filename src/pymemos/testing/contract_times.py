@@ -173,13 +173,13 @@ class TimesContract:
     def test_words_of_past_versions_are_found_at_their_time_only(self, store: Store) -> None:
         _lisbon_porto(store)
 
-        def words(**when: datetime) -> list[tuple[str, ...]]:
-            return [match.words for match in search(store, "lisbon porto", **when)]
+        def words(known_at: datetime | None, valid_at: datetime | None = None) -> list[tuple[str, ...]]:
+            return [match.words for match in search(store, "lisbon porto", known_at=known_at, valid_at=valid_at)]
 
-        assert words() == []
-        assert words(known_at=day(0)) == words(known_at=day(10), valid_at=day(0)) == [("lisbon",)]
-        assert words(known_at=day(10)) == [("porto",)]
-        assert words(known_at=day(20)) == []
+        assert words(None) == []
+        assert words(day(0)) == words(day(10), day(0)) == [("lisbon",)]
+        assert words(day(10)) == [("porto",)]
+        assert words(day(20)) == []
 
     def test_a_past_version_is_found_by_the_full_text_row_it_had_last(self, store: Store) -> None:
         entry = an_entry(text=a_row("lisbon"))

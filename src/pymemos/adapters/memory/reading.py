@@ -38,15 +38,15 @@ class MemoryReadUnit(ReadUnit):
     # ── Namespaces and memories ─────────────────────────────────────────────────────────────────────────────────────
 
     def namespace(self, name: str) -> Namespace | None:
-        if name not in self._state.namespaces:
-            return None
+        return self._namespace(name) if name in self._state.namespaces else None
+
+    def namespaces(self) -> list[Namespace]:
+        return [self._namespace(name) for name in sorted(self._state.namespaces)]
+
+    def _namespace(self, name: str) -> Namespace:
         seq, at = self._state.namespaces[name]
         rows = self._state.current_texts(name)
         return Namespace(name=name, seq=seq, at=at, memories=len(rows), words=sum(row.length for row in rows))
-
-    def namespaces(self) -> list[Namespace]:
-        found = [self.namespace(name) for name in sorted(self._state.namespaces)]
-        return [namespace for namespace in found if namespace is not None]
 
     def owner_of(self, id: str) -> str | None:
         memory = self._state.memories.get(id)

@@ -43,9 +43,7 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
             seq, last = self._state.namespaces.get(namespace, (0, None))
             stamp = seq + 1, now if last is None else max(now, last + _TICK)
             self._advanced[namespace] = self._state.namespaces[namespace] = stamp
-        advanced = self.namespace(namespace)
-        assert advanced is not None
-        return advanced
+        return self._namespace(namespace)
 
     def insert(self, entry: Entry) -> None:
         """An id that was ever used, also by a deleted memory, is refused."""

@@ -59,7 +59,10 @@ def findings(unit: SqliteReadUnit, home: Path) -> list[Finding]:
     connection = unit._connection
     return [
         _finding("database integrity", lambda: _integrity(connection)),
-        *(_finding(check, lambda query=query: _disagreement(connection, query)) for check, query in _DISAGREEMENTS.items()),
+        *(
+            _finding(check, lambda query=query: _disagreement(connection, query))
+            for check, query in _DISAGREEMENTS.items()
+        ),
         _finding("contents match their hashes", lambda: _hashes(unit)),
         _finding("counts", lambda: _counts(unit)),
         _finding("free space", lambda: _free_space(home)),

@@ -80,7 +80,7 @@ LEFT JOIN texts AS t ON t.mem = v.mem
 LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE
     v.ns = (SELECT ns FROM namespaces WHERE name = :namespace)
-    AND ifnull(v.session, '') = ifnull(:session, '') AND v.type = 'message' AND v.document IS NOT NULL
+    AND ifnull(v.session, char(0)) = ifnull(:session, char(0)) AND v.type = 'message' AND v.document IS NOT NULL
 ORDER BY v.mem DESC
 LIMIT 1;
 

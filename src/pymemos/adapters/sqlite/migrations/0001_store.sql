@@ -39,8 +39,9 @@ CREATE TABLE memories (
     document TEXT
 );
 CREATE UNIQUE INDEX memories_by_namespace ON memories (ns, id);
--- The expression, because 'session IS ?' makes SQLite plan anew for every value; no session is named ''.
-CREATE INDEX memories_by_turn ON memories (ns, ifnull(session, '')) WHERE type = 'message' AND document IS NOT NULL;
+-- The expression, because 'session IS ?' makes SQLite plan anew for every value; no session is named by a NUL.
+CREATE INDEX memories_by_turn ON memories (ns, ifnull(session, char(0)))
+WHERE type = 'message' AND document IS NOT NULL;
 CREATE INDEX memories_by_source ON memories (ns, source) WHERE source IS NOT NULL AND document IS NOT NULL;
 CREATE INDEX memories_by_blob ON memories (blob) WHERE blob IS NOT NULL;
 

@@ -11,7 +11,7 @@ import unicodedata
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache, lru_cache
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -129,9 +129,13 @@ def query_terms(text: str, languages: Sequence[str]) -> tuple[str, ...]:
 
 def facet_terms(speaker: str | None, moment: datetime | None, language: str | None) -> tuple[str, ...]:
     """The terms of who said it and when, as a query would name them; a name such as Will or May is never stopped."""
-    words = _words(speaker or "")
-    if moment is not None:
-        words += [f"{moment.year:04}", _MONTHS[moment.month - 1], str(moment.day), moment.date().isoformat()]
+    name = _terms(_words(speaker), language, stopped=False, singles=True) if speaker else []
+    return (*name, *(() if moment is None else _day_terms(moment.date(), language)))
+
+
+@lru_cache(maxsize=1024)  # dates come again, and tell nothing about anybody
+def _day_terms(day: date, language: str | None) -> tuple[str, ...]:
+    words = [f"{day.year:04}", _MONTHS[day.month - 1], str(day.day), day.isoformat()]
     return tuple(_terms(words, language, stopped=False, singles=True))
 
 
@@ -170,8 +174,8 @@ def _numeric_words(text: str, split: Callable[[str], list[str]]) -> list[str]:
         return split(text)
     first, *rest = _DATE.split(text)
     words = split(first)
-    for date, piece in zip(rest[::2], rest[1::2], strict=True):
-        words += (date[:4], date, *split(piece))
+    for iso, piece in zip(rest[::2], rest[1::2], strict=True):
+        words += (iso[:4], iso, *split(piece))
     return words
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -58,14 +59,11 @@ def findings(unit: SqliteReadUnit, home: Path) -> list[Finding]:
     """Everything that can be checked on the open database."""
     connection = unit._connection
     return [
-        _finding("database integrity", lambda: _integrity(connection)),
-        *(
-            _finding(check, lambda query=query: _disagreement(connection, query))
-            for check, query in _DISAGREEMENTS.items()
-        ),
-        _finding("contents match their hashes", lambda: _hashes(unit)),
-        _finding("counts", lambda: _counts(unit)),
-        _finding("free space", lambda: _free_space(home)),
+        _finding("database integrity", partial(_integrity, connection)),
+        *(_finding(check, partial(_disagreement, connection, query)) for check, query in _DISAGREEMENTS.items()),
+        _finding("contents match their hashes", partial(_hashes, unit)),
+        _finding("counts", partial(_counts, unit)),
+        _finding("free space", partial(_free_space, home)),
     ]
 
 
@@ -74,7 +72,7 @@ def index_findings(connection: apsw.Connection) -> list[Finding]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         return [
-            _finding(f"{name} holds the words of its rows", lambda query=query: _index(connection, query))
+            _finding(f"{name} holds the words of its rows", partial(_index, connection, query))
             for name, query in _INDEXES.items()
         ]
     finally:

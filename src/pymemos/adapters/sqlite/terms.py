@@ -36,5 +36,10 @@ def columns(ns: int, text: TextRow) -> tuple[str, str, str]:
 
 def unqualified(ns: int, column: str) -> tuple[str, ...]:
     """The terms of a stored column."""
+    if not column:
+        return ()
     prefix = qualify(ns, "")
-    return tuple(map(_unescaped, column[len(prefix) :].split(f" {prefix}"))) if column else ()
+    terms = column[len(prefix) :].split(f" {prefix}")
+    if column.count("_") == len(terms):  # the prefixes' own: nothing is escaped
+        return tuple(terms)
+    return tuple(map(_unescaped, terms))

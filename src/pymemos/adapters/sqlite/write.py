@@ -44,6 +44,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
     def __init__(self, connection: apsw.Connection) -> None:
         super().__init__(connection)
         self._stamps: dict[str, tuple[int, int, int]] = {}  # name -> ns, seq, at of this unit
+        self._tops: dict[str, int] = {}  # chain -> number of its last audit entry
 
     # Memories.
 
@@ -88,20 +89,18 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def _insert_texts(self, numbered: list[tuple[int, Entry]]) -> None:
         """The full-text rows and index entries of new memories, and the totals of their namespaces."""
-        rows, totals = [], Counter[int]()
-        words = Counter[int]()
+        rows: list[tuple[Any, ...]] = []
+        totals: dict[int, tuple[int, int]] = {}
         for mem, entry in numbered:
             if (text := entry.text) is not None:
-                ns = self._stamp(entry.cube.namespace)[0]
-                rows.append(
-                    (mem, text.context_of, optional_microseconds(entry.valid_to), text.length, *columns(ns, text))
-                )
-                totals[ns] += 1
-                words[ns] += text.length
+                ns, length = self._stamp(entry.cube.namespace)[0], text.length
+                rows.append((mem, text.context_of, optional_microseconds(entry.valid_to), length, *columns(ns, text)))
+                memories, words = totals.get(ns, (0, 0))
+                totals[ns] = (memories + 1, words + length)
         self._connection.executemany(QUERIES["insert_text"], rows)
         self._connection.executemany(QUERIES["index_text"], [(row[0], *row[4:]) for row in rows])
-        for ns, memories in totals.items():
-            self._row("add_totals", ns=ns, memories=memories, words=words[ns])
+        for ns, (memories, words) in totals.items():
+            self._row("add_totals", ns=ns, memories=memories, words=words)
 
     def supersede(self, entry: Entry) -> None:
         cube = entry.cube
@@ -307,10 +306,22 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def append_audit(self, record: AuditRecord) -> None:
         row = (record.namespace, record.n, microseconds(record.at), record.caller.namespace, record.operation)
-        top = self._row("audit_top", chain=record.namespace)
-        if record.n != (top[0] if top else 0) + 1:
+        if record.n != self._audit_top(record.namespace) + 1:
             raise StoreError(f"audit entry {record.n} does not follow the last one of {record.namespace!r}")
         self._run("append_audit", (*row, encode(record).decode()))
+        self._tops[record.namespace] = record.n
+
+    def audit_tail(self, namespace: str) -> AuditRecord | None:
+        tail = super().audit_tail(namespace)
+        self._tops[namespace] = tail.n if tail else 0
+        return tail
+
+    def _audit_top(self, chain: str) -> int:
+        """The number of a chain's last entry; nobody else can append while this unit is open."""
+        if chain not in self._tops:
+            row = self._row("audit_top", chain=chain)
+            self._tops[chain] = row[0] if row else 0
+        return self._tops[chain]
 
     def enqueue(self, job: Job) -> bool:
         self._row(

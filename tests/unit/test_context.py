@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_a_smaller_block_is_the_beginning_of_a_larger_one(talkative: MemOS) -> N
     hits = talkative.search("garden", user_id="ann", limit=20)
     blocks = [hits.context(max_tokens=budget) for budget in range(0, 200, 5)]
 
-    assert all(larger.startswith(smaller) for smaller, larger in zip(blocks, blocks[1:], strict=False))
+    assert all(larger.startswith(smaller) for smaller, larger in pairwise(blocks))
 
 
 def test_a_block_is_never_over_its_budget_by_its_own_counter(talkative: MemOS) -> None:

@@ -286,7 +286,7 @@ BAD_CALLS: list[tuple[str, Any, type[Exception], str]] = [
     ("a message without content", lambda m: m.add([{"role": "user"}]), errors.InvalidInput, "message 0"),
     ("half a surrogate pair", lambda m: m.add("\ud800"), errors.InvalidInput, "surrogate"),
     ("a text over the limit", lambda m: m.add("x" * 1_000_001), errors.TextTooLong, "text_limit"),
-    ("a naive time", lambda m: m.add("x", timestamp=datetime(2025, 1, 1)), errors.NaiveDatetime, "time zone"),  # noqa: DTZ001
+    ("a naive time", lambda m: m.add("x", timestamp=datetime(2025, 1, 1)), errors.NaiveDatetime, "time zone"),
     ("no time at all", lambda m: m.add("x", timestamp="soon"), errors.InvalidInput, "soon"),
     ("a time beyond the calendar", lambda m: m.add("x", timestamp=1e20), errors.InvalidInput, "Unix"),
     ("an interval that ends first", lambda m: m.add("x", valid_from=2, valid_to=1), errors.InvalidInput, "after"),

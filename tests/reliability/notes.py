@@ -1,0 +1,21 @@
+"""The job of the worker tests: it writes one note for the owner of the job."""
+
+from __future__ import annotations
+
+from pymemos import MemOS
+from pymemos.cube.call import MemoryCall
+from pymemos.interface.requests import Add, Message
+from pymemos.interface.worker import for_owner
+from pymemos.ports import Job
+
+
+def note(job: Job) -> MemoryCall:
+    """The call that adds the note."""
+    caller, scope = for_owner(job)
+    message = Message(content=f"note {job.arguments['n']}")
+    return MemoryCall(caller=caller, scope=scope, request=Add(messages=(message,), conversation=False))
+
+
+def notes_of(mem: MemOS, user: str = "ana") -> list[str]:
+    """The notes that were written for a user."""
+    return [cube.text for cube in mem.list(user_id=user)]

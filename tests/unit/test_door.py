@@ -1,0 +1,257 @@
+"""The one door: no public method, command or job reaches the store without a decision and an audit entry."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import pymemos.surfaces
+from pymemos import MemOS
+from pymemos.adapters.sqlite import SqliteStore
+from pymemos.cube.payload import Activation, ModelRef
+from pymemos.errors import NotAllowed, UnknownMemory
+from pymemos.interface.transfer import from_line
+from pymemos.testing.doubles import FrozenClock
+from pymemos.testing.witness import WitnessStore
+
+METHODS = [name for name, _ in inspect.getmembers(MemOS, inspect.isfunction) if not name.startswith("_")]
+MODEL = ModelRef(name="m", weights="w")
+BLOB = b"tensor"
+BEHIND_THE_FACADE = ("adapters", "infrastructure", "models", "operation")
+
+
+class Place(NamedTuple):
+    """Where a scenario happens: the facade, and ids of a text, a tensor and a job that Ana has."""
+
+    mem: MemOS
+    text: str
+    tensor: str
+    job: str
+    folder: Path
+
+
+class Scenario(NamedTuple):
+    """One use of a method, and the operation that the audit log must name."""
+
+    act: Callable[[Place], Any]
+    operation: str
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "add": Scenario(lambda at: at.mem.add("Ana likes tea.", user_id="ana"), "add"),
+    "append": Scenario(lambda at: at.mem.append(at.text, "And coffee."), "update"),
+    "backup": Scenario(lambda at: at.mem.backup(at.folder / "copy.db"), "backup"),
+    "control_job": Scenario(lambda at: at.mem.control_job(at.job, "cancel"), "control_job"),
+    "delete": Scenario(lambda at: at.mem.delete(at.text), "delete"),
+    "diff": Scenario(lambda at: at.mem.diff(at.text, 1, 2), "diff"),
+    "doctor": Scenario(lambda at: at.mem.doctor(), "doctor"),
+    "enqueue": Scenario(lambda at: at.mem.enqueue("note", user_id="ana"), "enqueue"),
+    "export_lines": Scenario(lambda at: list(at.mem.export_lines(user_id="ana")), "export"),
+    "get": Scenario(lambda at: at.mem.get(at.text), "get"),
+    "history": Scenario(lambda at: at.mem.history(at.text), "history"),
+    "import_records": Scenario(lambda at: at.mem.import_records([]), "import"),
+    "jobs": Scenario(lambda at: at.mem.jobs(), "jobs"),
+    "list": Scenario(lambda at: at.mem.list(user_id="ana"), "list"),
+    "log": Scenario(lambda at: at.mem.log(), "log"),
+    "open_blob": Scenario(lambda at: at.mem.open_blob(at.tensor), "get"),
+    "search": Scenario(lambda at: at.mem.search("tea", user_id="ana"), "search"),
+    "tick": Scenario(lambda at: at.mem.tick(), "claim"),
+    "update": Scenario(lambda at: at.mem.update(at.text, "Ana likes coffee."), "update"),
+}
+UNDECIDED: dict[str, tuple[Callable[[Place], Any], int, str]] = {
+    "bind": (lambda at: at.mem.bind(user_id="ana"), 0, "makes a handle; whoever uses it is decided on then"),
+    "put_blob": (lambda at: at.mem.put_blob(b"other"), 0, "writes bytes that nobody can find before add names them"),
+    "next_due": (lambda at: at.mem.next_due(), 1, "tells a worker when to wake, and nothing about memories"),
+    "close": (lambda at: at.mem.close(), 1, "writes down the reads that are not in the log yet"),
+}
+JOBS: dict[str, str] = {"reindex": "reindex"}  # each kind of job of the system's own, and the operation of its effect
+
+
+class Witnessed(NamedTuple):
+    """A place, and what can be seen of what happens there."""
+
+    place: Place
+    store: WitnessStore
+    spans: list[str]
+
+
+@pytest.fixture
+def witnessed(tmp_path: Path) -> Iterator[Witnessed]:
+    store, spans = WitnessStore(SqliteStore(tmp_path / "home")), []
+    with MemOS(tmp_path / "home", store=store, clock=FrozenClock(), on_span=lambda step, _: spans.append(step)) as mem:
+        text = mem.add("Ana likes water.", user_id="ana").ids[0]
+        mem.update(text, "Ana likes wine.")
+        blob, size = mem.put_blob(BLOB)
+        tensor = mem.add(Activation(form="kv", blob=blob, size=size, model=MODEL), user_id="ana").ids[0]
+        job = mem.enqueue("note", user_id="ana") or ""
+        place = Place(mem, text, tensor, job, tmp_path)
+        yield Witnessed(place, store, spans)
+
+
+def logged(mem: MemOS) -> Counter[str]:
+    """How often the log names each operation, this look at it included."""
+    return Counter(record.operation for record in mem.log(limit=10_000)) + Counter(["log"])
+
+
+def test_every_public_method_has_a_scenario_or_a_reason() -> None:
+    assert sorted(METHODS) == sorted([*SCENARIOS, *UNDECIDED])
+
+
+@pytest.mark.parametrize("method", sorted(SCENARIOS))
+def test_a_method_that_opens_a_unit_is_decided_on_and_audited(witnessed: Witnessed, method: str) -> None:
+    place, store, spans = witnessed
+    before = logged(place.mem)
+    store.seen.clear()
+    spans.clear()
+
+    SCENARIOS[method].act(place)
+
+    decisions, units = spans.count("decide"), store.units
+    assert decisions > 0
+    assert spans.count("audit") == decisions
+    assert decisions <= units <= decisions + 1  # beside them only the writing down of reads
+    grown = logged(place.mem) - before
+    assert grown[SCENARIOS[method].operation] > 0
+
+
+@pytest.mark.parametrize("method", sorted(UNDECIDED))
+def test_a_method_without_a_decision_is_listed_with_its_reason(witnessed: Witnessed, method: str) -> None:
+    act, units, reason = UNDECIDED[method]
+    witnessed.place.mem.get(witnessed.place.text)
+    witnessed.store.seen.clear()
+    witnessed.spans.clear()
+
+    act(witnessed.place)
+
+    assert witnessed.spans == []
+    assert witnessed.store.units <= units
+    assert reason
+
+
+BY_ID: dict[str, Callable[[MemOS, Place], Any]] = {
+    "append": lambda mem, at: mem.append(at.text, "And coffee."),
+    "delete": lambda mem, at: mem.delete(at.text),
+    "diff": lambda mem, at: mem.diff(at.text, 1, 2),
+    "get": lambda mem, at: mem.get(at.text),
+    "history": lambda mem, at: mem.history(at.text),
+    "open_blob": lambda mem, at: mem.open_blob(at.tensor),
+    "update": lambda mem, at: mem.update(at.text, "Eve was here."),
+}
+
+
+@pytest.mark.parametrize("method", sorted(BY_ID))
+def test_somebody_elses_id_is_as_good_as_unknown_and_the_attempt_is_recorded(witnessed: Witnessed, method: str) -> None:
+    place = witnessed.place
+    eve = place.mem.bind(user_id="eve")
+
+    with pytest.raises(UnknownMemory) as foreign:
+        BY_ID[method](eve, place)
+    with pytest.raises(UnknownMemory) as unknown:
+        BY_ID[method](eve, place._replace(text="nobody", tensor="nobody"))
+
+    assert str(foreign.value) == str(unknown.value)
+    refused = [record for record in place.mem.log(user_id="eve") if not record.allowed]
+    assert [record.operation for record in refused] == [SCENARIOS[method].operation] * 2
+    assert place.mem.get(place.text).text == "Ana likes wine."
+
+
+STEWARDS = ["backup", "control_job", "doctor", "import_records", "jobs", "tick"]
+
+
+@pytest.mark.parametrize("method", STEWARDS)
+def test_what_concerns_the_whole_store_is_refused_to_everybody_else_and_recorded(
+    witnessed: Witnessed, method: str
+) -> None:
+    place = witnessed.place
+    ana = place._replace(mem=place.mem.bind(user_id="ana"))
+
+    with pytest.raises(NotAllowed):
+        SCENARIOS[method].act(ana)
+
+    refused = [record for record in place.mem.log(user_id="ana") if not record.allowed]
+    assert [record.rule for record in refused] == ["steward-only"]
+    assert "backup" not in witnessed.store.seen
+    assert "check" not in witnessed.store.seen
+
+
+def test_a_repeated_call_with_a_key_is_decided_on_and_audited_again(witnessed: Witnessed) -> None:
+    mem = witnessed.place.mem
+    first = mem.add("once", user_id="ana", idempotency_key="k")
+    before = logged(mem)
+
+    assert mem.add("once", user_id="ana", idempotency_key="k").ids == first.ids
+    assert (logged(mem) - before)["add"] == 1
+
+
+# Jobs.
+
+
+def test_every_kind_of_job_of_the_system_has_its_operation(witnessed: Witnessed) -> None:
+    assert sorted(witnessed.place.mem._own_jobs()) == sorted(JOBS)
+
+
+@pytest.mark.parametrize("kind", sorted(JOBS))
+def test_a_job_goes_through_the_door_as_the_systems_and_is_audited(witnessed: Witnessed, kind: str) -> None:
+    place, store, spans = witnessed
+    place.mem.enqueue(kind, user_id="ana")
+    store.seen.clear()
+    spans.clear()
+
+    assert len(place.mem.tick().done) == 1
+
+    assert spans.count("decide") == spans.count("audit") == store.units  # claim, effect, claim again
+    (entry,) = place.mem.log(operation=JOBS[kind])
+    assert (entry.caller.system, entry.namespace) == (True, "users/ana")
+    assert {record.caller.system for record in place.mem.log(operation="claim")} == {True}
+
+
+def test_every_record_of_the_import_is_decided_on_in_its_call(witnessed: Witnessed, tmp_path: Path) -> None:
+    lines = list(witnessed.place.mem.export_lines())
+    with MemOS(tmp_path / "other") as other:
+        other.import_records(from_line(line) for line in lines)
+        (entry,) = other.log(operation="import")
+
+    assert entry.count == len(lines)
+
+
+# Surfaces.
+
+
+def _surfaces() -> list[Path]:
+    return sorted(Path(pymemos.surfaces.__file__ or "").parent.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", _surfaces(), ids=lambda path: "/".join(path.parts[-2:]))
+def test_a_surface_imports_nothing_behind_the_facade(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+
+    imported = {name for node in ast.walk(tree) for name in _imported(node)}
+
+    assert [name for name in imported if name.startswith(tuple(f"pymemos.{each}" for each in BEHIND_THE_FACADE))] == []
+
+
+@pytest.mark.parametrize("path", _surfaces(), ids=lambda path: "/".join(path.parts[-2:]))
+def test_a_surface_reaches_into_nobodys_insides(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+    inside = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_private(node)]
+
+    assert [f"{path.name}:{node.lineno} {node.attr}" for node in inside] == []
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
+
+
+def _is_private(node: ast.Attribute) -> bool:
+    own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+    return node.attr.startswith("_") and not node.attr.startswith("__") and node.attr != "_asdict" and not own

@@ -306,8 +306,7 @@ def sorted_vectors(unit: ReadUnit, namespace: str, since: int) -> list[Any]:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # apsw reports what SQLite forgives
-@pytest.mark.parametrize("seed", [None, 1, 2])
-@pytest.mark.parametrize("vanish", [False, True])
+@pytest.mark.parametrize(("seed", "vanish"), [(None, False), (None, True), (1, True)])
 def test_a_crash_at_any_point_of_making_a_store_leaves_a_folder_that_opens(
     tmp_path: Path, seed: int | None, vanish: bool
 ) -> None:
@@ -326,4 +325,4 @@ def test_a_crash_at_any_point_of_making_a_store_leaves_a_folder_that_opens(
 
 
 TestTwins = pytest.mark.timeout(3600 if DEEP else 120)(Twins.TestCase)
-TestTwins.settings = settings(max_examples=400 if DEEP else 25, stateful_step_count=50 if DEEP else 25)
+TestTwins.settings = settings(max_examples=400 if DEEP else 20, stateful_step_count=50 if DEEP else 25)

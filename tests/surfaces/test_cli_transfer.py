@@ -234,7 +234,7 @@ def test_an_interrupted_import_is_finished_by_another(tmp_path, kind, how):
     process = subprocess.Popen(
         [sys.executable, "-m", "pymemos", "import", file, "--home", home], stderr=subprocess.PIPE
     )
-    while not (home / "store.db-wal").exists() or (home / "store.db-wal").stat().st_size < 300_000:
+    while not (home / "store.db-wal").exists() or (home / "store.db-wal").stat().st_size < 1_200_000:
         time.sleep(0.005)
     os.kill(process.pid, how)
     _, errors = process.communicate(timeout=30)

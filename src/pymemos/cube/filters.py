@@ -160,6 +160,7 @@ def field_value(cube: MemCube, where: Compare) -> Any:
             return _plain(getattr(said, name))
 
 
+_INT64 = 1 << 63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt,
@@ -216,6 +217,10 @@ def _operand(field: str, field_type: str, value: Any) -> Any:
     wanted = {"text": str, "set": str, "flag": bool, "number": int | float, "any": str | int | float | bool}[field_type]
     if not isinstance(value, wanted) or (field_type == "number" and isinstance(value, bool)):
         raise InvalidInput(f"{field!r} is compared with a {field_type} value, not {value!r}")
+    if isinstance(value, int) and not -_INT64 <= value < _INT64:
+        raise InvalidInput(f"{field!r} is compared with {value}, which has more than 64 bits")
+    if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise InvalidInput(f"{field!r} is compared with half of a surrogate pair; pass valid Unicode")
     return value
 
 
@@ -239,14 +244,18 @@ def _compare(where: Compare, found: Any) -> bool:
 
 
 def _equals(found: Any, value: Any) -> bool:
-    if isinstance(found, list | tuple):  # a set equals a value that it holds
-        return any(_equals(item, value) for item in found)
+    if isinstance(found, list | tuple):  # a set equals a value that it holds, itself and not in a list of lists
+        return any(_same(item, value) for item in found)
+    return _same(found, value)
+
+
+def _same(found: Any, value: Any) -> bool:
     return _class(found) == _class(value) and bool(found == value)
 
 
 def _contains(found: Any, value: Any) -> bool:
     if isinstance(found, list | tuple):
-        return any(_equals(item, value) for item in found)
+        return any(_same(item, value) for item in found)
     return isinstance(found, str) and isinstance(value, str) and value in found
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pymemos.cube.cube import MemCube, Parent
-from pymemos.cube.header import Access, Descriptive, Extensible, Governance, Header, Lifespan, Provenance
+from pymemos.cube.header import Access, Behaviour, Descriptive, Extensible, Governance, Header, Lifespan, Provenance
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Payload, Plaintext
 from pymemos.errors import MalformedRecord, NewerFormat
 
@@ -101,6 +101,16 @@ def parse_document(raw: bytes | str, *, salt: bytes, version: str = "", content_
         return cube
     computed = hashes(cube)
     return msgspec.structs.replace(cube, version=computed[0], content_hash=computed[1])
+
+
+def parse_behaviour(fields: dict[str, Any]) -> Behaviour:
+    """What a store had observed of a memory, with fields that a newer one added."""
+    return _group(Behaviour, fields)
+
+
+def behaviour_fields(seen: Behaviour) -> Any:
+    """What was observed, as plain JSON, with the fields of a newer writer in their place."""
+    return _flatten(msgspec.to_builtins(seen))
 
 
 def encode(value: Any) -> bytes:

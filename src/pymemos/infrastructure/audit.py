@@ -29,26 +29,19 @@ def key_id(key: bytes) -> str:
 def instance_key(folder: Path, store_id: str) -> bytes:
     """The key of a store, kept outside it with mode 0600; made on first use."""
     path = folder / f"{store_id}.key"
-    try:
-        return bytes.fromhex(path.read_text("ascii"))
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"the instance key {path} cannot be read ({error}); restore it, or name another key"
-        ) from error
-    key = secrets.token_bytes(KEY_BYTES)
+    if path.exists():
+        return _read_key(path)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_once(path, key.hex())
-    except FileExistsError:  # another process opened the new store at the same time
-        return instance_key(folder, store_id)
+        _write_once(path, secrets.token_bytes(KEY_BYTES).hex())
+    except FileExistsError:
+        pass  # another process opened the new store at the same time: its key is the store's
     except OSError as error:
         raise StoreReadOnly(
             f"the instance key cannot be kept in {folder} ({error.strerror}); "
             "set PYMEMOS_CONFIG_DIR to a folder that can be written"
         ) from error
-    return key
+    return _read_key(path)
 
 
 def sealed(record: AuditRecord, previous: AuditRecord | None, key: bytes) -> AuditRecord:
@@ -130,9 +123,38 @@ def _mac(record: AuditRecord, previous: AuditRecord | None, key: bytes) -> str:
     return digest((previous.mac if previous else "").encode(), encode(record), key=key)
 
 
+def _read_key(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text("ascii"))
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"the instance key {path} cannot be read ({error}); restore it, or name another key"
+        ) from error
+    if len(key) != KEY_BYTES:
+        raise StoreError(
+            f"the instance key {path} holds {len(key)} bytes, not {KEY_BYTES}; restore it, or name another key"
+        )
+    return key
+
+
 def _write_once(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a file that is whole from the moment it has its name; raises FileExistsError where it has one already."""
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(partial, path)
+    finally:
+        partial.unlink()
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -12,7 +12,15 @@ from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import aware
 from pymemos.cube.header import Behaviour
-from pymemos.cube.wire import FORMAT, document, encode, hashes, parse_document
+from pymemos.cube.wire import (
+    FORMAT,
+    behaviour_fields,
+    document,
+    encode,
+    hashes,
+    parse_behaviour,
+    parse_document,
+)
 from pymemos.errors import MalformedRecord, NewerFormat
 from pymemos.infrastructure import vault
 from pymemos.infrastructure.governance import Target
@@ -116,7 +124,7 @@ def to_line(records: list[Record]) -> bytes:
             "pymemos": FORMAT,
             "salt": newest.cube.salt.hex(),
             "retired": newest.retired,
-            "behaviour": newest.cube.header.behaviour,
+            "behaviour": behaviour_fields(newest.cube.header.behaviour),
             "versions": [_version_fields(record) for record in records],
         }
     )
@@ -134,7 +142,7 @@ def from_line(line: bytes | str) -> tuple[Record, ...]:
         raise NewerFormat(f"the record has format {fields['pymemos']!r}, this pymemos reads {FORMAT}; upgrade pymemos")
     try:
         salt, retired = bytes.fromhex(fields["salt"]), _time(fields["retired"])
-        behaviour = msgspec.convert(fields["behaviour"], Behaviour)
+        behaviour = parse_behaviour(fields["behaviour"])
         records = tuple(_record(version, salt, retired, behaviour) for version in fields["versions"])
     except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
         raise MalformedRecord(f"not an exported memory: {type(error).__name__} {error}") from error

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from pymemos.cube.call import Caller, Lease, MemoryCall, Scope
-from pymemos.errors import LeaseLost, StoreError
+from pymemos.errors import LeaseLost, PymemosError, StoreError
 from pymemos.interface.api import MemoryAPI
 from pymemos.interface.requests import Claim, FailJob, FinishJob, Heartbeat
 from pymemos.operation.queue import LEASE
@@ -73,13 +73,18 @@ class Worker:
         try:
             with self._heart(lease):
                 effect = self._handlers[job.kind](job)
-            call = effect or self._call(FinishJob())
-            self._api.dispatch(msgspec.structs.replace(call, completes=lease))
-        except (LeaseLost, StoreError) as error:
-            if isinstance(error, StoreError):
-                raise  # the store failed, not the job: its lease runs out, and another turn does it
-            return "failed"
         except Exception as error:  # noqa: BLE001 (whatever a handler raises must not stop the queue)
+            return self._fail(lease, error, now)
+        return self._finish(effect or self._call(FinishJob()), lease, now)
+
+    def _finish(self, effect: MemoryCall, lease: Lease, now: datetime) -> str:
+        try:
+            self._api.dispatch(msgspec.structs.replace(effect, completes=lease))
+        except LeaseLost:
+            return "failed"  # whoever took the job over says how it ends
+        except StoreError:
+            raise  # the store failed, not the job: its lease runs out, and another turn does it
+        except PymemosError as error:
             return self._fail(lease, error, now)
         return "done"
 

@@ -30,7 +30,7 @@ SELECT mem, ns, revision, retired, valid_to FROM memories WHERE id = :id;
 -- The current versions of some memories.
 SELECT
     v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
-    v.valid_to, v.document, u.state, u.uses, u.last_used, u.heat
+    v.valid_to, v.document, u.state, u.uses, u.last_used, u.heat, u.extra
 FROM json_each(:ids) AS wanted
 CROSS JOIN memories AS v ON v.id = wanted.value
 LEFT JOIN usage AS u ON u.mem = v.mem
@@ -41,7 +41,7 @@ ORDER BY wanted.key;
 -- Every version of a memory, oldest first.
 SELECT
     v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, v.seq_to, v.known_from, v.known_to, v.valid_from,
-    coalesce(v.closed_to, v.valid_to), v.document, u.state, u.uses, u.last_used, u.heat
+    coalesce(v.closed_to, v.valid_to), v.document, u.state, u.uses, u.last_used, u.heat, u.extra
 FROM versions AS v
 LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE v.mem = (SELECT mem FROM memories WHERE id = :id)
@@ -74,7 +74,7 @@ ORDER BY f.id;
 -- The newest current message of a session, by order of writing, with its full-text row.
 SELECT
     v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
-    v.valid_to, v.document, u.state, u.uses, u.last_used, u.heat, v.ns, t.terms, t.context, t.facets, t.context_of
+    v.valid_to, v.document, u.state, u.uses, u.last_used, u.heat, u.extra, v.ns, t.terms, t.context, t.facets, t.context_of
 FROM memories AS v
 LEFT JOIN texts AS t ON t.mem = v.mem
 LEFT JOIN usage AS u ON u.mem = v.mem
@@ -218,9 +218,11 @@ DELETE FROM history WHERE mem = :mem;
 
 -- :set_usage
 -- What another store had observed.
-INSERT INTO usage (mem, state, uses, last_used, heat) VALUES (:mem, :state, :uses, :last_used, :heat)
+INSERT INTO usage (mem, state, uses, last_used, heat, extra)
+VALUES (:mem, :state, :uses, :last_used, :heat, :extra)
 ON CONFLICT (mem) DO UPDATE SET
-    state = excluded.state, uses = excluded.uses, last_used = excluded.last_used, heat = excluded.heat;
+    state = excluded.state, uses = excluded.uses, last_used = excluded.last_used, heat = excluded.heat,
+    extra = excluded.extra;
 
 -- :insert_text
 -- The full-text row of a current version.

@@ -42,7 +42,7 @@ JOB = msgspec.json.Decoder(Job)
 
 _RECORD = """
     v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, {seq_to}, v.known_from, {known_to}, v.valid_from,
-    {valid_to}, v.document, u.state, u.uses, u.last_used, u.heat"""
+    {valid_to}, v.document, u.state, u.uses, u.last_used, u.heat, u.extra"""
 _CURRENT = _RECORD.format(seq_to="NULL", known_to="NULL", valid_to="v.valid_to")
 _PAST = _RECORD.format(seq_to="v.seq_to", known_to="v.known_to", valid_to="coalesce(v.closed_to, v.valid_to)")
 
@@ -251,10 +251,11 @@ def _optional_time(value: int | None) -> datetime | None:
 
 def _record(row: Sequence[Any]) -> Record:
     (_, salt, retired, version, content_hash, seq_from, seq_to, known_from, known_to, valid_from, valid_to) = row[:11]
-    document, state, uses, last_used, heat = row[11:]
+    document, state, uses, last_used, heat, more = row[11:]
     cube = parse_document(document, salt=salt, version=version, content_hash=content_hash)
     if uses is not None:
-        seen = Behaviour(state=State(state), uses=uses, last_used=_optional_time(last_used), heat=heat)
+        extra = json.loads(more) if more else {}
+        seen = Behaviour(state=State(state), uses=uses, last_used=_optional_time(last_used), heat=heat, extra=extra)
         cube = cube.observed(seen)
     return Record(
         cube=cube,

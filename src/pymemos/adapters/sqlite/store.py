@@ -47,11 +47,15 @@ class SqliteStore(Store):
             try:
                 migrations.check_format(connection)  # before anything is written beside a database that is not ours
                 combiner = Combiner(connection, self.home / TICKET)
+            except BaseException:
+                connection.close()
+                raise
+            try:
                 with combiner.exclusive():
                     migrations.migrate(connection)
                 _sync_folder(self.home)
             except BaseException:
-                connection.close()
+                combiner.close()
                 raise
             return combiner
 

@@ -152,6 +152,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             uses=seen.uses,
             last_used=optional_microseconds(seen.last_used),
             heat=seen.heat,
+            extra=encode(seen.extra).decode() if seen.extra else None,
         )
 
     def _clear(self, newest: Record, ns: int, seq: int) -> int:

@@ -75,7 +75,8 @@ CREATE TABLE usage (
     state TEXT NOT NULL DEFAULT 'generated',
     uses INTEGER NOT NULL DEFAULT 0,
     last_used INTEGER,
-    heat REAL NOT NULL DEFAULT 0
+    heat REAL NOT NULL DEFAULT 0,
+    extra TEXT -- fields of a newer writer, as JSON
 );
 
 CREATE VIEW versions AS

@@ -66,3 +66,11 @@ def test_a_damaged_key_is_no_reason_to_make_a_new_one(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match="restore it"):
         instance_key(tmp_path, "store")
+
+
+@pytest.mark.parametrize("content", ["", "ab" * 31, "ab" * 33])
+def test_a_key_that_is_not_whole_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "store.key").write_text(content, "ascii")
+
+    with pytest.raises(StoreError, match="32"):
+        instance_key(tmp_path, "store")

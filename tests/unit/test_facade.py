@@ -300,6 +300,8 @@ BAD_CALLS: list[tuple[str, Any, type[Exception], str]] = [
     ("two names of a session", lambda m: m.add("x", run_id="a", session_id="b"), errors.InvalidInput, "one"),
     ("an unknown filter field", lambda m: m.search("x", filters={"colour": 1}), errors.UnknownField, "metadata.colour"),
     ("an unknown operator", lambda m: m.search("x", filters={"tags": {"like": 1}}), errors.UnknownOperator, "contains"),
+    ("a filter with a huge number", lambda m: m.list(filters={"uses": 2**70}), errors.InvalidInput, "64 bits"),
+    ("half a pair in a filter", lambda m: m.list(filters={"speaker": "\ud800"}), errors.InvalidInput, "surrogate"),
     ("a filter that is none", lambda m: m.list(filters=[1]), errors.InvalidInput, "filter"),
     ("a limit of nothing", lambda m: m.search("x", limit=0), errors.InvalidInput, "limit"),
     ("an update of nothing", lambda m: m.update("x"), errors.InvalidInput, "changes nothing"),

@@ -23,8 +23,8 @@ BATCH_LIMIT = 128  # closures in one transaction: enough to share an fsync, few 
 
 LOG_LIMIT = 1_000  # pages, SQLite's own default: a longer log makes reading slower
 
-RETRY_S = 0.002  # between tries for the ticket
-PATIENCE_S = 0.05  # after which a writer queues for it
+RETRY_S = 0.003  # between tries for the ticket
+PATIENCE_S = 0.15  # after which a writer queues for it
 
 
 class Submission:

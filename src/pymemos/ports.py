@@ -59,7 +59,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     retired: datetime | None = None
 
 
-class TextRow(msgspec.Struct, frozen=True, kw_only=True):
+class TextRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The analysed text of one version: what the full-text index holds.
 
     ``context`` are words of the turn before, ``context_of`` the id of that turn; whoever changes that turn must
@@ -109,13 +109,14 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, order=True):
     target: str
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One version to be written with everything that depends on it, in the one transaction."""
 
     cube: MemCube
     valid_from: datetime
     valid_to: datetime | None = None
     text: TextRow | None = None  # None: not found by words (episodes, tensors)
+    document: bytes | None = None  # the cube's canonical bytes, where they are at hand
     vectors: tuple[Vector, ...] = ()
     edges: tuple[Edge, ...] = ()
 

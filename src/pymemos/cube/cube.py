@@ -18,7 +18,7 @@ class Parent(Extensible, frozen=True):
     content_hash: str
 
 
-class MemCube(msgspec.Struct, frozen=True, kw_only=True):
+class MemCube(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One version of one memory.
 
     ``id`` is the memory's provenance id for life (a UUIDv7); ``revision`` counts its versions from 1. ``version`` is

@@ -52,8 +52,11 @@ class State(StrEnum):
 _ADD, _PRIVATE, _COLD = "add", "private", 0.0
 
 
-class Extensible(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A group of fields that keeps what a newer writer added: unknown fields live in ``extra`` and are written back."""
+class Extensible(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """A group of fields that keeps what a newer writer added: unknown fields live in ``extra`` and are written back.
+
+    Not watched by the garbage collector: a frozen tree of values has no cycles.
+    """
 
     extra: dict[str, Any] = {}
 
@@ -159,7 +162,7 @@ class Behaviour(Extensible, frozen=True):
         share_default(self, "heat", _COLD)
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
+class Header(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The three groups of the paper together; the first two are declared, the third is observed."""
 
     descriptive: Descriptive

@@ -18,7 +18,7 @@ CONTEXT_LIMIT = 64  # terms of the turn before that a row carries: one utterance
 _LANGUAGES = "languages of "  # the settings that name the languages of each namespace
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A cube with its analysed text, made before the transaction so that the writer does no slow work."""
 
     cube: MemCube

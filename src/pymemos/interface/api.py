@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NoReturn
@@ -65,25 +66,26 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     replay: tuple[str, ...] = ()
 
 
-class Handler:
+class Handler(ABC):
     """How one kind of request is carried out."""
 
     changes = False  # whether it needs a unit that can be changed
 
     def prepare(self, call: MemoryCall, tools: Tools) -> Any:
-        """Slow work, before the unit is opened."""
+        """Slow work, before the unit is opened; nothing, unless the handler has some."""
+        return None
 
     def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
         """What the call wants to reach: its scope, unless the handler knows better."""
         return Target(namespaces=None if call.scope.namespace is None else (call.scope.namespace,))
 
+    @abstractmethod
     def run(self, work: Work, prepared: Any) -> Outcome:
         """Carry the call out within what was decided."""
-        raise NotImplementedError  # the abstract hook
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> Any:
         """The result of a call whose idempotency key is known, from what was remembered."""
-        raise NotImplementedError  # the abstract hook of requests that carry a key
+        raise TypeError(f"{operation(work.call.request)!r} carries no idempotency key, so it has no replay")
 
 
 class _DeniedError(Exception):

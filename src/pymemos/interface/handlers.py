@@ -45,8 +45,7 @@ class OnMemory(Handler):
     """A handler whose request names one memory by ``id``."""
 
     def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
-        owner = unit.owner_of(call.request.id)  # type: ignore[attr-defined]
-        return Target(namespaces=() if owner is None else (owner,), memory=True)
+        return memory_target(call.request.id, unit)  # type: ignore[attr-defined]
 
 
 class AddHandler(Handler):
@@ -171,7 +170,7 @@ class DeleteHandler(Handler):
 
     def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
         request: Delete = call.request  # type: ignore[assignment]
-        return super().target(call, unit) if request.id is None else OnMemory().target(call, unit)
+        return super().target(call, unit) if request.id is None else memory_target(request.id, unit)
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Delete = work.call.request  # type: ignore[assignment]
@@ -212,6 +211,12 @@ class LogHandler(Handler):
         request: Log = work.call.request  # type: ignore[assignment]
         query = msgspec.structs.replace(request.query, namespaces=work.decision.namespaces)
         return Outcome(result=work.unit.audit(query))
+
+
+def memory_target(id: str, unit: ReadUnit) -> Target:
+    """The target of a call on one memory: the namespace that it lives in, or none where the id is unknown."""
+    owner = unit.owner_of(id)
+    return Target(namespaces=() if owner is None else (owner,), memory=True)
 
 
 def query_languages(work: Work, query: str) -> tuple[str, ...]:

@@ -266,8 +266,8 @@ class ReadUnit(ABC):
         """The newest current message of a session, by order of writing."""
 
     @abstractmethod
-    def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, str]:
-        """The ids of the current memories whose first source id is one of ``source_ids``, by source id."""
+    def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, list[str]]:
+        """The ids of the current memories whose first source id is one of ``source_ids``, in order of writing."""
 
     @abstractmethod
     def edges(self, id: str, *, kind: str | None = None, reverse: bool = False) -> list[Edge]:

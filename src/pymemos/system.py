@@ -37,7 +37,19 @@ from pymemos.interface.registry import HANDLERS
 from pymemos.interface.requests import Added, Deleted, Difference, Labels, Page
 from pymemos.interface.worker import JobHandler, TickReport, Worker, for_owner
 from pymemos.operation.hits import Hits
-from pymemos.ports import AuditQuery, AuditRecord, BlobStore, Clock, Finding, Job, JobState, NewId, Record, Store
+from pymemos.ports import (
+    AuditQuery,
+    AuditRecord,
+    BlobStore,
+    Clock,
+    Finding,
+    Job,
+    JobState,
+    NewId,
+    Record,
+    Store,
+    WriteUnit,
+)
 from pymemos.settings import Settings, from_environment
 
 
@@ -80,7 +92,7 @@ class MemOS:
             blobs=blobs or _open_blobs(settings.home),
             clock=clock,
             new_id=new_id,
-            key=key or audit.instance_key(settings.config_dir, _store_id(opened)),
+            key=key or _instance_key(settings, opened),
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
         self._caller = Caller(steward=True)
@@ -549,19 +561,23 @@ def _open_blobs(home: Path) -> BlobStore:
     return FileBlobs(home / "blobs")
 
 
-def _store_id(store: Store) -> str:
-    """The store's own name, given to it when it is first opened; its instance key is kept under it."""
+def _instance_key(settings: Settings, store: Store) -> bytes:
+    """The key of the store, under the name that the store was given when it was first opened."""
+    if settings.config_dir.resolve().is_relative_to(settings.home.resolve()):
+        raise InvalidInput(
+            f"the keys' folder {settings.config_dir} lies in the store, where they protect nothing; "
+            "set PYMEMOS_CONFIG_DIR to a folder outside it"
+        )
     with store.read() as unit:
         known = unit.setting("store_id")
-    if known is not None:
-        return known
+    name = known or store.write(_name_store)
+    return audit.instance_key(settings.config_dir, name, new=known is None)
 
-    def name(unit: Any) -> str:
-        chosen: str = unit.setting("store_id") or secrets.token_hex(16)
-        unit.set_setting("store_id", chosen)
-        return chosen
 
-    return store.write(name)
+def _name_store(unit: WriteUnit) -> str:
+    name = unit.setting("store_id") or secrets.token_hex(16)
+    unit.set_setting("store_id", name)
+    return name
 
 
 def _worker_name() -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pymemos import MemOS, SemanticType, errors
+from pymemos import MemOS, SemanticType, Settings, errors
 from pymemos.testing.doubles import FrozenClock
 
 TALK = [
@@ -54,6 +55,21 @@ class TestAdding:
         added = mem.add([{"role": "user", "content": "Something else.", "id": "m1"}], user_id="ann")
 
         assert added.deduplicated == ()
+
+    def test_a_message_that_was_edited_is_known_when_it_comes_again(self, mem: MemOS) -> None:
+        id = mem.add(TALK[:1], user_id="ann").ids[0]
+        mem.update(id, "Rex hates the beach.")
+        again = mem.add(TALK[:1], user_id="ann")
+
+        assert again.deduplicated == (id,)
+        assert [cube.text for cube in mem.list(user_id="ann")] == ["Rex hates the beach."]
+
+    def test_a_second_text_under_one_id_is_kept_once_too(self, mem: MemOS) -> None:
+        other = [{"role": "user", "content": "Something else.", "id": "m1"}]
+        mem.add(TALK, user_id="ann")
+        first = mem.add(other, user_id="ann")
+
+        assert mem.add(other, user_id="ann").ids == first.ids
 
     def test_two_equal_messages_in_one_call_are_two_memories(self, mem: MemOS) -> None:
         added = mem.add([{"role": "user", "content": "Yes."}, {"role": "user", "content": "Yes."}], user_id="ann")
@@ -378,6 +394,27 @@ def test_every_script_is_findable(mem: MemOS, script: str) -> None:
     mem.add(other)
 
     assert texts(mem.search(query, limit=1)) == [wanted]
+
+
+def test_a_text_whose_language_does_not_show_is_findable_beside_others(mem: MemOS) -> None:
+    mem.add("Wir haben gestern in der Stadt ein neues Fahrrad gekauft.", user_id="ann")
+    mem.add("Chocolate cookies recipes", user_id="ann")
+
+    assert texts(mem.search("chocolate", user_id="ann")) == ["Chocolate cookies recipes"]
+
+
+def test_keys_inside_the_store_are_refused(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", config_dir=tmp_path / "home" / "keys")
+
+    with pytest.raises(errors.InvalidInput, match="outside"):
+        MemOS(settings=settings)
+
+
+def test_a_store_without_its_key_says_so(tmp_path: Path) -> None:
+    MemOS(settings=Settings(home=tmp_path / "home", config_dir=tmp_path / "a")).close()
+
+    with pytest.warns(UserWarning, match="instance key"):
+        MemOS(settings=Settings(home=tmp_path / "home", config_dir=tmp_path / "b")).close()
 
 
 def test_dates_and_names_are_findable(mem: MemOS) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -26,11 +27,20 @@ def key_id(key: bytes) -> str:
     return digest(b"pymemos instance key", key=key)[:16]
 
 
-def instance_key(folder: Path, store_id: str) -> bytes:
-    """The key of a store, kept outside it with mode 0600; made on first use."""
+def instance_key(folder: Path, store_id: str, *, new: bool = True) -> bytes:
+    """The key of a store, kept outside it with mode 0600; made on first use.
+
+    A store that is not ``new`` should have one: where it is missing, as on another machine, the new key says so.
+    """
     path = folder / f"{store_id}.key"
     if path.exists():
         return _read_key(path)
+    if not new:
+        warnings.warn(
+            f"the instance key of this store is not in {folder}, so a new one is made: it cannot verify earlier audit "
+            "entries, and earlier idempotency keys are void; to keep both, copy the key from where it was made",
+            stacklevel=4,
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write_once(path, secrets.token_bytes(KEY_BYTES).hex())

@@ -145,7 +145,8 @@ def _entry(one: Draft, previous: Draft | None) -> Entry:
 def _note_languages(unit: WriteUnit, drafts: Sequence[Draft]) -> None:
     namespace = drafts[0].cube.namespace
     stored = languages(unit, namespace)
-    spoken = {code for one in drafts if (code := one.cube.header.descriptive.language)}.difference(stored)
+    # A text whose language does not show is analysed as English, so queries must be read in it too.
+    spoken = {one.cube.header.descriptive.language or "en" for one in drafts if one.terms}.difference(stored)
     if spoken:
         unit.set_setting(_LANGUAGES + namespace, " ".join([*stored, *sorted(spoken)]))
 

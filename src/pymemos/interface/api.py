@@ -6,7 +6,7 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 import msgspec
@@ -19,6 +19,7 @@ from pymemos.infrastructure.governance import Target
 from pymemos.ports import AuditRecord, BlobStore, Clock, NewId, ReadUnit, Replay, Store, WriteUnit
 
 AUDITED_IDS = 10_000  # ids that one audit entry names; beyond it only their number is kept
+REPLAYS_KEPT = timedelta(days=7)  # how long an idempotency key is remembered
 Span = Callable[[str, float], None]  # receives the name of a step and the seconds it took
 
 
@@ -172,7 +173,7 @@ class MemoryAPI:
             raise UnknownMemory()
         raise NotAllowed(f"{decision.reason} (rule {decision.rule!r}); ask the steward of the store")
 
-    # Idempotency (design 12.12): decide, then the key, then what the request expects.
+    # Idempotency: decide, then the key, then what the request expects, so that a retry returns the first result.
 
     def _remembered(self, work: Work) -> Replay | None:
         key = getattr(work.call.request, "idempotency_key", None)
@@ -190,6 +191,7 @@ class MemoryAPI:
         if key is not None:
             replay = Replay(digest=self._digest(work.call), ids=ids, at=work.now)
             work.unit.remember(work.call.caller.name, key, replay)
+            work.unit.forget_replays(work.now - REPLAYS_KEPT)
 
     def _digest(self, call: MemoryCall) -> str:
         """A keyed digest of what was asked: it confirms no guess of the content."""

@@ -296,7 +296,7 @@ def _governance(labels: Labels, call: MemoryCall) -> Governance:
 
 
 def _episode(id: str, cubes: list[MemCube], work: Work) -> MemCube:
-    """The manifest of a conversation: ids, order and speakers of its turns, never their text (design 4.1)."""
+    """The manifest of a conversation: ids, order and speakers of its turns, never their text."""
     turns = [
         {"id": cube.id, "speaker": cube.header.descriptive.speaker, "role": cube.header.descriptive.speaker_role}
         for cube in cubes
@@ -328,8 +328,12 @@ def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
         return {}
     first = drafts[0].cube
     found = work.unit.by_source(first.namespace, first.header.descriptive.session, list(set(sources.values())))
-    stored = {record.cube.id: record.cube for record in work.unit.current(list(found.values()))}
-    seen = {(source, stored[id].text): stored[id] for source, id in found.items()}
+    seen = {
+        (source, said): record.cube
+        for source, ids in found.items()
+        for record in work.unit.current(ids)
+        for said in _texts(work, record.cube)
+    }
     known: dict[int, MemCube] = {}
     for place, source in sources.items():
         cube = drafts[place].cube
@@ -337,6 +341,11 @@ def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
         if same is not cube:
             known[place] = same
     return known
+
+
+def _texts(work: Work, cube: MemCube) -> set[str]:
+    """What a memory says and, where it was edited, what it said: an edited message that comes again is known."""
+    return {cube.text} if cube.revision == 1 else {record.cube.text for record in work.unit.versions(cube.id)}
 
 
 def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:

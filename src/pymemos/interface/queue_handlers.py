@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from pymemos.errors import InvalidInput, UnknownJob
@@ -12,8 +11,6 @@ from pymemos.interface.requests import Claim, ControlJob, Enqueue, FailJob, Hear
 from pymemos.interface.transfer import OnStore
 from pymemos.operation import queue
 from pymemos.ports import Job
-
-REPLAYS_KEPT = timedelta(days=7)  # how long an idempotency key is remembered (design 12.12)
 
 
 class EnqueueHandler(Handler):
@@ -55,13 +52,12 @@ class ControlJobHandler(OnStore):
 
 
 class ClaimHandler(OnStore):
-    """Lease the next due job, and forget idempotency keys that are too old."""
+    """Lease the next due job."""
 
     changes = True
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Claim = work.call.request  # type: ignore[assignment]
-        work.unit.forget_replays(request.now - REPLAYS_KEPT)
         until = request.now + request.lease
         job = work.unit.claim(worker=request.worker, now=request.now, lease_until=until, kinds=request.kinds)
         if job is not None and job.attempt > job.max_attempts:  # its worker died in its last attempt

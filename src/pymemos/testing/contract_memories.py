@@ -283,8 +283,8 @@ class MemoriesContract:
 
         with store.read() as unit:
             assert [_turn(unit, ""), _turn(unit, None)] == [nameless.cube.id, none.cube.id]
-            assert unit.by_source(ANA, "", ["m"]) == {"m": nameless.cube.id}
-            assert unit.by_source(ANA, None, ["m"]) == {"m": none.cube.id}
+            assert unit.by_source(ANA, "", ["m"]) == {"m": [nameless.cube.id]}
+            assert unit.by_source(ANA, None, ["m"]) == {"m": [none.cube.id]}
         assert len(select(store, session="")) == 1
 
     def test_an_edited_message_does_not_become_the_last_turn(self, store: Store) -> None:
@@ -303,18 +303,18 @@ class MemoriesContract:
         remove(store, deleted.cube.id)
 
         with store.read() as unit:
-            assert unit.by_source(ANA, "s", ["m1", "m2", "m3", "m4"]) == {"m1": entry.cube.id}
+            assert unit.by_source(ANA, "s", ["m1", "m2", "m3", "m4"]) == {"m1": [entry.cube.id]}
             assert unit.by_source(ANA, None, ["m2", "m3"]) == {}
             assert unit.by_source(ANA, "s", []) == {}
 
-    def test_of_memories_with_one_source_the_one_written_first_is_given(self, store: Store) -> None:
+    def test_memories_with_one_source_are_given_in_the_order_of_writing(self, store: Store) -> None:
         fact = an_entry("a fact", source_ids=("m1",), semantic_type=SemanticType.FACT)
         message = an_entry("the message", source_ids=("m1",))
         add(store, message)
         add(store, fact)
 
         with store.read() as unit:
-            assert unit.by_source(ANA, None, ["m1"]) == {"m1": message.cube.id}
+            assert unit.by_source(ANA, None, ["m1"]) == {"m1": [message.cube.id, fact.cube.id]}
 
     # ── Edges ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

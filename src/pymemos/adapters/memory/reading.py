@@ -112,13 +112,12 @@ class MemoryReadUnit(ReadUnit):
         ]
         return Turn(cube=self.current(turns[-1:])[0].cube, text=self.text(turns[-1])) if turns else None
 
-    def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, str]:
-        """Where several memories share a first source, the one that was written first: the message before its facts."""
-        found: dict[str, str] = {}
+    def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
         for id, memory in self._in_session(namespace, session):
             sources = memory.rows[-1].cube.header.descriptive.source_ids
             if sources and sources[0] in source_ids:
-                found.setdefault(sources[0], id)
+                found.setdefault(sources[0], []).append(id)
         return found
 
     def _in_session(self, namespace: str, session: str | None) -> list[tuple[str, Memory]]:

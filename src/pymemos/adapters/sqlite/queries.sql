@@ -85,13 +85,13 @@ ORDER BY v.mem DESC
 LIMIT 1;
 
 -- :by_source
--- The current memories whose first source is one of some messages; the one written first comes last.
+-- The current memories whose first source is one of some messages, in order of writing.
 SELECT m.source, m.id
 FROM json_each(:sources) AS wanted
 CROSS JOIN memories AS m
     ON m.ns = (SELECT ns FROM namespaces WHERE name = :namespace) AND m.source = wanted.value
 WHERE m.source IS NOT NULL AND m.document IS NOT NULL AND m.session IS :session
-ORDER BY m.mem DESC;
+ORDER BY m.mem;
 
 -- :edges_from
 -- The edges that leave a memory.

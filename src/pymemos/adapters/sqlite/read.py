@@ -155,9 +155,12 @@ class SqliteReadUnit(ReadUnit):
         text = None if terms is None else _text_row(ns, terms, context, facets, context_of)
         return Turn(cube=_record(record).cube, text=text)
 
-    def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, str]:
+    def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, list[str]]:
         sources = json.dumps(list(source_ids))
-        return dict(self._rows("by_source", namespace=namespace, session=session, sources=sources))
+        found: dict[str, list[str]] = {}
+        for source, id in self._rows("by_source", namespace=namespace, session=session, sources=sources):
+            found.setdefault(source, []).append(id)
+        return found
 
     # Graph and vectors.
 

@@ -83,7 +83,8 @@ def backup(shell: Shell, file: str) -> None:
     """Copy the store to the new file FILE, while it is in use.
 
     The copy is the store as one moment saw it.
-    To restore it, put it into an empty folder under the name store.db. Tensors lie beside the store, in blobs/.
+    To restore it, put it into an empty folder under the name store.db. Where there are tensors,
+    they are copied to the folder FILE.blobs, which becomes blobs/.
     """
     with shell.open() as mem:
         target = mem.backup(file)

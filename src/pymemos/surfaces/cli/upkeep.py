@@ -58,15 +58,16 @@ def worker(shell: Shell, once: bool, poll: float) -> None:
     """
     with shell.open(create=True) as mem, _stopping() as stop:
         while not stop.asked:
+            due = mem.next_due()
+            if due is None or due > datetime.now(UTC):  # an idle worker leaves no trace in the log
+                if once:
+                    return
+                stop.wait(_pause(due, poll))
+                continue
             report = mem.tick(limit=1)
             for how in ("done", "failed", "parked"):
                 for id in getattr(report, how):
                     _say_job(shell, id, how)
-            if report:
-                continue
-            if once:
-                return
-            stop.wait(_pause(mem.next_due(), poll))
 
 
 @main.group(cls=Cli, invoke_without_command=True)

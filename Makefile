@@ -46,7 +46,7 @@ test: $(READY)
 	$(BIN)/pytest
 
 props: $(READY)
-	HYPOTHESIS_PROFILE=deep PYMEMOS_KILL_ROUNDS=200 $(BIN)/pytest --timeout 3600 tests/properties tests/reliability tests/contracts
+	HYPOTHESIS_PROFILE=deep PYMEMOS_KILL_ROUNDS=200 $(BIN)/pytest --timeout 3600 -o faulthandler_timeout=3600 tests/properties tests/reliability tests/contracts
 
 docs: $(READY)
 	$(BIN)/zensical build --clean --strict

@@ -82,9 +82,9 @@ def supersede(unit: WriteUnit, one: Draft, now: datetime) -> None:
 def retire(unit: WriteUnit, cube: MemCube, now: datetime) -> None:
     """Delete a memory recoverably; the turn behind it now follows the turn before it."""
     unit.advance(cube.namespace, now)
-    text = unit.text(cube.id)
-    previous = _current_draft(unit, text.context_of) if text else None
-    _recontext(unit, cube.id, previous)
+    if unit.followers(cube.id):
+        text = unit.text(cube.id)
+        _recontext(unit, cube.id, _current_draft(unit, text.context_of) if text else None)
     unit.retire(cube.id)
 
 

@@ -180,7 +180,7 @@ class DeleteHandler(Handler):
         else:
             selection = work.selection(request.where, episodes=True)
             cubes = [record.cube for record in work.unit.page(selection, limit=work.unit.count(selection))]
-        for cube in cubes:
+        for cube in reversed(cubes):  # newest first: so no turn is given a new context only to be deleted next
             _check_editable(cube)
             vault.retire(work.unit, cube, work.now)
         ids = tuple(cube.id for cube in cubes)

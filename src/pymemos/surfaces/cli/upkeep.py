@@ -151,10 +151,13 @@ class _Stop:
     def __init__(self) -> None:
         self.asked = False
         self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        # The interpreter itself writes to the pipe: a signal may reach another thread, and then nothing else would
+        # end the sleep of this one.
+        self._before = signal.set_wakeup_fd(self._write)
 
     def ask(self, *_: Any) -> None:
         self.asked = True
-        os.write(self._write, b"!")
         for number in (signal.SIGTERM, signal.SIGINT):  # who asks twice does not want to wait
             signal.signal(number, signal.SIG_DFL)
 
@@ -162,6 +165,7 @@ class _Stop:
         select.select([self._read], [], [], seconds)
 
     def close(self) -> None:
+        signal.set_wakeup_fd(self._before)
         os.close(self._read)
         os.close(self._write)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
@@ -37,9 +37,8 @@ class MemCube(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parents: tuple[Parent, ...] = ()
     extra: dict[str, Any] = {}
 
-    @classmethod
+    @staticmethod
     def make(
-        cls,
         *,
         id: str,
         salt: bytes,
@@ -50,25 +49,20 @@ class MemCube(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         revision: int = 1,
         previous: str | None = None,
         extra: dict[str, Any] | None = None,
-    ) -> Self:
+    ) -> MemCube:
         """Seal the declared parts into a cube: computes ``version`` and ``content_hash``."""
-        from pymemos.cube.wire import hashes
+        from pymemos.cube.wire import Document, seal
 
-        header = Header(descriptive=descriptive, governance=governance)
-        draft = cls(
+        declared = Document(
             id=id,
-            header=header,
+            descriptive=descriptive,
+            governance=governance,
             payload=payload,
-            version="",
-            content_hash="",
-            salt=salt,
+            parents=parents,
             revision=revision,
             previous=previous,
-            parents=parents,
-            extra=extra or {},
         )
-        version, content_hash = hashes(draft)
-        return msgspec.structs.replace(draft, version=version, content_hash=content_hash)
+        return seal(declared, salt, extra)[0]
 
     def derive(
         self,
@@ -77,7 +71,7 @@ class MemCube(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         governance: Governance | None = None,
         payload: Payload | None = None,
         parents: tuple[Parent, ...] | None = None,
-    ) -> Self:
+    ) -> MemCube:
         """The next version of this memory, with the parts that are given replaced."""
         cube = self.make(
             id=self.id,
@@ -92,7 +86,7 @@ class MemCube(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
         return cube.observed(self.header.behaviour)
 
-    def observed(self, behaviour: Behaviour) -> Self:
+    def observed(self, behaviour: Behaviour) -> MemCube:
         """The same version with what the system observed; its hashes do not change."""
         header = Header(descriptive=self.header.descriptive, governance=self.header.governance, behaviour=behaviour)
         return msgspec.structs.replace(self, header=header)

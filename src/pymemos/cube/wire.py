@@ -57,50 +57,33 @@ class _Scalars(msgspec.Struct, frozen=True, kw_only=True):
 _DECODER = msgspec.json.Decoder(Document)
 
 
+def seal(declared: Document, salt: bytes, extra: dict[str, Any] | None = None) -> tuple[MemCube, bytes]:
+    """The cube that declares this, with its hashes, and the canonical bytes that ``version`` is the hash of.
+
+    The hashes are salted, so that they confirm no guess of the content.
+    """
+    raw = _canonical(declared, extra or {})
+    version, content_hash = _digest(salt, raw), _digest(salt, _rendered(declared))
+    return _cube(declared, salt, version, content_hash, extra or {}), raw
+
+
 def document(cube: MemCube) -> bytes:
     """The canonical bytes of everything declared of ``cube``."""
-    header = cube.header
-    plain = Document(
-        id=cube.id,
-        descriptive=header.descriptive,
-        governance=header.governance,
-        payload=cube.payload,
-        parents=cube.parents,
-        revision=cube.revision,
-        previous=cube.previous,
-    )
-    if not cube.extra and not _is_extended(plain):
-        return _ENCODER.encode(plain)
-    return _ENCODER.encode({**_flatten(msgspec.to_builtins(plain)), **cube.extra})
+    return _canonical(_declared(cube), cube.extra)
 
 
 def hashes(cube: MemCube) -> tuple[str, str]:
-    """``version`` and ``content_hash`` of ``cube``, salted so that they confirm no guess of its content."""
-    said = cube.header.descriptive
-    payload = _flatten(msgspec.to_builtins(cube.payload)) if _payload_is_extended(cube.payload) else cube.payload
-    rendered = _ENCODER.encode([payload, said.speaker, said.event_time])
-    return _digest(cube.salt, document(cube)), _digest(cube.salt, rendered)
+    """``version`` and ``content_hash`` as they must be for what ``cube`` declares."""
+    declared = _declared(cube)
+    return _digest(cube.salt, _canonical(declared, cube.extra)), _digest(cube.salt, _rendered(declared))
 
 
 def parse_document(raw: bytes | str, *, salt: bytes, version: str = "", content_hash: str = "") -> MemCube:
     """The cube that ``raw`` was written from; hashes that are not given are computed."""
     parsed, extra = _decode(raw)
-    cube = MemCube(
-        id=parsed.id,
-        header=Header(descriptive=parsed.descriptive, governance=parsed.governance),
-        payload=parsed.payload,
-        version=version,
-        content_hash=content_hash,
-        salt=salt,
-        revision=parsed.revision,
-        previous=parsed.previous,
-        parents=parsed.parents,
-        extra=extra,
-    )
     if version and content_hash:
-        return cube
-    computed = hashes(cube)
-    return msgspec.structs.replace(cube, version=computed[0], content_hash=computed[1])
+        return _cube(parsed, salt, version, content_hash, extra)
+    return seal(parsed, salt, extra)[0]
 
 
 def parse_behaviour(fields: dict[str, Any]) -> Behaviour:
@@ -121,6 +104,47 @@ def encode(value: Any) -> bytes:
 def digest(*parts: bytes, key: bytes = b"") -> str:
     """A 128-bit BLAKE2b digest of ``parts``, keyed where a key is given, as hexadecimal."""
     return _digest(key, *parts)
+
+
+def _cube(declared: Document, salt: bytes, version: str, content_hash: str, extra: dict[str, Any]) -> MemCube:
+    return MemCube(
+        id=declared.id,
+        header=Header(descriptive=declared.descriptive, governance=declared.governance),
+        payload=declared.payload,
+        version=version,
+        content_hash=content_hash,
+        salt=salt,
+        revision=declared.revision,
+        previous=declared.previous,
+        parents=declared.parents,
+        extra=extra,
+    )
+
+
+def _declared(cube: MemCube) -> Document:
+    return Document(
+        id=cube.id,
+        descriptive=cube.header.descriptive,
+        governance=cube.header.governance,
+        payload=cube.payload,
+        parents=cube.parents,
+        revision=cube.revision,
+        previous=cube.previous,
+    )
+
+
+def _canonical(declared: Document, extra: dict[str, Any]) -> bytes:
+    if not extra and not _is_extended(declared):
+        return _ENCODER.encode(declared)
+    return _ENCODER.encode({**_flatten(msgspec.to_builtins(declared)), **extra})
+
+
+def _rendered(declared: Document) -> bytes:
+    """The payload and what is rendered with it: what ``content_hash`` is the hash of."""
+    payload: Any = declared.payload
+    if _payload_is_extended(payload):
+        payload = _flatten(msgspec.to_builtins(payload))
+    return _ENCODER.encode([payload, declared.descriptive.speaker, declared.descriptive.event_time])
 
 
 def _digest(key: bytes, *parts: bytes) -> str:

@@ -11,7 +11,7 @@ import unicodedata
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date, datetime
+from datetime import date
 from functools import cache, lru_cache
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -73,7 +73,6 @@ _UNBROKEN = frozenset(("ru", "uk", "be", "he", "yi"))
 _RESPELLING = frozenset(("sr", "eo"))  # their stemmers turn ASCII digraphs into letters with diacritics
 
 _ASCII = "".join(chr(code).lower() if chr(code).isalnum() or code == 0x27 else " " for code in range(128))
-_ASCII_LETTERS = _ASCII.replace("'", " ")
 _DIGIT = re.compile(r"[0-9]")
 # Each of these begins with what it looks for, and looks behind after it: that is how re can skip ahead.
 _DATE = re.compile(r"([0-9](?<![0-9][0-9])[0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])")
@@ -96,10 +95,9 @@ _MONTHS = (
 
 def detect_language(text: str) -> str | None:
     """The language of the text as an ISO 639-1 code, or None where nothing speaks for one."""
-    text = text[:4000]
     if text.isascii():
-        return _voted(text.translate(_ASCII_LETTERS).split())
-    text = _cleaned(text)
+        return _ascii_language(_ascii_words(text))
+    text = _cleaned(text[:4000])
     script = _main_script(text)
     if script == "en":
         return _voted(_pattern().findall(text.replace("'", " ")))
@@ -109,13 +107,18 @@ def detect_language(text: str) -> str | None:
 def document_terms(text: str, language: str | None) -> tuple[str, ...]:
     """The terms of a text of that language (of English where it is not known), in order, with repetition."""
     if text.isascii() and language not in _RESPELLING:
-        tongue = _tongue(language, "en")
-        words = _ascii_words(text)
-        if "'" in text:
-            words = [part for word in words for part in (_parts(word, tongue.code) if "'" in word else (word,))]
-        stop = tongue.stop
-        return tuple(tongue.stem([word for word in words if word not in stop]))
+        return _ascii_terms(_ascii_words(text), language)
     return tuple(_terms(_words(text), language, singles=True))
+
+
+def read(text: str, language: str | None = None) -> tuple[str | None, tuple[str, ...]]:
+    """The language of a text, unless it is given, and its terms; the words are looked for once."""
+    if not text.isascii() or language is not None:
+        language = language or detect_language(text)
+        return language, document_terms(text, language)
+    words = _ascii_words(text)
+    language = _ascii_language(words)
+    return language, document_terms(text, language) if language in _RESPELLING else _ascii_terms(words, language)
 
 
 def query_terms(text: str, languages: Sequence[str]) -> tuple[str, ...]:
@@ -127,10 +130,10 @@ def query_terms(text: str, languages: Sequence[str]) -> tuple[str, ...]:
     return _in_each(words, languages or ("en",), stopped=True) or _in_each(words, languages or ("en",), stopped=False)
 
 
-def facet_terms(speaker: str | None, moment: datetime | None, language: str | None) -> tuple[str, ...]:
+def facet_terms(speaker: str | None, day: date | None, language: str | None) -> tuple[str, ...]:
     """The terms of who said it and when, as a query would name them; a name such as Will or May is never stopped."""
     name = _terms(_words(speaker), language, stopped=False, singles=True) if speaker else []
-    return (*name, *(() if moment is None else _day_terms(moment.date(), language)))
+    return (*name, *(() if day is None else _day_terms(day, language)))
 
 
 @lru_cache(maxsize=1024)  # dates come again, and tell nothing about anybody
@@ -220,6 +223,15 @@ def _english_parts(word: str, head: str, tail: str) -> Sequence[str]:
 
 
 # From words to terms.
+
+
+def _ascii_terms(words: list[str], language: str | None) -> tuple[str, ...]:
+    tongue = _tongue(language, "en")
+    stop, code = tongue.stop, tongue.code
+    whole = [word for word in words if "'" not in word]
+    if len(whole) < len(words):
+        whole = [part for word in words for part in (_parts(word, code) if "'" in word else (word,))]
+    return tuple(tongue.stem([word for word in whole if word not in stop]))
 
 
 class _Tongue(NamedTuple):
@@ -355,6 +367,11 @@ def _main_script(text: str) -> str:
     return "ja" if script == "zh" and japanese else script
 
 
+def _ascii_language(words: Sequence[str]) -> str | None:
+    sample = " ".join(words[:800])
+    return _voted(sample.replace("'", " ").split() if "'" in sample else words[:800])
+
+
 def _voted(words: Iterable[str]) -> str | None:
     """The language that most of the words speak for, if there is one.
 
@@ -362,7 +379,7 @@ def _voted(words: Iterable[str]) -> str | None:
     """
     ballot, codes = _ballot()
     asked = set(words)
-    total = sum([ballot[word] for word in ballot.keys() & asked])
+    total = sum([ballot[word] for word in asked if word in ballot])
     votes = struct.unpack(f"<{len(codes)}H", total.to_bytes(2 * len(codes), "little"))
     most = max(votes)
     # One function word in fifteen is the least that any language has. English, being first, wins where it is even.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -24,29 +24,16 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cube: MemCube
     terms: tuple[str, ...] = ()
     facets: tuple[str, ...] = ()
+    document: bytes | None = None  # the cube's canonical bytes, where they are at hand
 
 
 def draft(cube: MemCube) -> Draft:
     """Analyse the text of ``cube``; episodes and tensors have none."""
-    return draft_all([cube])[0]
-
-
-def draft_all(cubes: Sequence[MemCube]) -> list[Draft]:
-    """Analyse many texts; names and days that come again are analysed once."""
-    facets: dict[tuple[str | None, date, str | None], tuple[str, ...]] = {}
-    drafts = []
-    for cube in cubes:
-        if cube.is_episode or not cube.text:
-            drafts.append(Draft(cube=cube))
-            continue
-        said = cube.header.descriptive
-        moment = said.event_time or said.created
-        who_and_when = (said.speaker, moment.date(), said.language)
-        if who_and_when not in facets:
-            facets[who_and_when] = analysis.facet_terms(said.speaker, moment, said.language)
-        terms = analysis.document_terms(cube.text, said.language)
-        drafts.append(Draft(cube=cube, terms=terms, facets=facets[who_and_when]))
-    return drafts
+    if cube.is_episode or not cube.text:
+        return Draft(cube=cube)
+    said = cube.header.descriptive
+    facets = analysis.facet_terms(said.speaker, (said.event_time or said.created).date(), said.language)
+    return Draft(cube=cube, terms=analysis.document_terms(cube.text, said.language), facets=facets)
 
 
 def languages(unit: ReadUnit, namespace: str) -> list[str]:
@@ -138,6 +125,7 @@ def _entry(one: Draft, previous: Draft | None) -> Entry:
         valid_from=valid_from(cube),
         valid_to=cube.header.descriptive.valid_to,
         text=text_row(one, previous),
+        document=one.document,
         edges=_derivations(cube),
     )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -13,6 +15,7 @@ from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, SemanticType
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
+from pymemos.cube.wire import Document, seal
 from pymemos.errors import InvalidInput, NotAllowed, StaleVersion, UnknownMemory, UnknownVersion
 from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
@@ -40,6 +43,8 @@ from pymemos.operation import retrieval
 from pymemos.operation.hits import Hits
 from pymemos.ports import ReadUnit, Record
 
+Facets = Callable[[str | None, date | None, str | None], tuple[str, ...]]
+
 
 class OnMemory(Handler):
     """A handler whose request names one memory by ``id``."""
@@ -61,8 +66,8 @@ class AddHandler(Handler):
         said, rules = _descriptive(request.labels, call, now), _governance(request.labels, call)
         kind = SemanticType.MESSAGE if request.conversation else SemanticType.FACT
         said = msgspec.structs.replace(said, semantic_type=request.labels.semantic_type or kind, episode=episode)
-        cubes = [_message_cube(message, said, rules, tools) for message in request.messages]
-        return episode, vault.draft_all(cubes)
+        facets = cache(analysis.facet_terms)  # of names and days, which come again
+        return episode, [_message_draft(message, said, rules, tools, facets) for message in request.messages]
 
     def run(self, work: Work, prepared: tuple[str | None, list[Draft]]) -> Outcome:
         episode_id, drafts = prepared
@@ -242,24 +247,24 @@ def difference(a: MemCube, b: MemCube) -> Difference:
 # Cubes from requests.
 
 
-def _message_cube(message: Message, shared: Descriptive, rules: Governance, tools: Tools) -> MemCube:
-    """One message as a memory; ``shared`` is what all messages of the call have in common."""
+def _message_draft(message: Message, shared: Descriptive, rules: Governance, tools: Tools, facets: Facets) -> Draft:
+    """One message as a memory with its terms; ``shared`` is what all messages of the call have in common."""
+    language, terms = analysis.read(message.content, shared.language)
     said = msgspec.structs.replace(
         shared,
         speaker=message.name,
         speaker_role=message.role,
         source_ids=() if message.id is None else (message.id,),
         event_time=message.timestamp or shared.event_time,
-        language=shared.language or analysis.detect_language(message.content),
+        language=language,
         metadata={**shared.metadata, "message": message.rest} if message.rest else shared.metadata,
     )
-    return MemCube.make(
-        id=tools.new_id(shared.created),
-        salt=tools.new_salt(),
-        descriptive=said,
-        governance=rules,
-        payload=Plaintext(content=message.content),
+    declared = Document(
+        id=tools.new_id(shared.created), descriptive=said, governance=rules, payload=Plaintext(content=message.content)
     )
+    cube, document = seal(declared, tools.new_salt())
+    when = (said.event_time or said.created).date()
+    return Draft(cube=cube, terms=terms, facets=facets(said.speaker, when, language), document=document)
 
 
 def _descriptive(labels: Labels, call: MemoryCall, now: datetime) -> Descriptive:

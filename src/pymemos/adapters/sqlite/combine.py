@@ -16,6 +16,7 @@ from typing import Any
 import apsw
 
 from pymemos.adapters.sqlite.connection import translate, translated
+from pymemos.adapters.sqlite.recent import Recent
 from pymemos.adapters.sqlite.write import SqliteWriteUnit
 from pymemos.errors import StoreReadOnly
 
@@ -36,10 +37,10 @@ class Submission:
         self.result: Any = None
         self.error: BaseException | None = None
 
-    def run(self, connection: apsw.Connection) -> None:
+    def run(self, connection: apsw.Connection, recent: Recent) -> None:
         """Do the work; what it raises is kept for whoever submitted it."""
         try:
-            self.result = self.work(SqliteWriteUnit(connection))
+            self.result = self.work(SqliteWriteUnit(connection, recent))
         except apsw.Error as error:
             self.error = translate(error)
             self.error.__cause__ = error
@@ -63,6 +64,7 @@ class Combiner:
         self._queue: deque[Submission] = deque()
         self._turn = threading.Lock()
         self._ticket = _open_ticket(ticket)
+        self._recent = Recent()
         self._log_pages = 0
         connection.wal_autocheckpoint(0)  # it would run within COMMIT, and its failure would look like ours
         connection.set_wal_hook(self._note_log)
@@ -107,9 +109,14 @@ class Combiner:
         try:
             with self._between_processes(), translated():
                 self._connection.execute("BEGIN IMMEDIATE")
+                self._recent.begin(self._connection.data_version())
                 try:
                     self._run(batch)
                     self._connection.execute("COMMIT")
+                    self._recent.committed(self._connection.data_version())
+                except BaseException:
+                    self._recent.forget()
+                    raise
                 finally:
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
@@ -122,16 +129,17 @@ class Combiner:
 
     def _run(self, batch: list[Submission]) -> None:
         if len(batch) == 1:  # the transaction is its savepoint
-            batch[0].run(self._connection)
+            batch[0].run(self._connection, self._recent)
             if batch[0].error is not None:
                 raise batch[0].error
             return
         for submission in batch:
             self._connection.execute("SAVEPOINT one")
-            submission.run(self._connection)
+            submission.run(self._connection, self._recent)
             if submission.error is None:
                 self._connection.execute("RELEASE one")
                 continue
+            self._recent.forget()
             if not self._connection.in_transaction:  # SQLite gave up the whole transaction (full disk, I/O error)
                 raise submission.error
             self._connection.execute("ROLLBACK TO one")

@@ -286,10 +286,6 @@ ON CONFLICT (caller, key) DO UPDATE SET digest = excluded.digest, ids = excluded
 -- Drop results that are too old.
 DELETE FROM idempotency WHERE at < :before;
 
--- :audit_top
--- The number of a chain's last entry.
-SELECT n FROM audit WHERE chain = :chain ORDER BY n DESC LIMIT 1;
-
 -- :next_memory
 -- The row number that the next memory will have.
 SELECT coalesce(max(mem), 0) + 1 FROM memories;

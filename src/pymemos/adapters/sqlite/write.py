@@ -14,10 +14,11 @@ import msgspec
 from pymemos.adapters.sqlite.connection import from_microseconds
 from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds
+from pymemos.adapters.sqlite.recent import Recent
 from pymemos.adapters.sqlite.terms import columns
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import microseconds
-from pymemos.cube.header import Behaviour
+from pymemos.cube.header import Behaviour, SemanticType
 from pymemos.cube.payload import Plaintext
 from pymemos.cube.wire import document, encode
 from pymemos.errors import StoreError, UnknownJob, UnknownMemory
@@ -31,6 +32,7 @@ from pymemos.ports import (
     Record,
     Replay,
     TextRow,
+    Turn,
     Vector,
     WriteUnit,
 )
@@ -41,10 +43,10 @@ _UNUSED = Behaviour()
 class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
     """A unit inside the writer's transaction."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, recent: Recent) -> None:
         super().__init__(connection)
         self._stamps: dict[str, tuple[int, int, int]] = {}  # name -> ns, seq, at of this unit
-        self._tops: dict[str, int] = {}  # chain -> number of its last audit entry
+        self._recent = recent
 
     # Memories.
 
@@ -64,16 +66,24 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self.insert_all([entry])
 
     def insert_all(self, entries: Sequence[Entry]) -> None:
-        first = self._row("next_memory")
-        assert first is not None  # noqa: S101 (an aggregate gives a row)
-        numbered = list(enumerate(entries, start=first[0]))
+        first = self._next_memory()
+        numbered = list(enumerate(entries, start=first))
         self._insert_rows(numbered)
+        self._recent.next_memory = first + len(numbered)
         self._insert_texts(numbered)
         for mem, entry in numbered:
             if entry.vectors or entry.edges:
                 self._attach_rest(mem, entry)
             if entry.cube.header.behaviour != _UNUSED:
                 self._set_usage(mem, entry.cube.header.behaviour)
+            self._note_turn(entry)
+
+    def _next_memory(self) -> int:
+        if self._recent.next_memory is None:
+            row = self._row("next_memory")
+            assert row is not None  # noqa: S101 (an aggregate gives a row)
+            self._recent.next_memory = row[0]
+        return int(self._recent.next_memory)
 
     def _insert_rows(self, numbered: list[tuple[int, Entry]]) -> None:
         rows = []
@@ -102,7 +112,19 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         for ns, (memories, words) in totals.items():
             self._row("add_totals", ns=ns, memories=memories, words=words)
 
+    def last_turn(self, namespace: str, session: str | None) -> Turn | None:
+        turns, place = self._recent.turns, (namespace, session)
+        if place not in turns:
+            turns[place] = super().last_turn(namespace, session)
+        return turns[place]
+
+    def _note_turn(self, entry: Entry) -> None:
+        said = entry.cube.header.descriptive
+        if said.semantic_type is SemanticType.MESSAGE:
+            self._recent.turns[entry.cube.namespace, said.session] = Turn(cube=entry.cube, text=entry.text)
+
     def supersede(self, entry: Entry) -> None:
+        self._recent.turns.clear()
         cube = entry.cube
         mem, home, revision = self._current_place(cube.id)
         ns, seq, at = self._stamp(cube.namespace)
@@ -114,6 +136,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._attach(mem, ns, entry)
 
     def retire(self, id: str) -> None:
+        self._recent.turns.clear()
         owner = self.owner_of(id)
         if owner is None:
             raise UnknownMemory()
@@ -123,6 +146,8 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._row("retire", mem=mem, at=at, seq=seq)
 
     def adopt(self, records: Sequence[Record], text: TextRow | None) -> None:
+        self._recent.turns.clear()
+        self._recent.next_memory = None
         if len({record.cube.id for record in records}) != 1:
             raise StoreError("adopt takes the versions of one memory, at least one")
         newest = records[-1]
@@ -244,6 +269,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
     # Full text.
 
     def retext(self, id: str, text: TextRow | None) -> None:
+        self._recent.turns.clear()
         mem, ns, _ = self._current_place(id)
         self._unwrite_text(mem, ns, keep_as=None)
         if text is not None:
@@ -292,6 +318,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def use(self, ids: Iterable[str], at: datetime) -> None:
         moment = microseconds(at)
+        self._recent.turns.clear()
         for id, uses in Counter(ids).items():
             self._row("use", id=id, uses=uses, at=moment)
 
@@ -306,23 +333,18 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         return self._connection.changes()
 
     def append_audit(self, record: AuditRecord) -> None:
-        row = (record.namespace, record.n, microseconds(record.at), record.caller.namespace, record.operation)
-        if record.n != self._audit_top(record.namespace) + 1:
+        tail = self.audit_tail(record.namespace)
+        if record.n != (tail.n if tail else 0) + 1:
             raise StoreError(f"audit entry {record.n} does not follow the last one of {record.namespace!r}")
+        row = (record.namespace, record.n, microseconds(record.at), record.caller.namespace, record.operation)
         self._run("append_audit", (*row, encode(record).decode()))
-        self._tops[record.namespace] = record.n
+        self._recent.tails[record.namespace] = record
 
     def audit_tail(self, namespace: str) -> AuditRecord | None:
-        tail = super().audit_tail(namespace)
-        self._tops[namespace] = tail.n if tail else 0
-        return tail
-
-    def _audit_top(self, chain: str) -> int:
-        """The number of a chain's last entry; nobody else can append while this unit is open."""
-        if chain not in self._tops:
-            row = self._row("audit_top", chain=chain)
-            self._tops[chain] = row[0] if row else 0
-        return self._tops[chain]
+        tails = self._recent.tails
+        if namespace not in tails:
+            tails[namespace] = super().audit_tail(namespace)
+        return tails[namespace]
 
     def enqueue(self, job: Job) -> bool:
         self._row(
@@ -364,8 +386,15 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
     def remove_job(self, id: str) -> None:
         self._row("remove_job", id=id)
 
+    def setting(self, name: str) -> str | None:
+        settings = self._recent.settings
+        if name not in settings:
+            settings[name] = super().setting(name)
+        return settings[name]
+
     def set_setting(self, name: str, value: str) -> None:
         self._row("set_setting", name=name, value=value)
+        self._recent.settings[name] = value
 
     def _run(self, query: str, row: tuple[Any, ...]) -> None:
         self._connection.execute(QUERIES[query], row)
@@ -382,7 +411,7 @@ def _declared(entry: Entry) -> tuple[Any, ...]:
         said.session,
         said.source_ids[0] if said.source_ids else None,
         _blob(entry.cube),
-        document(entry.cube).decode(),
+        (entry.document or document(entry.cube)).decode(),
     )
 
 

@@ -475,7 +475,7 @@ class MemOS:
             "task": task,
             "model": model,
         }
-        checked = {name: None if value is None else check_name(value, name) for name, value in given.items()}
+        checked = {name: check_name(value, name) for name, value in given.items() if value is not None}
         return self._caller.narrow(**checked)
 
     def _bind(self, *identities: str | None) -> tuple[Caller, Scope]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import threading
@@ -11,7 +12,7 @@ from typing import Final
 from pymemos.cube.filters import microseconds
 
 _TAIL_BITS: Final = 74  # what version and variant leave of the 80 bits behind the milliseconds
-_STEP_BITS: Final = 32  # random steps keep the next id within a millisecond from being guessed
+_STEP_BYTES: Final = 4  # random steps keep the next id within a millisecond from being guessed
 _TEXT: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -41,7 +42,7 @@ class _Generator:
 
     def next(self, milliseconds: int) -> str:
         with self._lock:
-            self._tail += 1 + secrets.randbits(_STEP_BITS)
+            self._tail += 1 + int.from_bytes(os.urandom(_STEP_BYTES))
             if milliseconds > self._milliseconds or self._tail >> _TAIL_BITS:
                 self._milliseconds = max(milliseconds, self._milliseconds + 1)
                 self._tail = secrets.randbits(_TAIL_BITS - 1)  # the highest bit is left free for the steps

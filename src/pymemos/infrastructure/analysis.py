@@ -396,7 +396,8 @@ def _ballot() -> tuple[dict[str, int], tuple[str, ...]]:
     for place, words in enumerate(voters.values()):
         for word in words:
             ballot[word] = ballot.get(word, 0) + ((60 // shares[word]) << 16 * place)
-    return ballot, tuple(voters)
+    shared = {votes: votes for votes in ballot.values()}  # few: as one object each they stay in the processor's cache
+    return {word: shared[votes] for word, votes in ballot.items()}, tuple(voters)
 
 
 def _latin(code: str) -> bool:

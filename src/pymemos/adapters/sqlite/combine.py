@@ -15,7 +15,7 @@ from typing import Any
 
 import apsw
 
-from pymemos.adapters.sqlite.connection import translate, translated
+from pymemos.adapters.sqlite.connection import translate
 from pymemos.adapters.sqlite.recent import Recent
 from pymemos.adapters.sqlite.write import SqliteWriteUnit
 from pymemos.errors import StoreReadOnly
@@ -41,15 +41,15 @@ class Submission:
         """Do the work; what it raises is kept for whoever submitted it."""
         try:
             self.result = self.work(SqliteWriteUnit(connection, recent))
-        except apsw.Error as error:
-            self.error = translate(error)
-            self.error.__cause__ = error
         except BaseException as error:  # noqa: BLE001 (handed to its own caller, whatever it is)
-            self.error = error
+            self.fail(error)
 
     def fail(self, error: BaseException) -> None:
-        """The transaction failed as a whole; a closure's own error is kept."""
-        self.error = self.error or error
+        """Keep the first error, in our terms: that of the closure, or of the transaction as a whole."""
+        if self.error is None:
+            self.error = translate(error) if isinstance(error, apsw.Error) else error
+            if self.error is not error:
+                self.error.__cause__ = error
 
 
 class Combiner:
@@ -107,25 +107,28 @@ class Combiner:
 
     def _commit(self, batch: list[Submission]) -> None:
         try:
-            with self._between_processes(), translated():
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._recent.begin(self._connection.data_version())
-                try:
-                    self._run(batch)
-                    self._connection.execute("COMMIT")
-                    self._recent.committed(self._connection.data_version())
-                except BaseException:
-                    self._recent.forget()
-                    raise
-                finally:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
+            with self._between_processes():
+                self._transact(batch)
         except BaseException as error:  # noqa: BLE001 (nothing was committed: everybody in the batch must know)
             for submission in batch:
                 submission.fail(error)
         finally:
             for submission in batch:
                 submission.done = True
+
+    def _transact(self, batch: list[Submission]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._recent.begin(self._connection.data_version())
+        try:
+            self._run(batch)
+            self._connection.execute("COMMIT")
+            self._recent.committed(self._connection.data_version())
+        except BaseException:
+            self._recent.forget()
+            raise
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def _run(self, batch: list[Submission]) -> None:
         if len(batch) == 1:  # the transaction is its savepoint

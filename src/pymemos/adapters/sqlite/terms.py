@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pymemos.ports import TextRow
-
 _ODD = re.compile(r"[^a-z0-9\-\x80-\U0010ffff]")  # in a term: what FTS5's tokenizer does not keep as it is
 _ESCAPE = re.compile(r"_([0-9a-f]{2})")
 
@@ -24,21 +22,21 @@ def _unescaped(term: str) -> str:
     return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), term) if "_" in term else term
 
 
-def columns(ns: int, text: TextRow) -> tuple[str, str, str]:
-    """The three columns of a full-text row as they are stored."""
-    parts: tuple[Sequence[str], ...] = (text.terms, text.context, text.facets)
-    if _ODD.search("".join([*text.terms, *text.context, *text.facets])):
-        parts = tuple([_escaped(term) for term in part] for part in parts)
-    prefix = qualify(ns, "")
-    terms, context, facets = (prefix + f" {prefix}".join(part) if part else "" for part in parts)
-    return terms, context, facets
+def column(ns: int, terms: Sequence[str]) -> str:
+    """A column of a full-text row as it is stored."""
+    if not terms:
+        return ""
+    if _ODD.search("".join(terms)):
+        terms = [_escaped(term) for term in terms]
+    prefix = f"{ns:x}_"
+    return prefix + f" {prefix}".join(terms)
 
 
 def unqualified(ns: int, column: str) -> tuple[str, ...]:
     """The terms of a stored column."""
     if not column:
         return ()
-    prefix = qualify(ns, "")
+    prefix = f"{ns:x}_"
     terms = column[len(prefix) :].split(f" {prefix}")
     if column.count("_") == len(terms):  # the prefixes' own: nothing is escaped
         return tuple(terms)

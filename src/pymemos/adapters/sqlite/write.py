@@ -6,16 +6,17 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import apsw
 import msgspec
 
+from pymemos.adapters.sqlite import terms
 from pymemos.adapters.sqlite.connection import from_microseconds
 from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds
 from pymemos.adapters.sqlite.recent import Recent
-from pymemos.adapters.sqlite.terms import columns
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import microseconds
 from pymemos.cube.header import Behaviour, SemanticType
@@ -99,12 +100,14 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def _insert_texts(self, numbered: list[tuple[int, Entry]]) -> None:
         """The full-text rows and index entries of new memories, and the totals of their namespaces."""
+        column = cache(terms.column)  # a turn's terms come again as the context of the next
         rows: list[tuple[Any, ...]] = []
         totals: dict[int, tuple[int, int]] = {}
         for mem, entry in numbered:
             if (text := entry.text) is not None:
                 ns, length = self._stamp(entry.cube.namespace)[0], text.length
-                rows.append((mem, text.context_of, optional_microseconds(entry.valid_to), length, *columns(ns, text)))
+                stored = (column(ns, text.terms), column(ns, text.context), column(ns, text.facets))
+                rows.append((mem, text.context_of, optional_microseconds(entry.valid_to), length, *stored))
                 memories, words = totals.get(ns, (0, 0))
                 totals[ns] = (memories + 1, words + length)
         self._connection.executemany(QUERIES["insert_text"], rows)
@@ -276,7 +279,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             self._write_text(mem, ns, text, ends=self._place(id)[4])
 
     def _write_text(self, mem: int, ns: int, text: TextRow, *, ends: int | None) -> None:
-        stored = columns(ns, text)
+        stored = [terms.column(ns, part) for part in (text.terms, text.context, text.facets)]
         self._run("insert_text", (mem, text.context_of, ends, text.length, *stored))
         self._run("index_text", (mem, *stored))
         self._row("add_totals", ns=ns, memories=1, words=text.length)

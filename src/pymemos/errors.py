@@ -157,3 +157,28 @@ class ForkedStore(StoreError):
 
 class MissingBlob(StoreError):
     """A file that a memory refers to is not in the store; restore it from a backup."""
+
+
+# What a model could not do.
+
+
+class ModelError(PymemosError):
+    """A model cannot be used; the message says which, and what to do next."""
+
+    status = 503
+
+
+class UnknownModel(ModelError):
+    """There is no model of that name here; 'pymemos models list' shows what there is."""
+
+    status = 400
+
+
+class EmbedderFailed(ModelError):
+    """The embedder gave no vectors; what was to be embedded is kept, and found by its words until it is embedded."""
+
+
+class OtherEmbedder(ModelError):
+    """The store's vectors were made by another embedder; run 'pymemos reembed', or set the one that made them."""
+
+    status = 409

@@ -10,13 +10,19 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 import msgspec
 
 from pymemos.cube.call import Caller, Lease, Selection
 from pymemos.cube.cube import MemCube
 from pymemos.errors import ForkedStore, LeaseLost, NestedWrite, StoreClosed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]  # an aware time in UTC
@@ -488,6 +494,25 @@ class Store(ABC):
 
     @abstractmethod
     def _backup(self, target: Path) -> None: ...
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors whose dot product says how alike they mean; the same text gives the same vector."""
+
+    @property
+    def identity(self) -> str:
+        """The weights and how they are run, in one name; vectors of two identities are never compared."""
+
+    @property
+    def dimensions(self) -> int:
+        """How many numbers a vector has."""
+
+    def embed(self, texts: Sequence[str], *, queries: bool = False) -> Floats:
+        """One row of length 1 for each text: float32, (texts, dimensions).
+
+        ``queries`` says that the texts are questions, which some models read in another way. A text beyond the
+        model's window is cut; callers split long texts first. Raises EmbedderFailed.
+        """
 
 
 class BlobStore(Protocol):

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -166,6 +166,27 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     key_id: str = ""
 
 
+class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a search keeps in memory of a memory that changed: its current version with its vectors, None once gone.
+
+    ``key`` is the store's own number of the memory, in the order of first writing; it never leaves the process.
+    """
+
+    key: int
+    seq: int  # of the change
+    record: Record | None  # without what was observed of it
+    length: int = 0  # terms of its full-text row
+    vectors: tuple[tuple[int, bytes], ...] = ()  # part and float32 values, of the embedder that was asked for
+
+
+class Scores(NamedTuple):
+    """The memories that share words with a query: their keys, scores, and which terms, as bits in the query's order."""
+
+    keys: list[int]
+    scores: list[float]
+    words: list[int]
+
+
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What to read from the audit log; None means any."""
 
@@ -258,6 +279,26 @@ class ReadUnit(ABC):
         The frequency of a term is the sum over the columns of weight × occurrences; document frequency, count and
         mean length are those of the record's namespace (its current rows).
         """
+
+    @abstractmethod
+    def scores(self, terms: Sequence[str], namespace: str, *, weights: TermWeights) -> Scores:
+        """The BM25 score of every current memory of a namespace that holds one of ``terms``, as ``match`` counts."""
+
+    @abstractmethod
+    def changes(self, namespace: str, *, since: int = 0, embedder: str | None = None) -> list[Change]:
+        """Every memory of ``namespace`` that changed after seq ``since``, in the order of keys."""
+
+    @abstractmethod
+    def keys(self, selection: Selection) -> list[int]:
+        """The keys of the current memories that a selection (which may not look back) admits."""
+
+    @abstractmethod
+    def keyed(self, keys: Sequence[int]) -> list[Record]:
+        """The current versions of the memories with these keys, in that order."""
+
+    @abstractmethod
+    def embedders(self) -> dict[str, int]:
+        """How many vectors of current versions each embedder made."""
 
     @abstractmethod
     def text(self, id: str) -> TextRow | None:

@@ -23,7 +23,7 @@ from pymemos.cube.filters import parse
 from pymemos.errors import PymemosError, StoreError, StoreFull, StoreReadOnly
 from pymemos.ports import AuditQuery, JobState, Match, ReadUnit, TermWeights, WriteUnit
 from pymemos.testing import strategies as kit
-from pymemos.testing.builders import EVERYTHING
+from pymemos.testing.builders import EVERYTHING, a_vector
 from pymemos.testing.faults import Faults
 
 DEEP = settings().max_examples > 100
@@ -283,6 +283,7 @@ def view(unit: ReadUnit | WriteUnit) -> dict[str, Any]:
         "page": (unit.page(EVERYTHING, limit=99), unit.count(EVERYTHING)),
         "edges": [(unit.edges(id), unit.edges(id, kind="next", reverse=True)) for id in IDS],
         "vectors": [sorted_vectors(unit, name, since) for name in NAMES for since in (0, 2)],
+        "changes": [changes(unit, name, since) for name in NAMES for since in (0, 2)],
         "turns": [unit.last_turn(name, session) for name in NAMES for session in SESSIONS],
         "sources": [unit.by_source(name, session, SOURCES) for name in NAMES for session in SESSIONS],
         "blobs": unit.blobs(),
@@ -297,6 +298,12 @@ def view(unit: ReadUnit | WriteUnit) -> dict[str, Any]:
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
     """The parts of two views that differ, each with both readings."""
     return {part: (found[part], expected[part]) for part in expected if found[part] != expected[part]}
+
+
+def changes(unit: ReadUnit, namespace: str, since: int) -> list[Any]:
+    """What a search would be told, without the keys, which are each store's own."""
+    told = unit.changes(namespace, since=since, embedder=a_vector(1.0).embedder)
+    return [(one.seq, one.record, one.length, one.vectors) for one in told]
 
 
 def sorted_vectors(unit: ReadUnit, namespace: str, since: int) -> list[Any]:

@@ -15,6 +15,7 @@ from hashlib import sha256
 import pytest
 
 pytest.register_assert_rewrite(  # before they are imported, or a failure shows no values
+    "pymemos.testing.contract_changes",
     "pymemos.testing.contract_memories",
     "pymemos.testing.contract_queue",
     "pymemos.testing.contract_search",
@@ -24,6 +25,7 @@ pytest.register_assert_rewrite(  # before they are imported, or a failure shows 
 
 from pymemos.errors import MissingBlob  # noqa: E402
 from pymemos.ports import BlobStore  # noqa: E402
+from pymemos.testing.contract_changes import ChangesContract  # noqa: E402
 from pymemos.testing.contract_memories import MemoriesContract  # noqa: E402
 from pymemos.testing.contract_queue import LedgersContract, QueueContract  # noqa: E402
 from pymemos.testing.contract_search import FilterContract, LexicalContract  # noqa: E402
@@ -32,7 +34,14 @@ from pymemos.testing.contract_units import UnitsContract  # noqa: E402
 
 
 class StoreContract(
-    UnitsContract, MemoriesContract, TimesContract, FilterContract, LexicalContract, QueueContract, LedgersContract
+    UnitsContract,
+    MemoriesContract,
+    TimesContract,
+    FilterContract,
+    LexicalContract,
+    ChangesContract,
+    QueueContract,
+    LedgersContract,
 ):
     """What every ``Store`` does."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -9,11 +10,12 @@ from pymemos.adapters.memory import lexical
 from pymemos.adapters.memory.selecting import select
 from pymemos.adapters.memory.state import Memory, State
 from pymemos.cube.call import Selection
-from pymemos.cube.header import SemanticType
+from pymemos.cube.header import Behaviour, SemanticType
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.ports import (
     AuditQuery,
     AuditRecord,
+    Change,
     Edge,
     Job,
     JobState,
@@ -22,6 +24,7 @@ from pymemos.ports import (
     ReadUnit,
     Record,
     Replay,
+    Scores,
     StoredVector,
     TermWeights,
     TextRow,
@@ -91,6 +94,46 @@ class MemoryReadUnit(ReadUnit):
                 found.append(Match(record=record, score=score, words=words))
         numbers = {id: memory.number for id, memory in self._state.memories.items()}
         return sorted(found, key=lambda match: (-match.score, numbers[match.record.cube.id]))[:limit]
+
+    # ── What a search keeps in memory ───────────────────────────────────────────────────────────────────────────────
+
+    def scores(self, terms: Sequence[str], namespace: str, *, weights: TermWeights) -> Scores:
+        asked = lexical.distinct(terms)
+        seen = lexical.statistics(self._state.current_texts(namespace), asked)
+        found = Scores([], [], [])
+        for memory in self._numbered(namespace):
+            text = memory.current.text if memory.current is not None else None
+            words = sum(1 << place for place, term in enumerate(asked) if text and lexical.holds(text, term))
+            if text is not None and words:
+                found.keys.append(memory.number)
+                found.scores.append(lexical.bm25(text, asked, seen, weights))
+                found.words.append(words)
+        return found
+
+    def changes(self, namespace: str, *, since: int = 0, embedder: str | None = None) -> list[Change]:
+        changed = [memory for memory in self._numbered(namespace) if memory.changed > since]
+        return [_change(memory, embedder) for memory in changed]
+
+    def keys(self, selection: Selection) -> list[int]:
+        chosen = {record.cube.id for record, _ in select(self._state, selection)}
+        return sorted(memory.number for id, memory in self._state.memories.items() if id in chosen)
+
+    def keyed(self, keys: Sequence[int]) -> list[Record]:
+        numbered = {memory.number: memory for memory in self._state.memories.values()}
+        return [memory.record(memory.current) for key in keys if (memory := numbered[key]).current is not None]
+
+    def embedders(self) -> dict[str, int]:
+        made = Counter(
+            stored.vector.embedder
+            for memory in self._state.memories.values()
+            for stored in memory.vectors
+            if stored.seq_to is None
+        )
+        return dict(sorted(made.items()))
+
+    def _numbered(self, namespace: str) -> list[Memory]:
+        own = [memory for memory in self._state.memories.values() if memory.namespace == namespace]
+        return sorted(own, key=lambda memory: memory.number)
 
     # ── What hangs on a memory ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -180,6 +223,18 @@ class MemoryReadUnit(ReadUnit):
 
     def setting(self, name: str) -> str | None:
         return self._state.settings.get(name)
+
+
+def _change(memory: Memory, embedder: str | None) -> Change:
+    row = memory.current
+    if row is None:
+        return Change(key=memory.number, seq=memory.changed, record=None)
+    current = [stored.vector for stored in memory.vectors if stored.seq_to is None]
+    vectors = tuple(sorted((one.part, one.values) for one in current if one.embedder == embedder))
+    length = row.text.length if row.text is not None else 0
+    return Change(
+        key=memory.number, seq=memory.changed, record=row.record(Behaviour(), None), length=length, vectors=vectors
+    )
 
 
 def due_from(job: Job) -> datetime | None:

@@ -65,6 +65,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     vectors: tuple[StoredVector, ...]  # past ones too, oldest first
     behaviour: Behaviour
+    changed: int  # the seq of the last change of its current version, text or vectors
     retired: datetime | None = None
 
     @property

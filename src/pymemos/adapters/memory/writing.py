@@ -57,6 +57,7 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
             rows=(_row(entry, seq, at),),
             vectors=_stored(cube.id, entry.vectors, seq),
             behaviour=cube.header.behaviour,
+            changed=seq,
         )
         self.link(entry.edges)
 
@@ -72,7 +73,7 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
         )
         vectors = _closed(memory.vectors, seq) + _stored(cube.id, entry.vectors, seq)
         rows = (*memory.rows[:-1], old, _row(entry, seq, at))
-        self._state.memories[cube.id] = replace(memory, rows=rows, vectors=vectors)
+        self._state.memories[cube.id] = replace(memory, rows=rows, vectors=vectors, changed=seq)
         self.link(entry.edges)
 
     def retire(self, id: str) -> None:
@@ -81,7 +82,7 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
         seq, at = self._stamp(memory.namespace)
         rows = (*memory.rows[:-1], replace(current, seq_to=seq, known_to=at))
         vectors = _closed(memory.vectors, seq)
-        self._state.memories[id] = replace(memory, rows=rows, vectors=vectors, retired=at)
+        self._state.memories[id] = replace(memory, rows=rows, vectors=vectors, retired=at, changed=seq)
 
     def adopt(self, records: Sequence[Record], text: TextRow | None) -> None:
         """Versions that were here keep their full-text rows; the vectors of the memory all move to the history.
@@ -109,6 +110,7 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
             ),
             vectors=_closed(held.vectors, seq) if held is not None else (),
             behaviour=last.cube.header.behaviour,
+            changed=seq,
             retired=last.retired,
         )
 
@@ -121,7 +123,7 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
         memory, _ = self._current(id)
         seq, _ = self._stamp(memory.namespace)
         replaced = _closed(memory.vectors, seq) + _stored(id, vectors, seq)
-        self._state.memories[id] = replace(memory, vectors=replaced)
+        self._state.memories[id] = replace(memory, vectors=replaced, changed=seq)
 
     def link(self, edges: Iterable[Edge]) -> None:
         self._state.edges.update(edges)

@@ -120,6 +120,30 @@ FROM (
 JOIN memories AS m ON m.mem = v.mem
 ORDER BY m.id, v.part, v.seq_from, v.seq_to IS NULL, v.seq_to;
 
+-- :changes
+-- What a search keeps in memory of the memories of a namespace that changed after a seq; nothing of those that are gone.
+SELECT
+    v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
+    v.valid_to, v.document, NULL, NULL, NULL, NULL, NULL, v.mem, v.changed, t.length
+FROM memories AS v
+LEFT JOIN texts AS t ON t.mem = v.mem
+WHERE v.ns = :ns AND v.changed > :since
+ORDER BY v.mem;
+
+-- :vectors_between
+-- The vectors of a range of keys that one embedder made, in order of memory and part.
+SELECT (vector >> 8) & 0xffffffff, vector & 0xff, vals FROM vectors
+WHERE vector >= :first AND vector < :last AND embedder = :embedder
+ORDER BY vector;
+
+-- :touch
+-- What a search keeps of a memory has changed.
+UPDATE memories SET changed = :seq WHERE mem = :mem;
+
+-- :embedders
+-- How many vectors each embedder made.
+SELECT embedder, count(*) FROM vectors GROUP BY embedder ORDER BY embedder;
+
 -- :replayed
 -- The remembered result of a call.
 SELECT digest, ids, at FROM idempotency WHERE caller = :caller AND key = :key;
@@ -170,9 +194,9 @@ INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO 
 -- :insert_memory
 -- The first version of a memory.
 INSERT INTO memories (
-    mem, id, ns, salt, revision, version, content_hash, seq_from, known_from, valid_from, valid_to, type, agent,
-    session, source, blob, document
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    mem, id, ns, salt, changed, revision, version, content_hash, seq_from, known_from, valid_from, valid_to, type,
+    agent, session, source, blob, document
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- :insert_identity
 -- A memory that was deleted before it came here: its versions are all history.

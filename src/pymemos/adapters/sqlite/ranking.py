@@ -18,7 +18,7 @@ from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, 
 from pymemos.adapters.sqlite.terms import qualify
 from pymemos.cube.call import Selection
 from pymemos.cube.filters import microseconds
-from pymemos.ports import TermWeights
+from pymemos.ports import Scores, TermWeights
 
 _PLACES = "SELECT doc, col FROM texts_places WHERE term = ?"
 _OLD_PLACES = "SELECT doc, col FROM old_texts_places WHERE term = ?"
@@ -48,6 +48,8 @@ JOIN eligible AS e ON e.mem = t.mem AND e.revision = t.revision
 CROSS JOIN versions AS v ON v.mem = t.mem AND v.revision = t.revision
 LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE {conditions}"""
+
+_LENGTHS = "SELECT t.mem, t.length FROM json_each(:rows) AS r CROSS JOIN texts AS t ON t.mem = r.value"
 
 Seen = tuple[int, int, int, int]  # row of the index, memory, revision, length
 Frequencies = dict[int, float]  # weighted occurrences of one term, by row of the index
@@ -82,6 +84,34 @@ def rank(
     """The best ``limit`` versions that the selection lets be seen, best first, ties in the order of first writing."""
     candidates = (one for space in spaces for one in _in_space(connection, words, space, selection, weights))
     return nsmallest(limit, candidates, key=lambda one: (-one.score, one.mem))
+
+
+def score(connection: apsw.Connection, words: Sequence[str], space: Space, weights: TermWeights) -> Scores:
+    """The score of every current row of a namespace that holds one of the words."""
+    columns = {"terms": weights.terms, "context": weights.context, "facets": weights.facets}
+    found = [_frequencies(connection, _PLACES, qualify(space.ns, word), columns) for word in words]
+    gains = [_gain(space, len(rows), weights) for rows in found]
+    floor, slope = _damping(space, weights)
+    scores: dict[int, float] = {}
+    bits: dict[int, int] = {}
+    lengths = dict(_lengths(connection, found))
+    for place, (frequencies, gain) in enumerate(zip(found, gains, strict=True)):
+        bit = 1 << place
+        for row, tf in frequencies.items():
+            scores[row] = scores.get(row, 0.0) + gain * tf / (tf + floor + slope * lengths[row])
+            bits[row] = bits.get(row, 0) | bit
+    return Scores(list(scores), list(scores.values()), list(bits.values()))
+
+
+def _lengths(connection: apsw.Connection, found: Sequence[Frequencies]) -> Sequence[tuple[int, int]]:
+    lengths: list[Any] = connection.execute(_LENGTHS, {"rows": _rows(found)}).fetchall()
+    return lengths
+
+
+def _damping(space: Space, weights: TermWeights) -> tuple[float, float]:
+    """What a frequency is damped by: a floor, and a slope times the length of the row."""
+    slope = weights.k1 * weights.b * (space.memories / space.words if space.words else 1.0)
+    return weights.k1 * (1 - weights.b), slope
 
 
 def _in_space(
@@ -147,8 +177,7 @@ def _scored(
     space: Space,
     weights: TermWeights,
 ) -> Iterator[Ranked]:
-    floor = weights.k1 * (1 - weights.b)
-    slope = weights.k1 * weights.b * (space.memories / space.words if space.words else 1.0)
+    floor, slope = _damping(space, weights)
     terms = list(zip(words, found, gains, strict=True))
     for row, mem, revision, length in seen:
         damping = floor + slope * length

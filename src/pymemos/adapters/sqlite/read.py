@@ -12,7 +12,7 @@ import msgspec
 
 from pymemos.adapters.sqlite.connection import from_microseconds
 from pymemos.adapters.sqlite.queries import QUERIES
-from pymemos.adapters.sqlite.ranking import Space, rank
+from pymemos.adapters.sqlite.ranking import Space, rank, score
 from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, is_current
 from pymemos.adapters.sqlite.terms import unqualified
 from pymemos.cube.call import Selection
@@ -22,6 +22,7 @@ from pymemos.cube.wire import parse_document
 from pymemos.ports import (
     AuditQuery,
     AuditRecord,
+    Change,
     Edge,
     Job,
     JobState,
@@ -30,6 +31,7 @@ from pymemos.ports import (
     ReadUnit,
     Record,
     Replay,
+    Scores,
     StoredVector,
     TermWeights,
     TextRow,
@@ -39,6 +41,7 @@ from pymemos.ports import (
 
 _AUDIT = msgspec.json.Decoder(AuditRecord)
 JOB = msgspec.json.Decoder(Job)
+FEW = 200  # memories whose vectors are looked up one by one
 
 _RECORD = """
     v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, {seq_to}, v.known_from, {known_to}, v.valid_from,
@@ -51,6 +54,7 @@ SELECT {columns}
 FROM {versions} AS v LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE {conditions} AND v.id > :after
 ORDER BY v.id LIMIT :limit"""
+_KEYS = "SELECT v.mem FROM memories AS v LEFT JOIN usage AS u ON u.mem = v.mem WHERE {conditions} ORDER BY v.mem"
 _COUNT = "SELECT count(*) FROM {versions} AS v LEFT JOIN usage AS u ON u.mem = v.mem WHERE {conditions}"
 _ELIGIBLE = "({eligible}) AS e CROSS JOIN versions AS v ON v.mem = e.mem AND v.revision = e.revision"
 
@@ -138,6 +142,13 @@ class SqliteReadUnit(ReadUnit):
         names = dict.fromkeys(selection.namespaces)  # each once: a repeated name must not count twice
         return [row for name in names if (row := self._row("namespace", name=name))]
 
+    def scores(self, terms: Sequence[str], namespace: str, *, weights: TermWeights) -> Scores:
+        space = self._row("namespace", name=namespace)
+        if space is None:
+            return Scores([], [], [])
+        ns, _, _, _, memories, total = space
+        return score(self._connection, list(dict.fromkeys(terms)), Space(ns, memories, total), weights)
+
     def text(self, id: str) -> TextRow | None:
         row = self._row("text", id=id)
         if row is None:
@@ -161,6 +172,40 @@ class SqliteReadUnit(ReadUnit):
         for source, id in self._rows("by_source", namespace=namespace, session=session, sources=sources):
             found.setdefault(source, []).append(id)
         return found
+
+    # What a search keeps in memory.
+
+    def changes(self, namespace: str, *, since: int = 0, embedder: str | None = None) -> list[Change]:
+        space = self._row("namespace", name=namespace)
+        if space is None:
+            return []
+        rows = self._rows("changes", ns=space[0], since=since)
+        held = self._vectors(space[0], [row[17] for row in rows], embedder)
+        return [_change(row, tuple(held.get(row[17], ()))) for row in rows]
+
+    def _vectors(self, ns: int, mems: list[int], embedder: str | None) -> dict[int, list[tuple[int, bytes]]]:
+        """The vectors of some memories, in order of ``mems``: of a few one by one, of many the whole range."""
+        found: dict[int, list[tuple[int, bytes]]] = {}
+        if embedder is None or not mems:
+            return found
+        spans = [(mem, mem + 1) for mem in mems] if len(mems) < FEW else [(mems[0], mems[-1] + 1)]
+        for first, last in spans:
+            bounds = {"first": ns << 40 | first << 8, "last": ns << 40 | last << 8}
+            for mem, part, values in self._rows("vectors_between", **bounds, embedder=embedder):
+                found.setdefault(mem, []).append((part, values))
+        return found
+
+    def keys(self, selection: Selection) -> list[int]:
+        parameters = Parameters()
+        wanted = conditions(selection, self._spaces(selection), parameters)
+        return [row[0] for row in self._connection.execute(_KEYS.format(conditions=wanted), parameters)]
+
+    def keyed(self, keys: Sequence[int]) -> list[Record]:
+        rows = self._connection.execute(_RANKED[True], {"mems": json.dumps(list(keys))})
+        return [_record(row) for row in rows]
+
+    def embedders(self) -> dict[str, int]:
+        return dict(self._rows("embedders"))
 
     # Graph and vectors.
 
@@ -227,6 +272,13 @@ class SqliteReadUnit(ReadUnit):
 
     def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return self._connection.execute(QUERIES[query], parameters).fetchall()
+
+
+def _change(row: tuple[Any, ...], vectors: tuple[tuple[int, bytes], ...]) -> Change:
+    *record, mem, changed, length = row
+    if record[11] is None:
+        return Change(key=mem, seq=changed, record=None)
+    return Change(key=mem, seq=changed, record=_record(record), length=length or 0, vectors=vectors)
 
 
 def _text_row(ns: int, terms: str, context: str, facets: str, context_of: str | None) -> TextRow:

@@ -92,7 +92,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             cube = entry.cube
             ns, seq, at = self._stamp(cube.namespace)
             said = (cube.revision, cube.version, cube.content_hash, seq, at, *_declared(entry))
-            rows.append((mem, cube.id, ns, cube.salt, *said))
+            rows.append((mem, cube.id, ns, cube.salt, seq, *said))
         try:
             self._connection.executemany(QUERIES["insert_memory"], rows)
         except apsw.ConstraintError as error:
@@ -136,6 +136,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._bury(mem, ns, revision, seq=seq, at=at, closes=microseconds(entry.valid_from))
         said = (cube.revision, cube.version, cube.content_hash, seq, at, *_declared(entry))
         self._run("replace_current", (*said, mem))
+        self._row("touch", mem=mem, seq=seq)
         self._attach(mem, ns, entry)
 
     def retire(self, id: str) -> None:
@@ -147,6 +148,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         ns, seq, at = self._stamp(owner)
         self._bury(mem, ns, revision, seq=seq, at=at, closes=None)
         self._row("retire", mem=mem, at=at, seq=seq)
+        self._row("touch", mem=mem, seq=seq)
 
     def adopt(self, records: Sequence[Record], text: TextRow | None) -> None:
         self._recent.turns.clear()
@@ -157,6 +159,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         ns, seq, _ = self._stamp(newest.cube.namespace)
         self._check_continues(records)
         mem = self._clear(newest, ns, seq)
+        self._row("touch", mem=mem, seq=seq)
         for record in records:
             if record.known_to is not None:
                 self._insert_history(mem, ns, seq, record)
@@ -307,6 +310,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         ns, seq, _ = self._stamp(owner)
         self._drop_vectors(mem, ns, seq)
         self._write_vectors(mem, ns, seq, vectors)
+        self._row("touch", mem=mem, seq=seq)
 
     def _write_vectors(self, mem: int, ns: int, seq: int, vectors: Sequence[Vector]) -> None:
         for one in vectors:

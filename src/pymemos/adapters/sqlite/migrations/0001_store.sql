@@ -36,9 +36,11 @@ CREATE TABLE memories (
     session TEXT,
     source TEXT,
     blob TEXT,
-    document TEXT
+    document TEXT,
+    changed INTEGER NOT NULL DEFAULT 0 -- the seq of the last change of what a search keeps of it in memory
 );
 CREATE UNIQUE INDEX memories_by_namespace ON memories (ns, id);
+CREATE INDEX memories_by_change ON memories (ns, changed);
 -- The expression, because 'session IS ?' makes SQLite plan anew for every value; no session is named by a NUL.
 CREATE INDEX memories_by_turn ON memories (ns, ifnull(session, char(0)))
 WHERE type = 'message' AND document IS NOT NULL;

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 FAILED, INTERRUPTED = 1, 130
-VERBS = "add search list get update append delete history diff log import export backup doctor worker jobs demo".split()
+VERBS = (
+    "add search list get update append delete history diff log import export backup doctor worker jobs eval demo"
+).split()
 
 
 class Cli(click.Group):

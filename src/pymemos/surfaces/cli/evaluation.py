@@ -1,0 +1,161 @@
+"""Evaluation: public benchmarks, run on this machine from files that one has."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from pymemos.errors import InvalidInput, ModelError
+from pymemos.surfaces.cli import show
+from pymemos.surfaces.cli.app import Shell, verb
+
+if TYPE_CHECKING:
+    from pymemos.evaluation.datasets import Dataset
+    from pymemos.evaluation.report import Report, Row, SystemReport
+    from pymemos.evaluation.runner import Progress
+
+BENCHMARKS = ("locomo", "beam", "prefeval", "longmemeval")
+
+
+@verb(name="eval")
+@click.argument("dataset", type=click.Choice(BENCHMARKS))
+@click.option("--data", envvar="PYMEMOS_DATA", type=click.Path(path_type=Path), help="File or folder of the data.")
+@click.option("--baselines/--no-baselines", default=True, help="Run BM25, dense, RRF and chunked RAG beside it.")
+@click.option("--lexical", is_flag=True, help="By words alone, without an embedder.")
+@click.option("--judge", is_flag=True, help="Let a chat model answer, and judge the answers.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N questions.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Decides places and resamples.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the report here.")
+def evaluate(
+    shell: Shell,
+    dataset: str,
+    data: Path | None,
+    baselines: bool,
+    lexical: bool,
+    judge: bool,
+    limit: int | None,
+    seed: int,
+    out: Path | None,
+) -> None:
+    """Measure retrieval on the benchmark DATASET.
+
+    DATASET is locomo, beam, prefeval or longmemeval. It works in a temporary folder; no store of yours is touched.
+    The data are not part of pymemos: --data, else PYMEMOS_DATA, names the authors' files or a folder of them.
+
+    In a pipe a line holds system, category, number of questions and metrics, separated by tabs.
+    """
+    from pymemos.evaluation.datasets import DATASETS
+    from pymemos.evaluation.runner import Plan
+    from pymemos.evaluation.runner import evaluate as run
+
+    del lexical  # nothing but words is known yet
+    known = DATASETS[dataset]
+    if judge:
+        raise ModelError(
+            "no chat model is configured, and there is no setting for one yet; "
+            "from Python, pymemos.evaluation.judged.judge takes any object with complete(messages)"
+        )
+    if data is None:
+        raise InvalidInput(f"no data of {known.title}; get {known.source}, and name its folder with --data")
+    plan = Plan(dataset=dataset, data=data.expanduser(), baselines=baselines, limit=limit, seed=seed)
+    with _progress(known.title) as advance:
+        report = run(plan, on_progress=advance)
+    if out is not None:
+        out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    if shell.json:
+        shell.answer(report)
+    else:
+        tell(report, known)
+
+
+def tell(report: Report, dataset: Dataset) -> None:
+    """Print a report: the totals, then the headline metric of every category."""
+    if not show.on_terminal():
+        _lines(report, dataset)
+        return
+    counts = report.counts
+    asked, turns, cases = (counts[name] for name in ("questions", "turns", "cases"))
+    click.secho(f"\n{dataset.title}: {asked:,} questions about {turns:,} turns of {cases:,} cases", bold=True)
+    _totals(report, dataset.shown)
+    _categories(report, dataset.headline)
+    _differences(report, dataset.headline)
+    _remarks(report)
+
+
+def _totals(report: Report, shown: Sequence[str]) -> None:
+    columns = [show.Column("system", "bold"), *(show.Column(name, right=True) for name in shown)]
+    columns += [show.Column(f"{name} ms", "dim", right=True) for name in ("p50", "p95")]
+    rows = []
+    for name, system in report.systems.items():
+        times = [f"{system.search_ms[which]:.2f}" for which in ("p50", "p95")]
+        rows.append([name, *_percents(system.overall, shown), *times])
+    show.table(columns, rows, empty="")
+
+
+def _categories(report: Report, headline: str) -> None:
+    """The headline metric: a row for each category, a column for each system."""
+    names = [show.Column(name, right=True) for name in report.systems]
+    columns = [show.Column(headline, "bold"), show.Column("questions", "dim", right=True), *names]
+    by_system = [_rows(system) for system in report.systems.values()]
+    rows = [
+        [category, f"{row.questions:,}", *(_percents(one[category], [headline])[0] for one in by_system)]
+        for category, row in by_system[0].items()
+    ]
+    show.table(columns, rows, empty="")
+
+
+def _differences(report: Report, headline: str) -> None:
+    for name, system in report.systems.items():
+        for other, metrics in system.differences.items():
+            gap = metrics[headline]
+            span = f"95 % of resamples between {100 * gap.low:+.1f} and {100 * gap.high:+.1f}"
+            click.echo(f"{headline}, {name} − {other}: {100 * gap.mean:+.1f} points ({span})")
+
+
+def _remarks(report: Report) -> None:
+    size = next((one.store_bytes for one in report.systems.values() if one.store_bytes), 0)
+    facts = [
+        *(f"{name} was skipped: {reason}" for name, reason in report.skipped.items()),
+        *(f"left out: {number:,} {reason}" for reason, number in report.left_out.items()),
+        f"tokens counted by {report.models['tokens']}; embedder: {report.models['embedder'] or 'none'}",
+        f"store {size / 1e6:,.1f} MB, peak memory {report.peak_memory_bytes / 1e6:,.0f} MB, {report.seconds:,.0f} s",
+    ]
+    for fact in facts:
+        click.secho(fact, dim=True)
+
+
+def _lines(report: Report, dataset: Dataset) -> None:
+    """For a pipe: a line for each system and category, the totals first."""
+    show.tabbed("system", "category", "questions", *dataset.shown)
+    for name, system in report.systems.items():
+        for category, row in {"total": system.overall, **_rows(system)}.items():
+            show.tabbed(name, category, row.questions, *_percents(row, dataset.shown))
+
+
+def _rows(system: SystemReport) -> dict[str, Row]:
+    """Every row below the totals, under a name that says what it is."""
+    apart = {f"{name} (apart)": row for name, row in system.apart.items()}
+    evidence = {f"evidence: {name}": row for name, row in system.evidence.items()}
+    return {**system.categories, **apart, **evidence}
+
+
+def _percents(row: Row, names: Sequence[str]) -> list[str]:
+    return [f"{100 * row.metrics[name]:.1f}" if name in row.metrics else "–" for name in names]
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Progress]:
+    """A line on stderr while a person watches; gives the function that moves it on."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{title} …") as status:
+        yield lambda done: status.update(f"{title}: {done:,} questions")

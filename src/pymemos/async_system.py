@@ -53,6 +53,7 @@ class AsyncMemOS:
     put_blob = _threaded(MemOS.put_blob)
     open_blob = _threaded(MemOS.open_blob)
     import_records = _threaded(MemOS.import_records)
+    import_from = _threaded(MemOS.import_from)
     backup = _threaded(MemOS.backup)
     doctor = _threaded(MemOS.doctor)
     enqueue = _threaded(MemOS.enqueue)

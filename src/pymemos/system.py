@@ -20,7 +20,7 @@ from pymemos.cube.ids import new_id
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.errors import EmptyScope, InvalidInput
 from pymemos.infrastructure import analysis, audit
-from pymemos.interface import requests, transfer
+from pymemos.interface import importers, requests, transfer
 from pymemos.interface.api import MemoryAPI, Span, Tools
 from pymemos.interface.arguments import (
     When,
@@ -355,6 +355,8 @@ class MemOS:
         """Take in memories that ``pymemos.interface.transfer.from_line`` read; repeating it changes nothing."""
         report: transfer.Imported = self._dispatch(self._everywhere(), requests.Import(memories=tuple(memories)))
         return report
+
+    import_from = importers.import_from  # other programs' archives: it only calls what is public here
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
         """Copy the store, while it is in use, as one moment saw it, to the new file ``target``."""

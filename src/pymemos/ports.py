@@ -297,6 +297,10 @@ class ReadUnit(ABC):
         """The current versions of the memories with these keys, in that order."""
 
     @abstractmethod
+    def vectors_of(self, id: str) -> tuple[Vector, ...]:
+        """The vectors of the current version of a memory, by part."""
+
+    @abstractmethod
     def embedders(self) -> dict[str, int]:
         """How many vectors of current versions each embedder made."""
 

@@ -14,12 +14,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What can be set.
 
     ``home`` is the folder of the store, ``config_dir`` the folder of the instance keys, which must lie outside every
-    store; ``text_limit`` is the longest text of one memory, in characters.
+    store; ``text_limit`` is the longest text of one memory, in characters;
+    ``cache_bytes`` is what searches may keep in memory.
     """
 
     home: Path
     config_dir: Path
     text_limit: int = 1_000_000
+    cache_bytes: int = 512_000_000
 
 
 def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:

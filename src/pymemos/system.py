@@ -19,8 +19,8 @@ from pymemos.cube.header import Origin, Priority, SemanticType
 from pymemos.cube.ids import new_id
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.errors import EmptyScope, InvalidInput
-from pymemos.infrastructure import analysis, audit
-from pymemos.interface import importers, requests, transfer
+from pymemos.infrastructure import audit
+from pymemos.interface import importers, requests, transfer, upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
 from pymemos.interface.arguments import (
     When,
@@ -35,13 +35,15 @@ from pymemos.interface.arguments import (
 )
 from pymemos.interface.registry import HANDLERS
 from pymemos.interface.requests import Added, Deleted, Difference, Labels, Page
-from pymemos.interface.worker import JobHandler, TickReport, Worker, for_owner
+from pymemos.interface.worker import JobHandler, TickReport, Worker
 from pymemos.operation.hits import Hits
+from pymemos.operation.retrieval.searcher import Searcher
 from pymemos.ports import (
     AuditQuery,
     AuditRecord,
     BlobStore,
     Clock,
+    Embedder,
     Finding,
     Job,
     JobState,
@@ -80,6 +82,7 @@ class MemOS:
         clock: Clock = utc_now,
         new_id: NewId = new_id,
         key: bytes | None = None,
+        embedder: Embedder | None = None,
         on_span: Span | None = None,
     ) -> None:
         settings = settings or from_environment(os.environ, Path.home())
@@ -93,12 +96,15 @@ class MemOS:
             clock=clock,
             new_id=new_id,
             key=key or _instance_key(settings, opened),
+            embedder=embedder,
+            searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
         self._caller = Caller(steward=True)
         self._root = True
-        self._worker = Worker(self._api, {**self._own_jobs(), **(jobs or {})}, name=_worker_name(), clock=clock)
-        self._queue_reindexing()
+        own = upkeep.own_jobs(self._api, self._tools)
+        self._worker = Worker(self._api, {**own, **(jobs or {})}, name=_worker_name(), clock=clock)
+        upkeep.begin(self._api, self._tools)
 
     # Writing.
 
@@ -518,30 +524,6 @@ class MemOS:
         )
         cube: MemCube = self._dispatch(self._bind(user_id, agent_id), request)
         return cube
-
-    # The system's own jobs.
-
-    def _own_jobs(self) -> dict[str, JobHandler]:
-        def reindex(job: Job) -> MemoryCall:
-            caller, scope = for_owner(job)
-            return MemoryCall(caller=caller, scope=scope, request=requests.Reindex(after=job.arguments.get("after")))
-
-        return {"reindex": reindex}
-
-    def _queue_reindexing(self) -> None:
-        """After an upgrade of the text analysis, queue a reindexing of every namespace."""
-        with self._tools.store.read() as unit:
-            done, spaces = unit.setting("analysis"), unit.namespaces() if unit.setting("analysis") else []
-        if done == analysis.VERSION:
-            return
-        for space in spaces:
-            now = self._tools.clock()
-            id = self._tools.new_id(now)
-            job = Job(
-                id=id, kind="reindex", namespace=space.name, run_at=now, dedup_key=f"{space.name} {analysis.VERSION}"
-            )
-            self._dispatch((self._caller, Scope(namespace=space.name)), requests.Enqueue(job=job))
-        self._tools.store.write(lambda unit: unit.set_setting("analysis", analysis.VERSION))
 
 
 def _folder(home: str | os.PathLike[str]) -> Path:

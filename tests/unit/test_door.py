@@ -16,6 +16,7 @@ from pymemos import MemOS
 from pymemos.adapters.sqlite import SqliteStore
 from pymemos.cube.payload import Activation, ModelRef
 from pymemos.errors import NotAllowed, UnknownMemory
+from pymemos.interface import upkeep
 from pymemos.interface.transfer import from_line
 from pymemos.testing.doubles import FrozenClock
 from pymemos.testing.witness import WitnessStore
@@ -70,7 +71,7 @@ UNDECIDED: dict[str, tuple[Callable[[Place], Any], int, str]] = {
     "next_due": (lambda at: at.mem.next_due(), 1, "tells a worker when to wake, and nothing about memories"),
     "close": (lambda at: at.mem.close(), 1, "writes down the reads that are not in the log yet"),
 }
-JOBS: dict[str, str] = {"reindex": "reindex"}  # each kind of job of the system's own, and the operation of its effect
+JOBS: dict[str, str] = {"reindex": "reindex", "embed": "finish_job"}  # each kind of job of the system's own, and the operation of its effect
 
 
 class Witnessed(NamedTuple):
@@ -193,7 +194,7 @@ def test_a_repeated_call_with_a_key_is_decided_on_and_audited_again(witnessed: W
 
 
 def test_every_kind_of_job_of_the_system_has_its_operation(witnessed: Witnessed) -> None:
-    assert sorted(witnessed.place.mem._own_jobs()) == sorted(JOBS)
+    assert sorted(upkeep.own_jobs(witnessed.place.mem._api, witnessed.place.mem._tools)) == sorted(JOBS)
 
 
 @pytest.mark.parametrize("kind", sorted(JOBS))

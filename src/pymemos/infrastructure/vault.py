@@ -10,7 +10,7 @@ import msgspec
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import SemanticType
 from pymemos.infrastructure import analysis
-from pymemos.ports import Edge, Entry, Namespace, ReadUnit, Record, TextRow, WriteUnit
+from pymemos.ports import Edge, Entry, Namespace, ReadUnit, Record, TextRow, Vector, WriteUnit
 
 SAME_TALK = timedelta(hours=6)  # ours: without a session id, turns further apart are separate conversations
 CONTEXT_LIMIT = 64  # terms of the turn before that a row carries: one utterance, not a whole answer
@@ -25,6 +25,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     terms: tuple[str, ...] = ()
     facets: tuple[str, ...] = ()
     document: bytes | None = None  # the cube's canonical bytes, where they are at hand
+    vectors: tuple[Vector, ...] = ()
 
 
 def draft(cube: MemCube) -> Draft:
@@ -126,6 +127,7 @@ def _entry(one: Draft, previous: Draft | None) -> Entry:
         valid_to=cube.header.descriptive.valid_to,
         text=text_row(one, previous),
         document=one.document,
+        vectors=one.vectors,
         edges=_derivations(cube),
     )
 

@@ -16,7 +16,8 @@ from pymemos.cube.wire import digest, encode
 from pymemos.errors import KeyReused, NotAllowed, UnknownMemory
 from pymemos.infrastructure import audit, governance
 from pymemos.infrastructure.governance import Target
-from pymemos.ports import AuditRecord, BlobStore, Clock, NewId, ReadUnit, Replay, Store, WriteUnit
+from pymemos.operation.retrieval.searcher import Searcher
+from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, ReadUnit, Replay, Store, WriteUnit
 
 AUDITED_IDS = 10_000  # ids that one audit entry names; beyond it only their number is kept
 REPLAYS_KEPT = timedelta(days=7)  # how long an idempotency key is remembered
@@ -31,6 +32,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     new_id: NewId
     key: bytes
+    searcher: Searcher
+    embedder: Embedder | None = None
     new_salt: Callable[[], bytes] = lambda: secrets.token_bytes(16)
 
 

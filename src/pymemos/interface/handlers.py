@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import date, datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,11 +16,12 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, SemanticType
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
 from pymemos.cube.wire import Document, seal
-from pymemos.errors import InvalidInput, NotAllowed, StaleVersion, UnknownMemory, UnknownVersion
+from pymemos.errors import EmbedderFailed, InvalidInput, NotAllowed, StaleVersion, UnknownMemory, UnknownVersion
 from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface.api import Handler, Outcome, Tools, Work
+from pymemos.interface.embedding import queue_embedding
 from pymemos.interface.requests import (
     Add,
     Added,
@@ -39,11 +40,20 @@ from pymemos.interface.requests import (
     Search,
     Update,
 )
-from pymemos.operation import retrieval
+from pymemos.operation.embedding import vectors_of
 from pymemos.operation.hits import Hits
-from pymemos.ports import ReadUnit, Record
+from pymemos.operation.retrieval.question import Question
+from pymemos.ports import ReadUnit, Record, Vector
 
 Facets = Callable[[str | None, date | None, str | None], tuple[str, ...]]
+
+
+class Prepared(NamedTuple):
+    """What an add made before its unit: the episode's id, the memories, and whether the embedder failed."""
+
+    episode: str | None
+    drafts: list[Draft]
+    unembedded: bool
 
 
 class OnMemory(Handler):
@@ -58,7 +68,7 @@ class AddHandler(Handler):
 
     changes = True
 
-    def prepare(self, call: MemoryCall, tools: Tools) -> tuple[str | None, list[Draft]]:
+    def prepare(self, call: MemoryCall, tools: Tools) -> Prepared:
         request: Add = call.request  # type: ignore[assignment]
         now = tools.clock()
         # A single message has no order to keep: it gets no manifest.
@@ -67,10 +77,11 @@ class AddHandler(Handler):
         kind = SemanticType.MESSAGE if request.conversation else SemanticType.FACT
         said = msgspec.structs.replace(said, semantic_type=request.labels.semantic_type or kind, episode=episode)
         facets = cache(analysis.facet_terms)  # of names and days, which come again
-        return episode, [_message_draft(message, said, rules, tools, facets) for message in request.messages]
+        drafts = [_message_draft(message, said, rules, tools, facets) for message in request.messages]
+        return Prepared(episode, *_embedded(drafts, tools))
 
-    def run(self, work: Work, prepared: tuple[str | None, list[Draft]]) -> Outcome:
-        episode_id, drafts = prepared
+    def run(self, work: Work, prepared: Prepared) -> Outcome:
+        episode_id, drafts, unembedded = prepared
         known = _known_turns(work, drafts)
         fresh = [one for place, one in enumerate(drafts) if place not in known]
         cubes = [known.get(place, one.cube) for place, one in enumerate(drafts)]
@@ -78,7 +89,13 @@ class AddHandler(Handler):
         if fresh:
             written = [*fresh, Draft(cube=episode)] if episode else fresh
             vault.write_turns(work.unit, written, work.now)
-        added = Added(cubes=tuple(cubes), episode=episode, deduplicated=tuple(cube.id for cube in known.values()))
+        job = queue_embedding(work.unit, fresh[0].cube.namespace, work) if fresh and unembedded else None
+        added = Added(
+            cubes=tuple(cubes),
+            episode=episode,
+            deduplicated=tuple(cube.id for cube in known.values()),
+            queued=() if job is None else (job,),
+        )
         remembered = (episode.id if episode else "", *added.ids)
         return Outcome(result=added, memories=tuple(one.cube.id for one in fresh), replay=remembered)
 
@@ -118,15 +135,16 @@ class AddTensorHandler(Handler):
 
 
 class SearchHandler(Handler):
-    """The query's words, in every language of the store, within what the caller may see."""
+    """The question's words and meaning, in every language of the store, within what the caller may see."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Search = work.call.request  # type: ignore[assignment]
-        terms = analysis.query_terms(request.query, query_languages(work, request.query))
+        languages = query_languages(work, request.query)
         selection = work.selection(request.where, ended=False)
-        found = retrieval.search_words(work.unit, terms, selection, limit=request.limit)
-        hits = Hits(found, terms=terms, decision=work.decision)
-        return Outcome(result=hits, memories=tuple(hit.cube.id for hit in found), used=True)
+        question = Question(request.query, languages, selection, request.limit, work.now)
+        found = work.tools.searcher.search(work.unit, question)
+        hits = Hits(found.hits, terms=found.terms, decision=work.decision, reasons=found.reasons)
+        return Outcome(result=hits, memories=tuple(hit.cube.id for hit in found.hits), used=True)
 
 
 class GetHandler(OnMemory):
@@ -155,13 +173,26 @@ class UpdateHandler(OnMemory):
 
     changes = True
 
+    def prepare(self, call: MemoryCall, tools: Tools) -> dict[str, tuple[Vector, ...]]:
+        """The vectors of the new text, where it is known before the unit; what is appended is embedded by a job."""
+        request: Update = call.request  # type: ignore[assignment]
+        if request.content is None or request.appended or tools.embedder is None:
+            return {}
+        try:
+            return {request.content: vectors_of([request.content], tools.embedder)[0]}
+        except EmbedderFailed:
+            return {}
+
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Update = work.call.request  # type: ignore[assignment]
         cube = _current(work, request.id).cube
         _check_expected(cube, request.expected)
         _check_editable(cube)
         newer = _next_version(cube, request, work)
-        vault.supersede(work.unit, vault.draft(newer), work.now)
+        vectors = work.unit.vectors_of(cube.id) if newer.text == cube.text else prepared.get(newer.text, ())
+        vault.supersede(work.unit, msgspec.structs.replace(vault.draft(newer), vectors=vectors), work.now)
+        if newer.text and not vectors and work.tools.embedder is not None:
+            queue_embedding(work.unit, newer.namespace, work)
         return Outcome(result=newer, memories=(newer.id,), replay=(newer.id, newer.version))
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> MemCube:
@@ -265,6 +296,17 @@ def _message_draft(message: Message, shared: Descriptive, rules: Governance, too
     cube, document = seal(declared, tools.new_salt())
     when = (said.event_time or said.created).date()
     return Draft(cube=cube, terms=terms, facets=facets(said.speaker, when, language), document=document)
+
+
+def _embedded(drafts: list[Draft], tools: Tools) -> tuple[list[Draft], bool]:
+    """The drafts with their vectors, and whether the embedder failed: what has none yet is found by its words."""
+    if tools.embedder is None:
+        return drafts, False
+    try:
+        made = vectors_of([one.cube.text for one in drafts], tools.embedder)
+    except EmbedderFailed:
+        return drafts, True
+    return [msgspec.structs.replace(one, vectors=own) for one, own in zip(drafts, made, strict=True)], False
 
 
 def _descriptive(labels: Labels, call: MemoryCall, now: datetime) -> Descriptive:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pymemos.cube.call import Request
-from pymemos.interface import handlers, queue_handlers, requests, transfer
+from pymemos.interface import embedding, handlers, queue_handlers, requests, transfer
 from pymemos.interface.api import Handler
 
 HANDLERS: dict[type[Request], Handler] = {
@@ -29,4 +29,6 @@ HANDLERS: dict[type[Request], Handler] = {
     requests.FailJob: queue_handlers.FailJobHandler(),
     requests.FinishJob: queue_handlers.FinishJobHandler(),
     requests.Reindex: queue_handlers.ReindexHandler(),
+    embedding.Unembedded: embedding.UnembeddedHandler(),
+    embedding.PutVectors: embedding.PutVectorsHandler(),
 }

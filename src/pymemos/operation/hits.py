@@ -12,8 +12,16 @@ from pymemos.operation.context import Context, estimate_tokens, render
 class Hits(Sequence[Hit]):
     """Memories that answer a search, best first, with the decision and the plan that they were found under."""
 
-    def __init__(self, hits: Sequence[Hit], *, terms: tuple[str, ...] = (), decision: Decision | None = None) -> None:
+    def __init__(
+        self,
+        hits: Sequence[Hit],
+        *,
+        terms: tuple[str, ...] = (),
+        decision: Decision | None = None,
+        reasons: tuple[str, ...] = (),
+    ) -> None:
         self._hits = tuple(hits)
+        self.reasons = reasons  # what the question was understood to ask for
         self.terms = terms  # what was looked for
         self.decision = decision  # what the caller was allowed to see
 
@@ -46,6 +54,6 @@ class Hits(Sequence[Hit]):
     def explain(self) -> str:
         """What was looked for, what could be seen, and why each memory was found, as text."""
         rule = f"allowed by rule {self.decision.rule!r}: {self.decision.reason}" if self.decision else "no decision"
-        lines = [f"looked for: {' '.join(self.terms) or 'nothing'}", rule]
+        lines = [f"looked for: {' '.join(self.terms) or 'nothing'}", *self.reasons, rule]
         lines += [f"{rank}. {hit.score:.3f} {hit.cube.id} {hit.why}" for rank, hit in enumerate(self._hits, start=1)]
         return "\n".join(lines)

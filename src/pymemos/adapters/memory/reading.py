@@ -29,6 +29,7 @@ from pymemos.ports import (
     TermWeights,
     TextRow,
     Turn,
+    Vector,
 )
 
 
@@ -121,6 +122,11 @@ class MemoryReadUnit(ReadUnit):
     def keyed(self, keys: Sequence[int]) -> list[Record]:
         numbered = {memory.number: memory for memory in self._state.memories.values()}
         return [memory.record(memory.current) for key in keys if (memory := numbered[key]).current is not None]
+
+    def vectors_of(self, id: str) -> tuple[Vector, ...]:
+        memory = self._state.memories.get(id)
+        current = [stored.vector for stored in memory.vectors if stored.seq_to is None] if memory is not None else []
+        return tuple(sorted(current, key=lambda vector: vector.part))
 
     def embedders(self) -> dict[str, int]:
         made = Counter(

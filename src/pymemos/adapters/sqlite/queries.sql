@@ -136,6 +136,14 @@ SELECT (vector >> 8) & 0xffffffff, vector & 0xff, vals FROM vectors
 WHERE vector >= :first AND vector < :last AND embedder = :embedder
 ORDER BY vector;
 
+-- :vectors_of
+-- The vectors of the current version of a memory.
+SELECT v.vector & 0xff, v.embedder, v.vals
+FROM memories AS m CROSS JOIN vectors AS v
+ON v.vector >= ((m.ns << 40) | (m.mem << 8)) AND v.vector < ((m.ns << 40) | ((m.mem + 1) << 8))
+WHERE m.id = :id
+ORDER BY v.vector;
+
 -- :touch
 -- What a search keeps of a memory has changed.
 UPDATE memories SET changed = :seq WHERE mem = :mem;

@@ -204,6 +204,10 @@ class SqliteReadUnit(ReadUnit):
         rows = self._connection.execute(_RANKED[True], {"mems": json.dumps(list(keys))})
         return [_record(row) for row in rows]
 
+    def vectors_of(self, id: str) -> tuple[Vector, ...]:
+        rows = self._rows("vectors_of", id=id)
+        return tuple(Vector(part=part, embedder=embedder, values=values) for part, embedder, values in rows)
+
     def embedders(self) -> dict[str, int]:
         return dict(self._rows("embedders"))
 

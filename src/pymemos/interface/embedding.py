@@ -1,0 +1,97 @@
+"""How memories get their vectors after they were written: what lacks them is read, embedded, and written back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pymemos.cube.call import MemoryCall, Request
+from pymemos.cube.cube import MemCube
+from pymemos.interface.api import Handler, MemoryAPI, Outcome, Tools, Work
+from pymemos.interface.worker import for_owner
+from pymemos.operation.embedding import vectors_of
+from pymemos.ports import Job, Vector, WriteUnit
+
+PAGE = 200  # memories that one job embeds: some seconds of work on one core
+
+
+class Unembedded(Request, frozen=True, kw_only=True, tag="unembedded"):
+    """Read the next memories of a namespace, and which of them have no vectors of an embedder."""
+
+    embedder: str
+    after: str | None = None
+    limit: int = PAGE
+
+
+class PutVectors(Request, frozen=True, kw_only=True, tag="embed"):
+    """Write vectors of versions that are still current, and queue the rest of the namespace behind ``after``."""
+
+    vectors: tuple[tuple[str, str, tuple[Vector, ...]], ...]  # id, version, vectors
+    after: str | None = None
+
+
+class Lacking(msgspec.Struct, frozen=True, kw_only=True):
+    """The memories of a page that have no vectors, and where the next page begins."""
+
+    cubes: tuple[MemCube, ...]
+    after: str | None = None
+
+
+class UnembeddedHandler(Handler):
+    """A page in order of ids, so that a job that was killed goes on where it was."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Unembedded = work.call.request  # type: ignore[assignment]
+        page = work.unit.page(work.selection(), limit=request.limit, after=request.after)
+        cubes = tuple(record.cube for record in page if record.cube.text)
+        lacking = tuple(cube for cube in cubes if not _is_embedded(work, cube, request.embedder))
+        after = page[-1].cube.id if len(page) == request.limit else None
+        return Outcome(result=Lacking(cubes=lacking, after=after), memories=tuple(cube.id for cube in lacking))
+
+
+class PutVectorsHandler(Handler):
+    """What was changed since it was read gets no vectors: whoever changed it has seen to that."""
+
+    changes = True
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: PutVectors = work.call.request  # type: ignore[assignment]
+        namespace = work.call.scope.namespace or ""
+        given = {(id, version): vectors for id, version, vectors in request.vectors}
+        current = work.unit.current([id for id, _, _ in request.vectors])
+        written = [r.cube for r in current if (r.cube.id, r.cube.version) in given and r.cube.namespace == namespace]
+        if written:
+            work.unit.advance(namespace, work.now)
+        for cube in written:
+            work.unit.put_vectors(cube.id, given[cube.id, cube.version])
+        if request.after is not None:
+            queue_embedding(work.unit, namespace, work, after=request.after)
+        return Outcome(result=len(written), memories=tuple(cube.id for cube in written))
+
+
+def queue_embedding(unit: WriteUnit, namespace: str, work: Work, *, after: str | None = None) -> str | None:
+    """Queue the embedding of what has no vectors in a namespace; None where that is queued already."""
+    id = work.tools.new_id(work.now)
+    arguments = {} if after is None else {"after": after}
+    key = None if after is not None else f"embed {namespace}"
+    job = Job(id=id, kind="embed", namespace=namespace, run_at=work.now, arguments=arguments, dedup_key=key)
+    return id if unit.enqueue(job) else None
+
+
+def embed_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall | None:
+    """Embed the next page of a namespace; the effect writes it and queues what is behind it."""
+    if tools.embedder is None:
+        return None  # nobody can: whoever sets an embedder queues it anew
+    caller, scope = for_owner(job)
+    ask = Unembedded(embedder=tools.embedder.identity, after=job.arguments.get("after"))
+    lacking: Lacking = api.dispatch(MemoryCall(caller=caller, scope=scope, request=ask))
+    if not lacking.cubes and lacking.after is None:
+        return None
+    made = vectors_of([cube.text for cube in lacking.cubes], tools.embedder)
+    vectors = tuple((cube.id, cube.version, own) for cube, own in zip(lacking.cubes, made, strict=True))
+    return MemoryCall(caller=caller, scope=scope, request=PutVectors(vectors=vectors, after=lacking.after))
+
+
+def _is_embedded(work: Work, cube: MemCube, embedder: str) -> bool:
+    return any(vector.embedder == embedder for vector in work.unit.vectors_of(cube.id))

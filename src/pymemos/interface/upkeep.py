@@ -1,0 +1,77 @@
+"""Upkeep: the jobs that the system gives itself, and what it queues when a store is opened."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pymemos.cube.call import Caller, MemoryCall, Scope
+from pymemos.errors import OtherEmbedder
+from pymemos.infrastructure import analysis
+from pymemos.interface.api import MemoryAPI, Tools
+from pymemos.interface.embedding import embed_job
+from pymemos.interface.requests import Enqueue, Reindex
+from pymemos.interface.worker import JobHandler, for_owner
+from pymemos.ports import Job, ReadUnit
+
+EMBEDDER = "embedder"  # the setting that names what made the store's vectors
+
+
+def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
+    """The system's own jobs by kind."""
+    return {"reindex": _reindex, "embed": partial(embed_job, api, tools)}
+
+
+def begin(api: MemoryAPI, tools: Tools) -> None:
+    """Check that the store fits the system that opens it, and queue what is to be brought up to date."""
+    with tools.store.read() as unit:
+        made_by = unit.setting(EMBEDDER)
+        analysed, spaces = unit.setting("analysis"), [space.name for space in unit.namespaces()]
+    if tools.embedder is not None:
+        _check_embedder(tools, made_by)
+    if analysed != analysis.VERSION:
+        for namespace in spaces if analysed else []:
+            queue(api, tools, "reindex", namespace, dedup_key=f"{namespace} {analysis.VERSION}")
+        tools.store.write(lambda unit: unit.set_setting("analysis", analysis.VERSION))
+
+
+def queue(api: MemoryAPI, tools: Tools, kind: str, namespace: str, *, dedup_key: str) -> None:
+    """Queue one of the system's own jobs for a namespace."""
+    now = tools.clock()
+    job = Job(id=tools.new_id(now), kind=kind, namespace=namespace, run_at=now, dedup_key=dedup_key)
+    call = MemoryCall(caller=Caller(steward=True), scope=Scope(namespace=namespace), request=Enqueue(job=job))
+    api.dispatch(call)
+
+
+def reembed(api: MemoryAPI, tools: Tools) -> int:
+    """Make the present embedder the store's own and queue every namespace; gives how many there are."""
+    assert tools.embedder is not None  # noqa: S101 (the facade checked)
+    identity = tools.embedder.identity
+    with tools.store.read() as unit:
+        namespaces = [space.name for space in unit.namespaces()]
+    tools.store.write(lambda unit: unit.set_setting(EMBEDDER, identity))
+    for namespace in namespaces:
+        queue(api, tools, "embed", namespace, dedup_key=f"embed {namespace}")
+    return len(namespaces)
+
+
+def embedder_of(unit: ReadUnit) -> str | None:
+    """What made the store's vectors, None where there are none yet."""
+    return unit.setting(EMBEDDER)
+
+
+def _check_embedder(tools: Tools, made_by: str | None) -> None:
+    """A store has one embedder: the first that it is opened with."""
+    assert tools.embedder is not None  # noqa: S101 (the caller asked)
+    identity = tools.embedder.identity
+    if made_by is None:
+        tools.store.write(lambda unit: unit.set_setting(EMBEDDER, identity))
+    elif made_by != identity:
+        raise OtherEmbedder(
+            f"the store's vectors were made by {made_by!r}, not by {identity!r}; "
+            "run 'pymemos reembed' to make them anew, or set the embedder that made them"
+        )
+
+
+def _reindex(job: Job) -> MemoryCall:
+    caller, scope = for_owner(job)
+    return MemoryCall(caller=caller, scope=scope, request=Reindex(after=job.arguments.get("after")))

@@ -1,0 +1,42 @@
+"""The searcher of a store: chooses how to look, and loads numpy when it is first asked (5.4.1)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pymemos.infrastructure import analysis
+from pymemos.operation.retrieval.question import Found, Question
+from pymemos.operation.retrieval.words import search_words
+from pymemos.ports import Embedder, ReadUnit
+
+if TYPE_CHECKING:
+    from pymemos.operation.retrieval.search import Search
+
+
+class Searcher:
+    """Looks for the memories that answer a question; one for a store, for any number of threads."""
+
+    def __init__(self, embedder: Embedder | None, *, cache_bytes: int) -> None:
+        self._embedder = embedder
+        self._cache_bytes = cache_bytes
+
+    def search(self, unit: ReadUnit, question: Question) -> Found:
+        """The memories that answer the question best, as the unit sees them.
+
+        A look back in time goes by words alone: what is kept in memory is what is current.
+        """
+        selection = question.selection
+        if selection.valid_at is not None or selection.known_at is not None:
+            terms = analysis.query_terms(question.text, question.languages)
+            hits = search_words(unit, terms, selection, limit=question.limit)
+            return Found(hits, terms, ("it looks back in time: by words alone",))
+        named = selection.namespaces
+        namespaces = [space.name for space in unit.namespaces()] if named is None else dict.fromkeys(named)
+        return self._current.search(unit, question, namespaces)
+
+    @cached_property
+    def _current(self) -> Search:
+        from pymemos.operation.retrieval.search import Search
+
+        return Search(self._embedder, cache_bytes=self._cache_bytes)

@@ -1,0 +1,280 @@
+"""What a search keeps in memory of a namespace: narrow columns and vectors, brought forward by what changed (5.2).
+
+Rows are only ever added and closed, so that a search in an older snapshot still sees what was current then.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymemos.cube.cube import MemCube
+from pymemos.cube.filters import microseconds
+from pymemos.cube.header import SemanticType
+from pymemos.infrastructure.vault import SAME_TALK
+from pymemos.operation.retrieval.cues import cues_of
+from pymemos.ports import Change, ReadUnit
+
+if TYPE_CHECKING:
+    from pymemos.ports import Floats
+
+FOREVER = np.iinfo(np.int64).max
+NO_SESSION, TALK = -1, 0  # codes: what stands alone, and turns without a session, told apart by their times
+COMPACT_ABOVE = 1_000  # closed rows; beyond it, and beyond half of all, a space is read anew
+
+
+class Kind(IntEnum):
+    """What a memory is to a search: each kind has weights of its own."""
+
+    DIALOGUE = 0  # a turn between people with names
+    CHAT = 1  # a message of a user or an assistant
+    NOTE = 2  # a text that nobody said to anybody
+    STATEMENT = 3  # a fact or a preference, on its own
+
+
+class Columns(NamedTuple):
+    """One number for each row."""
+
+    key: NDArray[np.int64]
+    since: NDArray[np.int64]  # the seq that the row is seen from
+    until: NDArray[np.int64]  # the seq that closed it
+    said: NDArray[np.int64]  # microseconds
+    ends: NDArray[np.int64]
+    session: NDArray[np.int32]
+    speaker: NDArray[np.int32]
+    kind: NDArray[np.int8]
+    user: NDArray[np.bool_]  # said by the user, in a chat
+    length: NDArray[np.float32]  # log(1 + terms)
+    cues: NDArray[np.int8]
+
+
+_TYPES: dict[str, Any] = {
+    "key": np.int64, "since": np.int64, "until": np.int64, "said": np.int64, "ends": np.int64, "session": np.int32,
+    "speaker": np.int32, "kind": np.int8, "user": np.bool_, "length": np.float32, "cues": np.int8,
+}  # fmt: skip
+
+
+class Turns(NamedTuple):
+    """The rows of a snapshot in the order in which they were said, conversation by conversation."""
+
+    rows: NDArray[np.int64]  # rows of the space
+    talk: NDArray[np.int64]  # the number of the conversation, for each of ``rows``
+    starts: NDArray[np.int64]  # where each conversation begins in ``rows``
+    keys: NDArray[np.int64]  # the keys of all rows that are seen, rising
+    keyed: NDArray[np.int64]  # the rows that they belong to
+
+    def rows_of(self, keys: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The rows of some keys, and which of them are here."""
+        wanted = np.asarray(keys, np.int64)
+        if not len(self.keys):
+            return wanted, np.zeros(len(wanted), np.bool_)
+        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return self.keyed[places], self.keys[places] == wanted
+
+
+class Snapshot(NamedTuple):
+    """A space as one unit sees it."""
+
+    columns: Columns
+    seen: NDArray[np.bool_]
+    turns: Turns
+    speakers: dict[str, int]
+    vectors: Floats  # (parts, dimensions)
+    part_rows: NDArray[np.int64]  # the row that each part belongs to, rising
+
+
+class Space:
+    """One namespace in memory, for one embedder."""
+
+    def __init__(self, namespace: str, embedder: str | None, dimensions: int) -> None:
+        self.namespace = namespace
+        self.seq = 0
+        self._embedder = embedder
+        self._lock = threading.Lock()
+        self._columns = {name: _Buffer(dtype) for name, dtype in _TYPES.items()}
+        self._vectors = _Buffer(np.float32, dimensions)
+        self._part_rows = _Buffer(np.int64)
+        self._rows: dict[int, int] = {}  # key -> its open row
+        self._speakers: dict[str, int] = {}
+        self._sessions: dict[str, int] = {}
+        self._closed = 0
+        self._turns: tuple[int, Turns] | None = None  # of a seq
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return sum(buffer.bytes for buffer in (*self._columns.values(), self._vectors, self._part_rows))
+
+    def snapshot(self, unit: ReadUnit, seq: int) -> Snapshot:
+        """The namespace as it is at ``seq``, the unit's own."""
+        with self._lock:
+            if seq > self.seq:
+                self._advance(unit.changes(self.namespace, since=self.seq, embedder=self._embedder), seq)
+            columns = Columns(**{name: buffer.view for name, buffer in self._columns.items()})
+            seen = (columns.since <= seq) & (columns.until > seq)
+            turns = self._turns_at(seq, columns, seen)
+            return Snapshot(columns, seen, turns, dict(self._speakers), self._vectors.view, self._part_rows.view)
+
+    def _advance(self, changes: Sequence[Change], seq: int) -> None:
+        if self._closed > COMPACT_ABOVE and 2 * self._closed > len(self._columns["key"].view):
+            raise NeedsReload
+        added: list[tuple[Any, ...]] = []
+        parts: list[bytes] = []
+        first = len(self._columns["key"].view)
+        for change in changes:
+            row = self._rows.pop(change.key, None)
+            if row is not None:
+                self._columns["until"].view[row] = change.seq
+                self._closed += 1
+            if change.record is None or change.record.cube.is_episode:
+                continue
+            self._rows[change.key] = first + len(added)
+            self._part_rows.extend([first + len(added)] * len(change.vectors))
+            parts += [values for _, values in change.vectors]
+            added.append(self._row(change))
+        for name, values in zip(_TYPES, zip(*added, strict=True), strict=False):
+            self._columns[name].extend(values)
+        if parts:
+            self._vectors.extend(np.frombuffer(b"".join(parts), np.float32).reshape(len(parts), -1))
+        self.seq = seq
+
+    def _row(self, change: Change) -> tuple[Any, ...]:
+        record = change.record
+        assert record is not None  # noqa: S101 (the caller asked)
+        cube, said = record.cube, record.cube.header.descriptive
+        ends = FOREVER if record.valid_to is None else microseconds(record.valid_to)
+        kind = kind_of(cube)
+        return (
+            change.key,
+            change.seq,
+            FOREVER,
+            microseconds(said.event_time or said.created),
+            ends,
+            self._session(cube),
+            _code(self._speakers, said.speaker),
+            kind,
+            kind is Kind.CHAT and said.speaker_role == "user",
+            np.log1p(change.length),
+            int(cues_of(cube.text)),
+        )
+
+    def _session(self, cube: MemCube) -> int:
+        said = cube.header.descriptive
+        if said.session is not None:
+            return _code(self._sessions, said.session) + 1
+        return TALK if said.semantic_type is SemanticType.MESSAGE else NO_SESSION
+
+    def _turns_at(self, seq: int, columns: Columns, seen: NDArray[np.bool_]) -> Turns:
+        if self._turns is None or self._turns[0] != seq:
+            self._turns = seq, _in_order(columns, np.flatnonzero(seen))
+        return self._turns[1]
+
+
+class NeedsReload(Exception):
+    """More than half of a space is closed rows."""
+
+
+class Spaces:
+    """The spaces that are in memory, the least recently used of which leave it when there is too much."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._spaces: OrderedDict[tuple[str, str | None], Space] = OrderedDict()
+
+    def snapshot(self, unit: ReadUnit, namespace: str, embedder: str | None, dimensions: int) -> Snapshot | None:
+        """A namespace as the unit sees it; None where it is not there."""
+        stamp = unit.namespace(namespace)
+        if stamp is None:
+            return None
+        try:
+            return self._space(namespace, embedder, dimensions).snapshot(unit, stamp.seq)
+        except NeedsReload:
+            self.forget(namespace)
+            return self._space(namespace, embedder, dimensions).snapshot(unit, stamp.seq)
+        finally:
+            self._evict()
+
+    def forget(self, namespace: str | None = None) -> None:
+        """Let go of a namespace, or of all."""
+        with self._lock:
+            for place in [place for place in self._spaces if namespace in (None, place[0])]:
+                del self._spaces[place]
+
+    def _space(self, namespace: str, embedder: str | None, dimensions: int) -> Space:
+        with self._lock:
+            place = (namespace, embedder)
+            if place not in self._spaces:
+                self._spaces[place] = Space(namespace, embedder, dimensions)
+            self._spaces.move_to_end(place)
+            return self._spaces[place]
+
+    def _evict(self) -> None:
+        with self._lock:
+            total = sum(space.size for space in self._spaces.values())
+            while total > self._limit and len(self._spaces) > 1:
+                total -= self._spaces.popitem(last=False)[1].size
+
+
+class _Buffer:
+    """An array with room to grow; what was handed out stays valid, for rows are only added behind it."""
+
+    def __init__(self, dtype: Any, width: int | None = None) -> None:
+        self._shape = () if width is None else (width,)
+        self._data = np.empty((0, *self._shape), dtype)
+        self.view: NDArray[Any] = self._data
+
+    @property
+    def bytes(self) -> int:
+        return self._data.nbytes
+
+    def extend(self, values: Sequence[Any] | NDArray[Any]) -> None:
+        end = len(self.view) + len(values)
+        if end > len(self._data):
+            room = end if not len(self._data) else max(end, len(self._data) * 3 // 2)
+            grown = np.empty((room, *self._shape), self._data.dtype)
+            grown[: len(self.view)] = self.view
+            self._data = grown
+        self._data[len(self.view) : end] = values
+        self.view = self._data[:end]
+
+
+def kind_of(cube: MemCube) -> Kind:
+    """What a memory is to a search."""
+    said = cube.header.descriptive
+    if said.semantic_type is SemanticType.MESSAGE:
+        return Kind.DIALOGUE if said.speaker is not None else Kind.CHAT
+    return Kind.NOTE if said.semantic_type is SemanticType.KNOWLEDGE else Kind.STATEMENT
+
+
+def _in_order(columns: Columns, rows: NDArray[np.int64]) -> Turns:
+    """``rows`` by conversation and time; turns without a session are one conversation until they pause."""
+    session, said = columns.session[rows], columns.said[rows]
+    by_key = np.argsort(columns.key[rows])
+    keyed = rows[by_key]
+    order = np.lexsort((columns.key[rows], said, session))
+    rows, session, said = rows[order], session[order], said[order]
+    if not len(rows):
+        return Turns(rows, rows, rows, rows, rows)
+    pause = np.diff(said, prepend=said[0]) > SAME_TALK.total_seconds() * 1e6
+    new = (np.diff(session, prepend=session[0] - 1) != 0) | (session == NO_SESSION) | ((session == TALK) & pause)
+    return Turns(rows, np.cumsum(new) - 1, np.flatnonzero(new), columns.key[keyed], keyed)
+
+
+def _code(codes: dict[str, int], name: str | None) -> int:
+    return -1 if name is None else codes.setdefault(name, len(codes))
+
+
+def best_part(values: Floats, part_rows: NDArray[np.int64], count: int) -> Floats:
+    """For each of ``count`` rows the greatest of its parts' values; 0 where it has none."""
+    best = np.zeros(count, np.float32)
+    if len(part_rows):
+        starts = np.flatnonzero(np.diff(part_rows, prepend=part_rows[0] - 1))
+        best[part_rows[starts]] = np.maximum.reduceat(values, starts)
+    return best

@@ -31,12 +31,10 @@ SUFFIXES = (".md", ".markdown")
 NOTE_BYTES = 16 << 20  # ours: a larger file is no note
 PASSAGE_LENGTH = 3_000  # ours: characters, about the 800 tokens of a small block for a prompt
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _LEVELS = 6
+_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
+_PARAGRAPH = re.compile(r" {0,3}(?!\d+[.)])[^\s#>|+*=-]")  # the beginning of a line that underlining makes a heading
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
-_PARAGRAPH = re.compile(
-    r" {0,3}(?!\d+[.)])[^\s#>|+*=-]"
-)  # how a line begins that can be underlined to become a heading
 
 
 class Section(NamedTuple):
@@ -68,14 +66,14 @@ def parse_note(data: bytes, *, path: str, collection: str, modified: datetime) -
     front, lines = _front_matter(text.replace("\r\n", "\n").split("\n"))
     title = front.get("title") or PurePosixPath(path).stem
     date, tags = _date(front.get("date", "")), _tags(front.get("tags", ""))
-    seen: Counter[tuple[str, ...]] = Counter()
+    used: Counter[str] = Counter()
     messages = []
     for section in _sections(lines):
         for body in _parts(section.lines):
-            seen[section.headings] += 1
             content = f"{_context(title, section.headings)}\n{body}".rstrip()
             digest = hashlib.sha256(msgspec.json.encode([content, date, tags])).hexdigest()
-            id = passage_id(path, section.headings, seen[section.headings])
+            place = f"{path}#{' > '.join(section.headings)}" if section.headings else path
+            id = _shortened(_numbered(place, used))
             messages.append(Message(content=content, id=id, rest={"digest": digest}))
     return Session(
         id=collection,
@@ -88,10 +86,14 @@ def parse_note(data: bytes, *, path: str, collection: str, modified: datetime) -
     )
 
 
-def passage_id(path: str, headings: tuple[str, ...], place: int) -> str:
-    """``plans/house.md#Garden > Trees``; the second passage with the same headings has ``~2`` behind it."""
-    id = f"{path}#{' > '.join(headings)}" if headings else path
-    id = id if place == 1 else f"{id}~{place}"
+def _numbered(id: str, used: Counter[str]) -> str:
+    """``plans/house.md#Garden > Trees``; the second passage under the same headings has ``~2`` behind it."""
+    used[id] += 1
+    return id if used[id] == 1 else _numbered(f"{id}~{used[id]}", used)
+
+
+def _shortened(id: str) -> str:
+    """The id where it is short enough for one, else its beginning and a digest of it all."""
     if len(id) <= NAME_LIMIT:
         return id
     digest = hashlib.sha256(id.encode()).hexdigest()

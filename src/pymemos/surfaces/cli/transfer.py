@@ -11,12 +11,14 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from pymemos.surfaces.cli import importers
 from pymemos.surfaces.cli.app import FAILED, Shell, identity_options, scope_options, verb
 
 if TYPE_CHECKING:
     from pymemos.surfaces.cli.intake import Report
 
 Advance = Callable[[int], object]
+JSON_LINES = "jsonl"
 PROGRESS_STEP = 1 << 14  # bytes between two steps of the bar
 
 
@@ -46,20 +48,43 @@ def export(shell: Shell, file: str, **identity: Any) -> None:
 
 
 @verb(name="import")
-@click.argument("file", type=click.Path(exists=True, allow_dash=True, dir_okay=False))
+@click.argument("path", type=click.Path(exists=True, allow_dash=True))
+@click.option(
+    "--from",
+    "kind",
+    type=click.Choice([JSON_LINES, *importers.KINDS]),
+    default=JSON_LINES,
+    show_default=True,
+    metavar="KIND",
+    help="jsonl, chatgpt, markdown or locomo.",
+)
+@click.option("--prune", is_flag=True, help="Delete the passages that a folder of notes no longer holds.")
 @click.option(
     "--rejects", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Write malformed lines here."
 )
 @scope_options
-def import_(shell: Shell, file: str, rejects: str | None, **identity: str | None) -> int:
-    """Take in the JSON Lines of FILE, or of stdin (-).
+def import_(shell: Shell, path: str, kind: str, rejects: str | None, prune: bool, **identity: str | None) -> int:
+    """Take in the JSON Lines of PATH, or of stdin (-), or with --from what another program keeps.
 
     A line is an exported memory, or a message: {"content": …} with optional role, name, id, timestamp, user_id,
     agent_id, session_id, tags and metadata. --user, --agent and --session are for messages that name nobody.
 
-    A malformed line is reported with its number and byte offset, the rest continues, and the exit code is 1.
-    After an interruption import the same file again: nothing is lost and nothing doubled.
+    --from chatgpt takes an export (its zip file, or conversations.json), markdown a folder of notes, locomo a file of
+    that benchmark. There --session is for notes alone, and names the folder (default: its path).
+
+    What is malformed is reported with its place, the rest continues, and the exit code is 1.
+    After an interruption import the same again: nothing is lost and nothing doubled.
     """
+    if kind == JSON_LINES:
+        if prune or Path(path).is_dir():
+            raise click.UsageError("JSON Lines come in a file, which --prune does not go with; name a kind with --from")
+        return _import_lines(shell, path, rejects, identity)
+    if rejects is not None or path == "-" or (prune and kind != "markdown"):
+        raise click.UsageError("--rejects and - are for JSON Lines, and --prune is for --from markdown")
+    return importers.take_in(shell, path, kind, prune=prune, **identity)
+
+
+def _import_lines(shell: Shell, file: str, rejects: str | None, identity: dict[str, str | None]) -> int:
     from pymemos.surfaces.cli.intake import Intake
 
     with ExitStack() as open_files:

@@ -335,27 +335,3 @@ class TestUpkeep:
         with MemOS(tmp_path / "copy") as mem:
             assert [cube.text for cube in mem.list()] == ["x"]
         assert cli("backup", file).exit_code == 1
-
-
-class TestDemo:
-    def test_tells_its_story_in_under_60_lines(self):
-        result = CliRunner().invoke(main, ["demo"])
-
-        assert result.exit_code == 0, result.output
-        assert len(result.stdout.splitlines()) < 60
-
-    def test_answers_correctly(self, cli, answer):
-        told = answer("demo")
-
-        first = [hits[0]["memory"]["content"] for hits in told["searches"].values()]
-        before, after = told["true_on"].values()
-        assert ["12 April" in first[0], "walnuts" in first[1], "Ancona" in first[2]] == [True] * 3
-        assert ("12 April" in before[0], "3 May" in after[0]) == (True, True)
-        assert told["context"]["tokens"] <= 120
-        assert told["doctor"]["ok"]
-        assert told["export"]["same"], "the export changed on its way through another store"
-
-    def test_plays_in_a_store_that_is_named(self, cli, answer):
-        cli("demo")
-
-        assert len(answer("list", "--user", "demo")["memories"]) == 25

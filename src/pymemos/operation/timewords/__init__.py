@@ -2,5 +2,6 @@
 
 from pymemos.operation.timewords.grammar import Grain, SessionSpan
 from pymemos.operation.timewords.reading import TimeWord, mentioned_days, understand
+from pymemos.operation.timewords.telling import known_days_of
 
-__all__ = ["Grain", "SessionSpan", "TimeWord", "mentioned_days", "understand"]
+__all__ = ["Grain", "SessionSpan", "TimeWord", "known_days_of", "mentioned_days", "understand"]

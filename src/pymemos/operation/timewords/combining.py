@@ -39,7 +39,7 @@ Change = Callable[[Days], Days]
 
 def settled(match: Match, item: Item, *, past: bool = False) -> Phrase | None:
     """What an item means if nothing else says more: the latest such time, or the next one where it is to come."""
-    today, ahead = match.today, not past and match.ahead()
+    today, ahead = match.today, not past and match.ahead
     if item.role == "weekday":
         day = weekday_after(today, item.number) if ahead else weekday_before(today, item.number)
         return Phrase(one_day(day), Grain.DAY, relative=True)
@@ -117,6 +117,15 @@ def _inside(days: Days, whole: Days) -> Days:
     return Days(days.first, min(days.after, whole.after))
 
 
+@rule(PARTS, "ordinal of the? phrase")
+def _day_of_that_month(match: Match) -> Item | None:
+    """'The 5th of last month'."""
+    number, whole = match.the("ordinal").number, match.the("phrase")
+    if whole.phrase is None or whole.phrase.grain is not Grain.MONTH:
+        return None
+    return _changed(match, whole, lambda days: _unit_of(days, number, Unit.DAY), Grain.DAY)
+
+
 @rule(PARTS, "ordinal half of the? phrase|yearly")
 def _half(match: Match) -> Item | None:
     """'The first half of 2023'."""
@@ -183,7 +192,7 @@ def _unit_around(match: Match) -> Item | None:
 @rule(
     RULES,
     "about? number|a|vague unit before|after|from the? phrase|yearly|weekday",
-    "unit|weekday before|after the? phrase|yearly|weekday",
+    "unit|weekday|daypart before|after the? phrase|yearly|weekday",
     "near before|after the? phrase|yearly|weekday",
 )
 def _beside(match: Match) -> Item | None:
@@ -205,7 +214,7 @@ def _days_beside(match: Match, anchor: Phrase, sign: int) -> tuple[Days, Grain]:
     if first.role == "weekday":
         before, after = weekday_before(edge, first.number), weekday_after(edge - timedelta(days=1), first.number)
         return one_day(before if sign < 0 else after), Grain.DAY
-    unit, count = UNITS[match.the("unit").number], match.one("number", "a")
+    unit, count = Unit.DAY if first.role == "daypart" else UNITS[match.the("unit").number], match.one("number", "a")
     if count is not None:
         last = anchor.days.first if sign < 0 else anchor.days.after - timedelta(days=1)
         return counted(last, sign * (count.number or 1), unit), grain_of(unit)
@@ -245,7 +254,7 @@ _ENDS = "phrase|yearly|weekday"
 @rule(
     RULES,
     f"between the? {_ENDS} and the? {_ENDS}",
-    f"from the? {_ENDS} to|until|dash the? {_ENDS}",
+    f"from|of|since the? {_ENDS} to|until|dash the? {_ENDS}",
     "phrase|yearly to|until|dash phrase|yearly",
 )
 def _range(match: Match) -> Item | None:
@@ -275,17 +284,18 @@ def _together(first: Item, last: Item, left: Phrase, right: Phrase) -> tuple[Phr
     return left, right
 
 
-@rule(RULES, f"since|until|by|before|after the? {_ENDS}")
+@rule(RULES, f"since|until|by|before|after|ago_of the? {_ENDS}")
 def _open(match: Match) -> Item | None:
     """'Since March' is up to today; 'before June' and 'after 2022' are open."""
     word = match.items[0].role
     anchor = settled(match, match.items[-1], past=word == "since")
-    if anchor is None:
+    if anchor is None or (word == "ago of" and match.items[0].word != "vor"):  # in German also "before"
         return None
     (first, after), tomorrow = anchor.days, one_day(match.today).after
     days = {
         "since": Days(first, max(after, tomorrow)),
         "before": Days(EARLIEST, first),
+        "ago of": Days(EARLIEST, first),
         "after": Days(after, LATEST),
     }.get(word, Days(EARLIEST, after))
     return match.made(anchor._replace(days=days, session=None))
@@ -297,7 +307,7 @@ def _day_of_the_month(match: Match) -> Item | None:
     number, today = match.the("ordinal"), match.today
     if match.after() not in ("", "comma") or not number.word[:1].isdecimal() or not 1 <= number.number <= 31:
         return None
-    ahead = match.ahead()
+    ahead = match.ahead
     starts = [shifted(today.replace(day=1), step, Unit.MONTH) for step in (range(3) if ahead else range(0, -3, -1))]
     days = [start + timedelta(days=number.number - 1) for start in starts]
     fits = [day for day, start in zip(days, starts, strict=True) if day.month == start.month]

@@ -26,7 +26,7 @@ _PERHAPS_TIME = ("before", "after", "around", "this")  # there it is one only wh
 _CLOSING = ("", "comma", "and", "to", "until", "dash", "year", "on", "in", "since")
 
 
-@rule(RULES, "every the? number|ordinal? unit|month|name|low|weekday|season|holiday|daypart")
+@rule(RULES, "every the? number|ordinal? unit|month|name|low|weekday|season|holiday|daypart|day")
 def _habit(match: Match) -> Item | None:
     return match.other()
 
@@ -149,14 +149,14 @@ def _season(match: Match) -> Item | None:
 def _holiday(match: Match) -> Item | None:
     """'Christmas 2022', 'at Christmas'; 'a Christmas tree' is something else."""
     year, item = match.one("year"), match.items[0]
-    if year is None and not _is_time(match, "on", "by", "and"):
+    if year is None and not _is_time(match, "on", "by", "and", "to"):
         return None
     return _dated(match, Recurring(HOLIDAYS[item.number], Grain.DAY), year)
 
 
 def _is_time(match: Match, *more: str) -> bool:
     """Whether a season or a holiday is when something was, and not what it was about."""
-    fitting = (*_SURELY_TIME, *_PERHAPS_TIME, "over", "from", "between", *more)
+    fitting = (*_SURELY_TIME, *_PERHAPS_TIME, "over", "from", "between", "ago of", *more)
     before = match.before()
     if match.after() in ("before last", "passed"):
         return True

@@ -104,12 +104,17 @@ class Match:
         place = self._stop + distance - 1
         return self._line[place].role if place < len(self._line) else ""
 
-    def ahead(self) -> bool:
-        """Whether the words speak of what is to come: the verb that is nearest before them decides, else after them."""
-        future = ("ahead", "present") if self.reading.foretelling else ("ahead",)
-        verbs = (*future, "behind")
+    @property
+    def tense(self) -> str:
+        """Whether the words speak of what is "ahead" or "behind": the nearest verb before them decides, else after."""
+        signs = {"ahead": "ahead", "behind": "behind", "present": "ahead" if self.reading.foretelling else ""}
         around = [*reversed(self._line[: self._start]), *self._line[self._stop :]]
-        return next((item.role in future for item in around if item.role in verbs), False)
+        return next((signs[item.role] for item in around if signs.get(item.role)), "")
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the words speak of what is to come; where nothing says so, memories are of what was."""
+        return self.tense == "ahead"
 
     def made(self, phrase: Phrase) -> Item:
         """The phrase in place of the items, without the words that only introduce it."""
@@ -145,8 +150,8 @@ ROLES = (
     "seasons", "holiday", "holidays", "day", "daypart", "unit", "vague", "half", "and a half", "a", "the", "last",
     "past", "passed", "previous", "before last", "next", "coming", "this", "ago", "ago of", "back", "hence", "before",
     "after", "near", "since", "until", "by", "from", "to", "between", "and", "of", "in", "on", "over", "around",
-    "about", "part", "recent", "recently", "same time", "every", "our", "whose", "session", "talked", "last talked", "with",
-    "ahead", "present", "behind",
+    "about", "part", "recent", "recently", "same time", "every", "our", "whose", "somebody", "session", "talked",
+    "last talked", "with", "ahead", "present", "behind",
     # made by rules
     "phrase", "yearly",
 )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pymemos.operation.timewords.grammar import Grain, Item, Phrase, Recurring
 from pymemos.operation.timewords.known import YEARLY, Known, Named, among, named_at
 from pymemos.operation.timewords.spans import Yearly, day_name, day_of_year, months, one_day, years
-from pymemos.operation.timewords.tongues import ELIDING, FALSE_PAST, ORDINAL_DOT, PREFERS_MONTH_FIRST, TONGUES
+from pymemos.operation.timewords.tongues import ELIDING, MONTH_FIRST, ORDINAL_DOT, TONGUES
 
 DEFAULT = "en"
 
@@ -26,6 +26,8 @@ _NUMERAL = re.compile(r"'?(\d+)(st|nd|rd|th|er|s|)")
 _STOPS = frozenset(".;!?()\n\u2026")
 _DASHES = frozenset("-\u2013\u2014")
 _ABBREVIATED = frozenset("jan feb mar apr jun jul aug sep sept oct nov dec st mr mrs ms dr".split())
+_NO_PAST = frozenset("indeed hundred speed excited tired interested worried".split())  # "ed" without a past
+_NAMING = frozenset(("month", "weekday", "season", "day", "unit", "last", "passed", "coming", "next", "ago", "recent"))
 _YEARS = range(1800, 2200)  # what four digits may be taken for
 
 
@@ -103,7 +105,7 @@ def items(sentence: Sequence[Word], language: str, *, caseless: bool, known: Seq
             found.append(_named(named, word.begin, end))
         elif entry is not None:
             role = _role(entry.role, word, caseless=caseless, before=found[-1].role if found else "")
-            end -= 2 if _is_possessive(lexicon, lows[place]) else 0
+            end -= 2 if _is_possessive(lows[stop - 1], entry, lexicon) else 0
             found.append(_listed(Item(role, word.begin, end, entry.number, word.low)))
         else:
             found.append(_unlisted(word, language))
@@ -114,16 +116,22 @@ def items(sentence: Sequence[Word], language: str, *, caseless: bool, known: Seq
 def _entry(lexicon: Lexicon, lows: Sequence[str], place: int) -> Entry | None:
     """The longest entry that the words from that place on fit."""
     low = lows[place]
-    for entry in lexicon.get(low[:-2] if _is_possessive(lexicon, low) else low, ()):
+    for entry in lexicon.get(low) or lexicon.get(low.removesuffix("'s"), ()):
         stop = place + 1 + len(entry.rest)
-        if not entry.rest or entry.rest == tuple(lows[place + 1 : stop]):
+        if not entry.rest or entry.rest == (*lows[place + 1 : stop - 1], _bare(lows, stop - 1, entry.rest[-1])):
             return entry
     return None
 
 
-def _is_possessive(lexicon: Lexicon, low: str) -> bool:
-    """Whether a word is "week's", which is read as "week"; "new" and "year's" are one word with "eve"."""
-    return low.endswith("'s") and low not in lexicon
+def _is_possessive(low: str, entry: Entry, lexicon: Lexicon) -> bool:
+    """Whether the last word of an entry is possessive in the text, but not in the entry, as in "new year's"."""
+    return low.endswith("'s") and not (entry.rest[-1] == low if entry.rest else low in lexicon)
+
+
+def _bare(lows: Sequence[str], place: int, wanted: str) -> str:
+    """The word at that place, without the possessive that "last night" has in "last night's party"."""
+    low = lows[place] if place < len(lows) else ""
+    return low if low == wanted else low.removesuffix("'s")
 
 
 def _role(role: str, word: Word, *, caseless: bool, before: str) -> str:
@@ -159,7 +167,7 @@ def _unlisted(word: Word, language: str) -> Item:
     if language == "en" and len(word.low) > 4:
         if word.low.endswith("'ll"):
             return item._replace(role="ahead")
-        if word.low.endswith("ed") and word.low not in FALSE_PAST:
+        if word.low.endswith("ed") and word.low not in _NO_PAST:
             return item._replace(role="behind")
     return item
 
@@ -221,7 +229,7 @@ def _date(item: Item, language: str) -> Item:
         return item
     if len(parts[0]) < 4:
         first, second, year = numbers
-        swapped = second > 12 or (first <= 12 and language in PREFERS_MONTH_FIRST and "." not in item.word)
+        swapped = second > 12 or (first <= 12 and language in MONTH_FIRST and "." not in item.word)
         precise = first > 12 or second > 12 or first == second or "." in item.word
         numbers = [year, first, second] if swapped else [year, second, first]
     try:
@@ -235,6 +243,20 @@ def _phrase(item: Item, phrase: Phrase) -> Item:
 
 
 # Lexicons.
+
+
+def hinted(text: str) -> list[str]:
+    """The languages that words for times, unknown in English, speak for: two at least, for one may be a name."""
+    lows = {word.low for word in words(text, "fr")}  # as in French, so that "l'été" is two words
+    counts = {language: len(lows & _telling(language)) for language in TONGUES if language != DEFAULT}
+    return sorted((language for language in counts if counts[language] > 1), key=lambda one: -counts[one])
+
+
+@cache
+def _telling(language: str) -> frozenset[str]:
+    """The words that name times in a language, and mean nothing in English."""
+    own = {low for low, entries in _lexicon(language).items() if any(entry.role in _NAMING for entry in entries)}
+    return frozenset(own.difference(_lexicon(DEFAULT)))
 
 
 @cache

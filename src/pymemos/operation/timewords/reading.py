@@ -68,12 +68,21 @@ def mentioned_days(text: str, said_at: datetime, language: str | None = None) ->
 
 
 def phrases(text: str, reading: Reading, language: str | None, known_days: Mapping[str, date]) -> list[Item]:
-    """The times that a text names, where they are in it."""
-    spoken = language or detect_language(text) or lexer.DEFAULT
-    found = _phrases(text, reading, spoken if spoken in TONGUES else lexer.DEFAULT, known_days)
-    if not found and language is None and spoken != lexer.DEFAULT:
-        return _phrases(text, reading, lexer.DEFAULT, known_days)  # a few words may be taken for another language
-    return found
+    """The times that a text names, where they are in it.
+
+    Where its language is not given, the first of these counts in which it names any: the one that its function words
+    speak for, English, those that its words for times speak for. A question is short, so all of them can be wrong.
+    """
+    if language is not None:
+        return _phrases(text, reading, language if language in TONGUES else lexer.DEFAULT, known_days)
+    told = detect_language(text)
+    first = told if told in TONGUES else lexer.DEFAULT
+    found = _phrases(text, reading, first, known_days)
+    if found:
+        return found
+    others = dict.fromkeys((lexer.DEFAULT, *lexer.hinted(text)))
+    readings = (_phrases(text, reading, other, known_days) for other in others if other != first)
+    return next(filter(None, readings), [])
 
 
 def _time_words(

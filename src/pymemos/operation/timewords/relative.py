@@ -20,6 +20,7 @@ from pymemos.operation.timewords.spans import (
     season,
     shifted,
     soonest,
+    weekday_after,
     weekday_before,
     within,
 )
@@ -134,12 +135,13 @@ def _ago_by_name(match: Match) -> Item | None:
 def _hence(match: Match) -> Item | None:
     """'Two weeks from now'; 'in two weeks' only where something is to come, else it is how long something took."""
     unit, vague = _unit(match), match.one("vague")
-    if match.one("hence") is None and (not match.ahead() or match.after() in ("of", "ago")):
+    if match.one("hence") is None and (not match.ahead or match.after() in ("of", "ago")):
         return None
     if vague is not None:
         return _relative(match, _vague(match, 1, vague.number, unit), grain_of(unit), precise=False)
     count = match.one("number")
-    return _counted(match, count.number if count else 1, unit, sure=True)
+    found = _counted(match, count.number if count else 1, unit, sure=True)
+    return found._replace(begin=match.items[0].begin) if found else None
 
 
 # Up to today.
@@ -201,8 +203,18 @@ def _unit_of_the_calendar(match: Match) -> Item | None:
         return None
     if match.one("next") and match.one("the") and unit is not Unit.WEEKEND:
         return None
+    if unit is Unit.WEEKEND and step == 0:
+        return _relative(match, _this_weekend(match), Grain.DAY)
     day = shifted(containing(unit, match.today).first, step, unit)
     return _relative(match, containing(unit, day), grain_of(unit))
+
+
+def _this_weekend(match: Match) -> Days:
+    """That of this week; the one before where the words speak of what was, and this one has not come yet."""
+    this = containing(Unit.WEEKEND, match.today)
+    if this.first > match.today and match.tense == "behind":
+        return containing(Unit.WEEKEND, match.today - timedelta(weeks=1))
+    return this
 
 
 @rule(RULES, "in|on|over the? unit")
@@ -211,9 +223,9 @@ def _the_weekend(match: Match) -> Item | None:
     if _unit(match) is not Unit.WEEKEND or match.after() in ("before", "after", "of"):
         return None
     this = containing(Unit.WEEKEND, match.today)
-    back = this.first > match.today and not match.ahead()
+    back = this.first > match.today and not match.ahead
     days = containing(Unit.WEEKEND, match.today - timedelta(weeks=1)) if back else this
-    return _relative(match, days, Grain.DAY)
+    return _relative(match, days, Grain.DAY)._replace(begin=match.the("unit").begin)
 
 
 def _step(match: Match) -> int:
@@ -234,11 +246,15 @@ def _step(match: Match) -> int:
     "weekday passed|coming",
 )
 def _weekday(match: Match) -> Item | None:
-    """'Last Friday' is the one before today, 'this Friday' that of this week, 'next Friday' that of the next."""
+    """'Last Friday' is the one before today, 'this Friday' that of this week, 'next Friday' that of the next week."""
     number, today, step = match.the("weekday").number, match.today, _step(match)
     if step < 0:
         return _relative(match, one_day(weekday_before(today, number) + timedelta(weeks=step + 1)), Grain.DAY)
+    if match.one("coming"):
+        return _relative(match, one_day(weekday_after(today, number)), Grain.DAY)
     monday = containing(Unit.WEEK, today).first
+    if step == 0 and match.tense == "behind" and number > today.weekday():
+        step = -1
     return _relative(match, one_day(monday + timedelta(days=number, weeks=step)), Grain.DAY)
 
 
@@ -257,11 +273,16 @@ def _recurring(match: Match) -> Item | None:
     pick: dict[int, Callable[[], Days]] = {
         -2: lambda: _before_last(recurring, match),
         -1: lambda: latest(recurring.of, match.today, over=True),
-        0: lambda: in_year(recurring.of, match.today),
+        0: lambda: _this_one(recurring, match),
         1: lambda: soonest(recurring.of, match.today, begun=False),
     }
     days = pick[step]()
     return _relative(match, days, recurring.grain, precise=recurring.precise, note=recurring.note)
+
+
+def _this_one(recurring: Recurring, match: Match) -> Days:
+    days = in_year(recurring.of, match.today)
+    return latest(recurring.of, match.today) if match.tense == "behind" and days.first > match.today else days
 
 
 def _before_last(recurring: Recurring, match: Match) -> Days:

@@ -7,7 +7,7 @@ from pymemos.operation.timewords.spans import Days, one_day
 
 RULES: list[Rule] = []
 
-_ABOUT_SOMETHING = ("about", "on", "of", "with", "around")  # then the last one on that topic is meant, not the last one
+_SOME_OTHER = ("about", "on", "of", "with", "around", "somebody")  # the last one on that topic, or of other people
 
 
 @rule(RULES, "our|the? last|previous session", "the? last talked", "last_talked", "the? session before_last")
@@ -36,7 +36,7 @@ def _this(match: Match) -> Item | None:
 
 
 def _talk(match: Match, place: int) -> Item | None:
-    if match.after() in _ABOUT_SOMETHING or match.before() in ("whose", "every"):
+    if match.after() in _SOME_OTHER or match.before() in ("whose", "every"):
         return None
     past = [one for one in match.reading.sessions if not one.current and one.start <= match.reading.now]
     return _phrase(match, sorted(past, key=lambda one: one.start), place)

@@ -16,7 +16,7 @@ weekdays: mondays:0, tuesdays:1, wednesdays:2, thursdays:3, fridays:4, saturdays
 season: spring:0, springtime:0, summer:1, summertime:1, autumn:2, fall:2, winter:3, wintertime:3
 seasons: springs:0, summers:1, autumns:2, falls:2, winters:3
 holiday: christmas:0, xmas:0, christmas day:0, christmas eve:1, boxing day:2, new year's eve:3, new years eve:3
-holiday: new year's day:4, new years day:4, new year's:4, halloween:5, valentine's day:6, valentines day:6
+holiday: new year's day:4, new years day:4, new year's:4, new year:4, halloween:5, valentine's day:6, valentines day:6
 holiday: valentine's:6, fourth of july:7, 4th of july:7, july 4th:7, independence day:7, thanksgiving:8
 holiday: thanksgiving day:8, easter:9, easter sunday:9, good friday:10, easter monday:11, mother's day:12
 holiday: mothers day:12, father's day:13, fathers day:13, labor day:14, memorial day:15, black friday:16
@@ -30,7 +30,8 @@ day: last night:-1, last evening:-1, tomorrow:1, day before yesterday:-2
 day: day after tomorrow:2
 daypart: morning, afternoon, evening, night
 unit: minute:0, minutes:0, hour:1, hours:1, day:2, days:2, weekend:3, weekends:3, week:4, weeks:4, month:5, months:5
-unit: quarter:6, quarters:6, year:8, years:8, decade:9, decades:9
+unit: quarter:6, quarters:6, year:8, years:8, decade:9, decades:9, nights:2
+other: the new year, with you
 number: one:1, two:2, three:3, four:4, five:5, six:6, seven:7, eight:8, nine:9, ten:10, eleven:11, twelve:12
 number: thirteen:13, fourteen:14, fifteen:15, sixteen:16, seventeen:17, eighteen:18, nineteen:19, twenty:20
 number: thirty:30, forty:40, fifty:50
@@ -50,7 +51,8 @@ last: last
 past: past
 previous: previous
 before last: before last
-next: next, coming
+next: next
+coming: coming
 this: this
 ago: ago
 back: back
@@ -78,6 +80,7 @@ recently: recent
 same time: this time, around this time, about this time
 every: every, each, any, most, all, per, some
 our: our
+somebody: she, he, they
 whose: my, your, his, her, its, their
 session: session, sessions, conversation, conversations, chat, chats, discussion, discussions, talk, talks
 talked: time we talked, time we spoke, time we chatted, time i talked to you, time i spoke to you, time we had a chat

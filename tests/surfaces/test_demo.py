@@ -128,7 +128,7 @@ class TestProof:
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
         assert 5 == len(code.splitlines())
-        assert "Wren flies to Gdynia on 25 September." in run.stdout
+        assert "Wren flies to Gdynia on 25 September, seat 7A." in run.stdout
         assert run.stdout.splitlines()[0] == told["python"]["output"].splitlines()[0]
 
     def test_the_store_is_sound_and_can_be_carried_away(self, told):

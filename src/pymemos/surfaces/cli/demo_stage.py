@@ -25,13 +25,13 @@ from pymemos.surfaces.cli.demo_tour import FIRST, Answer, Changed, Kept, Proof, 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from pymemos import Hit, Record
+    from pymemos import Hit, Hits, Record
 
 WIDTH = 100  # columns; longer lines are hard to read
 LABEL = 12  # columns for what stands left of a question or a figure
 ACCENT, MARK, FAINT, OLD, NEW = "cyan", "bold yellow", "dim", "red", "green"
 SPEAKERS = ("cyan", "magenta")
-REASONS = 3  # that are shown of a hit, the strongest
+REASONS = 3  # that are shown of a hit
 BEAT = 0.75  # seconds to read an answer
 _WORD = re.compile(r"[^\W_]+")
 
@@ -141,7 +141,7 @@ def answered(stage: Stage, answer: Answer) -> None:
     rows = [(Text(answer.question.kind, style=ACCENT), Text(answer.question.ask, style="bold"))]
     for rank, hit in answer.shown:
         place = Text.assemble((f"#{rank}", "bold"), (f" {hit.score:.2f}", FAINT))
-        rows.append((place, _cited(stage, hit, answer.hits.terms)))
+        rows.append((place, _cited(stage, hit, answer.hits)))
     if not answer.found:
         rows.append((Text(), Text(f"The evidence is not among the first {FIRST}.", style="yellow")))
     note = " ".join(filter(None, [answer.question.note, _lacking(answer)]))
@@ -174,7 +174,8 @@ def changed(stage: Stage, one: Changed) -> None:
 
 def ran(stage: Stage, one: Ran) -> None:
     """A program and what it printed; nothing stands beside its lines, so that they can be copied."""
-    stage.draw(Rule("python", align="left", style=FAINT), _python(one.code))
+    stage.draw(Rule("python", align="left", style=FAINT))
+    stage.console.print(_python(one.code))  # from the first column on: Python minds
     stage.gap()
     stage.pause()
     stage.draw(Rule("prints", align="left", style=FAINT), Text(one.output))
@@ -243,19 +244,29 @@ def _lacking(answer: Answer) -> str:
     return f"No hit has the word {' or '.join(words)}." if words else ""
 
 
-def _cited(stage: Stage, hit: Hit, terms: Collection[str]) -> Text:
+def _cited(stage: Stage, hit: Hit, hits: Hits) -> Text:
     """A hit: what was said, by whom, when, and why it was found; a date may be what was looked for."""
-    date = marked(day(show.true_from(hit.cube)), terms)
+    date = marked(day(show.true_from(hit.cube)), hits.terms)
     about = Text.assemble(stage.speaker(hit.cube.header.descriptive.speaker or ""), " · ", date)
-    return stage.quote(Text("\n").join([marked(hit.cube.text, terms), about, Text(_reasons(hit), style=FAINT)]))
+    reasons = Text(_reasons(hit, hits), style=FAINT)
+    return stage.quote(Text("\n").join([marked(hit.cube.text, hits.terms), about, reasons]))
 
 
-def _reasons(hit: Hit) -> str:
-    strongest = sorted(hit.why, key=lambda signal: -abs(signal.value * signal.weight))[:REASONS]
-    reasons = [
-        f"{one.name} {one.value * one.weight:+.2f}{f' ({one.detail})' if one.detail else ''}" for one in strongest
-    ]
-    return show.one_line(", ".join(reasons))
+def _reasons(hit: Hit, hits: Hits) -> str:
+    """Why it was found, what sets it apart from the other hits first; only that comes with its detail."""
+    usual = _usual(hits)
+    apart = sorted(hit.why, key=lambda one: usual[one.name] - one.value * one.weight)
+    told = [f"{one.name} {one.value * one.weight:+.2f}" for one in apart if one.value * one.weight > 0]
+    detail = f" ({apart[0].detail})" if told and apart[0].detail else ""
+    return show.one_line(", ".join([f"{told[0]}{detail}", *told[1:REASONS]]) if told else str(hit.why))
+
+
+def _usual(hits: Hits) -> dict[str, float]:
+    """What each signal gave to a hit on average."""
+    given: dict[str, float] = {}
+    for one in (signal for hit in hits for signal in hit.why):
+        given[one.name] = given.get(one.name, 0.0) + one.value * one.weight / len(hits)
+    return given
 
 
 def _call(one: Changed) -> str:

@@ -31,8 +31,8 @@ FIRST = 5  # evidence counts as found among so many hits
 FIVE_LINES = """\
 from pymemos import MemOS
 with MemOS({home}) as mem:
-    mem.add("Wren flies to Gdynia on 25 September.", user_id={user})
-    hits = mem.search("When does Wren fly to Gdynia?", user_id={user})
+    mem.add("Wren flies to Gdynia on 25 September, seat 7A.", user_id="me")
+    hits = mem.search("When does Wren fly to Gdynia?", user_id="me")
     print(hits.context(max_tokens=100))"""
 
 
@@ -117,10 +117,6 @@ class Stopwatch:
         """The time that half of the calls stayed below."""
         times = sorted(self.taken[name])
         return times[len(times) // 2]
-
-    def worst(self, name: str) -> float:
-        """The slowest call."""
-        return max(self.taken[name])
 
     def total(self, name: str) -> float:
         """All calls together."""
@@ -226,7 +222,7 @@ class Tour:
     def run_five_lines(self) -> Ran:
         """Let another process use the same store, in five lines."""
         self._clock.release()
-        code = FIVE_LINES.format(home=json.dumps(str(self.place.home)), user=json.dumps(USER))
+        code = FIVE_LINES.format(home=json.dumps(str(self.place.home)))
         command = [sys.executable, "-c", code]
         done = self.watch.time(
             "five lines",

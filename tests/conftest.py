@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = Path(tempfile.mkdtemp(prefix="pymemos-config-"))
     config.stash[_config] = folder
     os.environ["PYMEMOS_CONFIG_DIR"] = str(folder)  # inherited by every process that a test starts
+    os.environ["PYMEMOS_CACHE_DIR"] = str(folder / "cache")  # no model is prepared there
     sys.addaudithook(_refuse_network)
 
 

@@ -9,30 +9,66 @@ import msgspec
 
 from pymemos.errors import InvalidInput
 
+CONFIG = "config.json"
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What can be set.
 
     ``home`` is the folder of the store, ``config_dir`` the folder of the instance keys, which must lie outside every
     store; ``text_limit`` is the longest text of one memory, in characters;
-    ``cache_bytes`` is what searches may keep in memory.
+    ``cache_bytes`` is what searches may keep in memory; ``embedder`` names what gives texts their meaning (None: MiniLM
+    where it is prepared), ``embedder_key`` is the key of an endpoint; ``cache_dir`` holds prepared models.
     """
 
     home: Path
     config_dir: Path
     text_limit: int = 1_000_000
     cache_bytes: int = 512_000_000
+    cache_dir: Path = Path()
+    embedder: str | None = None
+    embedder_key: str | None = None
 
 
 def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
-    """Settings from PYMEMOS_HOME, PYMEMOS_CONFIG_DIR and PYMEMOS_TEXT_LIMIT, with the usual folders as defaults."""
+    """Settings from the variables PYMEMOS_*, then from ``config.json``, with the usual folders as defaults."""
     data = Path(environ.get("XDG_DATA_HOME") or user_home / ".local" / "share")
     config = Path(environ.get("XDG_CONFIG_HOME") or user_home / ".config")
-    limit = environ.get("PYMEMOS_TEXT_LIMIT", "1000000")
-    if not limit.isdecimal() or int(limit) < 1:
-        raise InvalidInput(f"PYMEMOS_TEXT_LIMIT is {limit!r}; set it to a number of characters, such as 1000000")
+    caches = Path(environ.get("XDG_CACHE_HOME") or user_home / ".cache")
+    config_dir = Path(environ.get("PYMEMOS_CONFIG_DIR") or config / "pymemos")
+    kept = read_config(config_dir)
     return Settings(
         home=Path(environ.get("PYMEMOS_HOME") or data / "pymemos"),
-        config_dir=Path(environ.get("PYMEMOS_CONFIG_DIR") or config / "pymemos"),
-        text_limit=int(limit),
+        config_dir=config_dir,
+        text_limit=_number(environ, "PYMEMOS_TEXT_LIMIT", 1_000_000, "characters"),
+        cache_bytes=_number(environ, "PYMEMOS_CACHE_BYTES", 512_000_000, "bytes"),
+        cache_dir=Path(environ.get("PYMEMOS_CACHE_DIR") or caches / "pymemos"),
+        embedder=environ.get("PYMEMOS_EMBEDDER") or kept.get("embedder"),
+        embedder_key=environ.get("PYMEMOS_EMBEDDER_KEY"),
     )
+
+
+def read_config(config_dir: Path) -> dict[str, str]:
+    """What ``pymemos models use`` keeps, by name."""
+    path = config_dir / CONFIG
+    if not path.exists():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"{path} cannot be read ({error}); mend it, or remove it") from error
+
+
+def write_config(config_dir: Path, **values: str) -> None:
+    """Keep settings; the file is whole at every moment."""
+    config_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = config_dir / f"{CONFIG}.partial"
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode({**read_config(config_dir), **values})))
+    partial.replace(config_dir / CONFIG)
+
+
+def _number(environ: Mapping[str, str], name: str, default: int, unit: str) -> int:
+    given = environ.get(name, str(default))
+    if not given.isdecimal() or int(given) < 1:
+        raise InvalidInput(f"{name} is {given!r}; set it to a number of {unit}, such as {default}")
+    return int(given)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -12,14 +11,14 @@ from typing import Any, BinaryIO, Self
 
 import msgspec
 
+from pymemos import wiring
 from pymemos.cube import filters as grammar
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope, TimeWindow
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Origin, Priority, SemanticType
 from pymemos.cube.ids import new_id
 from pymemos.cube.payload import Activation, Parametric
-from pymemos.errors import EmptyScope, InvalidInput
-from pymemos.infrastructure import audit
+from pymemos.errors import EmptyScope, InvalidInput, ModelError
 from pymemos.interface import importers, requests, transfer, upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
 from pymemos.interface.arguments import (
@@ -50,7 +49,6 @@ from pymemos.ports import (
     NewId,
     Record,
     Store,
-    WriteUnit,
 )
 from pymemos.settings import Settings, from_environment
 
@@ -68,7 +66,9 @@ class MemOS:
     without an identity acts in the namespace ``default``, never on everything.
 
     ``jobs`` maps kinds of jobs to handlers of the application. ``store``, ``blobs``, ``clock``, ``new_id``, ``key``
-    replace what is wired in otherwise; the doubles of ``pymemos.testing`` are made for that.
+    replace what is wired in otherwise; the doubles of ``pymemos.testing`` are made for that. ``embedder`` is one,
+    or the name of one ("none" for none); else the settings say. Only with ``reembedding`` may it be another than the
+    one that made the store's vectors: ``reembed`` comes next.
     """
 
     def __init__(
@@ -82,20 +82,23 @@ class MemOS:
         clock: Clock = utc_now,
         new_id: NewId = new_id,
         key: bytes | None = None,
-        embedder: Embedder | None = None,
+        embedder: Embedder | str | None = None,
+        reembedding: bool = False,
         on_span: Span | None = None,
     ) -> None:
         settings = settings or from_environment(os.environ, Path.home())
         if home is not None:
-            settings = msgspec.structs.replace(settings, home=_folder(home))
-        opened = store or _open_store(settings.home)
+            settings = msgspec.structs.replace(settings, home=wiring.folder(home))
+        opened = store or wiring.open_store(settings.home)
+        if embedder is None or isinstance(embedder, str):
+            embedder = wiring.open_embedder(settings, embedder)
         self._settings = settings
         self._tools = Tools(
             store=opened,
-            blobs=blobs or _open_blobs(settings.home),
+            blobs=blobs or wiring.open_blobs(settings.home),
             clock=clock,
             new_id=new_id,
-            key=key or _instance_key(settings, opened),
+            key=key or wiring.instance_key(settings, opened),
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
         )
@@ -103,8 +106,8 @@ class MemOS:
         self._caller = Caller(steward=True)
         self._root = True
         own = upkeep.own_jobs(self._api, self._tools)
-        self._worker = Worker(self._api, {**own, **(jobs or {})}, name=_worker_name(), clock=clock)
-        upkeep.begin(self._api, self._tools)
+        self._worker = Worker(self._api, {**own, **(jobs or {})}, name=wiring.worker_name(), clock=clock)
+        upkeep.begin(self._api, self._tools, any_embedder=reembedding)
 
     # Writing.
 
@@ -426,6 +429,16 @@ class MemOS:
             self._dispatch(self._everywhere(), requests.Jobs())  # refused and recorded, as any such call
         return self._worker.tick(optional_time(now, "now") or self._tools.clock(), limit=limit)
 
+    def reembed(self, on_progress: Callable[[int], None] | None = None) -> int:
+        """Make the vectors of the whole store anew with the present embedder; gives how many memories got some.
+
+        Searches go on meanwhile. A run that was cut off goes on where it was: what has vectors is left alone.
+        """
+        self._dispatch(self._everywhere(), requests.Jobs())  # for stewards, and recorded
+        if self._tools.embedder is None:
+            raise ModelError("there is no embedder; run 'pymemos models prepare minilm', or set PYMEMOS_EMBEDDER")
+        return upkeep.reembed(self._api, self._tools, on_progress)
+
     def bind(
         self,
         *,
@@ -524,45 +537,3 @@ class MemOS:
         )
         cube: MemCube = self._dispatch(self._bind(user_id, agent_id), request)
         return cube
-
-
-def _folder(home: str | os.PathLike[str]) -> Path:
-    text = os.fspath(home)
-    if "://" in text:
-        raise InvalidInput(f"{text.partition('://')[0]} stores are not supported yet; name a folder")
-    return Path(text).expanduser()
-
-
-def _open_store(home: Path) -> Store:
-    from pymemos.adapters.sqlite import SqliteStore
-
-    return SqliteStore(home)
-
-
-def _open_blobs(home: Path) -> BlobStore:
-    from pymemos.adapters.blobs import FileBlobs
-
-    return FileBlobs(home / "blobs")
-
-
-def _instance_key(settings: Settings, store: Store) -> bytes:
-    """The key of the store, under the name that the store was given when it was first opened."""
-    if settings.config_dir.resolve().is_relative_to(settings.home.resolve()):
-        raise InvalidInput(
-            f"the keys' folder {settings.config_dir} lies in the store, where they protect nothing; "
-            "set PYMEMOS_CONFIG_DIR to a folder outside it"
-        )
-    with store.read() as unit:
-        known = unit.setting("store_id")
-    name = known or store.write(_name_store)
-    return audit.instance_key(settings.config_dir, name, new=known is None)
-
-
-def _name_store(unit: WriteUnit) -> str:
-    name = unit.setting("store_id") or secrets.token_hex(16)
-    unit.set_setting("store_id", name)
-    return name
-
-
-def _worker_name() -> str:
-    return f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(3)}"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from pymemos.cube.call import MemoryCall, Request
+from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.cube import MemCube
 from pymemos.interface.api import Handler, MemoryAPI, Outcome, Tools, Work
 from pymemos.interface.worker import for_owner
 from pymemos.operation.embedding import vectors_of
-from pymemos.ports import Job, Vector, WriteUnit
+from pymemos.ports import Embedder, Job, Vector, WriteUnit
 
 PAGE = 200  # memories that one job embeds: some seconds of work on one core
 
@@ -82,15 +83,38 @@ def queue_embedding(unit: WriteUnit, namespace: str, work: Work, *, after: str |
 def embed_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall | None:
     """Embed the next page of a namespace; the effect writes it and queues what is behind it."""
     if tools.embedder is None:
-        return None  # nobody can: whoever sets an embedder queues it anew
-    caller, scope = for_owner(job)
-    ask = Unembedded(embedder=tools.embedder.identity, after=job.arguments.get("after"))
+        return None  # nobody can: whoever sets an embedder embeds what is missing
+    lacking, effect = _embed_page(api, tools.embedder, for_owner(job), job.arguments.get("after"))
+    if lacking.after is not None:
+        rest = msgspec.structs.replace(effect.request, after=lacking.after)
+        return msgspec.structs.replace(effect, request=rest)
+    return effect if lacking.cubes else None
+
+
+def embed_all(api: MemoryAPI, tools: Tools, namespace: str) -> Iterator[int]:
+    """Embed whatever has no vectors in a namespace, page by page; gives how many each page had."""
+    assert tools.embedder is not None  # noqa: S101 (the facade checked)
+    owner = for_owner(Job(id="", kind="embed", namespace=namespace, run_at=tools.clock()))
+    after: str | None = None
+    while True:
+        lacking, effect = _embed_page(api, tools.embedder, owner, after)
+        if lacking.cubes:
+            yield int(api.dispatch(effect))
+        after = lacking.after
+        if after is None:
+            return
+
+
+def _embed_page(
+    api: MemoryAPI, embedder: Embedder, owner: tuple[Caller, Scope], after: str | None
+) -> tuple[Lacking, MemoryCall]:
+    """What lacks vectors behind ``after``, and the call that gives it some."""
+    caller, scope = owner
+    ask = Unembedded(embedder=embedder.identity, after=after)
     lacking: Lacking = api.dispatch(MemoryCall(caller=caller, scope=scope, request=ask))
-    if not lacking.cubes and lacking.after is None:
-        return None
-    made = vectors_of([cube.text for cube in lacking.cubes], tools.embedder)
+    made = vectors_of([cube.text for cube in lacking.cubes], embedder)
     vectors = tuple((cube.id, cube.version, own) for cube, own in zip(lacking.cubes, made, strict=True))
-    return MemoryCall(caller=caller, scope=scope, request=PutVectors(vectors=vectors, after=lacking.after))
+    return lacking, MemoryCall(caller=caller, scope=scope, request=PutVectors(vectors=vectors))
 
 
 def _is_embedded(work: Work, cube: MemCube, embedder: str) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from pymemos.cube.call import Caller, MemoryCall, Scope
 from pymemos.errors import OtherEmbedder
 from pymemos.infrastructure import analysis
 from pymemos.interface.api import MemoryAPI, Tools
-from pymemos.interface.embedding import embed_job
+from pymemos.interface.embedding import embed_all, embed_job
 from pymemos.interface.requests import Enqueue, Reindex
 from pymemos.interface.worker import JobHandler, for_owner
-from pymemos.ports import Job, ReadUnit
+from pymemos.ports import Job
 
 EMBEDDER = "embedder"  # the setting that names what made the store's vectors
 
@@ -21,12 +22,12 @@ def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
     return {"reindex": _reindex, "embed": partial(embed_job, api, tools)}
 
 
-def begin(api: MemoryAPI, tools: Tools) -> None:
+def begin(api: MemoryAPI, tools: Tools, *, any_embedder: bool = False) -> None:
     """Check that the store fits the system that opens it, and queue what is to be brought up to date."""
     with tools.store.read() as unit:
         made_by = unit.setting(EMBEDDER)
         analysed, spaces = unit.setting("analysis"), [space.name for space in unit.namespaces()]
-    if tools.embedder is not None:
+    if tools.embedder is not None and not any_embedder:
         _check_embedder(tools, made_by)
     if analysed != analysis.VERSION:
         for namespace in spaces if analysed else []:
@@ -42,21 +43,19 @@ def queue(api: MemoryAPI, tools: Tools, kind: str, namespace: str, *, dedup_key:
     api.dispatch(call)
 
 
-def reembed(api: MemoryAPI, tools: Tools) -> int:
-    """Make the present embedder the store's own and queue every namespace; gives how many there are."""
+def reembed(api: MemoryAPI, tools: Tools, on_progress: Callable[[int], None] | None) -> int:
+    """Make the present embedder the store's own, and give vectors of it to everything that has none."""
     assert tools.embedder is not None  # noqa: S101 (the facade checked)
-    identity = tools.embedder.identity
+    identity, done = tools.embedder.identity, 0
+    tools.store.write(lambda unit: unit.set_setting(EMBEDDER, identity))
     with tools.store.read() as unit:
         namespaces = [space.name for space in unit.namespaces()]
-    tools.store.write(lambda unit: unit.set_setting(EMBEDDER, identity))
     for namespace in namespaces:
-        queue(api, tools, "embed", namespace, dedup_key=f"embed {namespace}")
-    return len(namespaces)
-
-
-def embedder_of(unit: ReadUnit) -> str | None:
-    """What made the store's vectors, None where there are none yet."""
-    return unit.setting(EMBEDDER)
+        for count in embed_all(api, tools, namespace):
+            done += count
+            if on_progress is not None:
+                on_progress(done)
+    return done
 
 
 def _check_embedder(tools: Tools, made_by: str | None) -> None:

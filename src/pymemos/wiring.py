@@ -1,0 +1,88 @@
+"""Wiring: which adapter and which model stand behind a port; loaded when they are first needed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pymemos.errors import InvalidInput
+from pymemos.infrastructure import audit
+from pymemos.ports import BlobStore, Embedder, Store, WriteUnit
+from pymemos.settings import Settings
+
+if TYPE_CHECKING:
+    from pymemos.models.embed.catalog import Entry
+
+
+def folder(home: str | os.PathLike[str]) -> Path:
+    """The folder of a store from what a caller named."""
+    text = os.fspath(home)
+    if "://" in text:
+        raise InvalidInput(f"{text.partition('://')[0]} stores are not supported yet; name a folder")
+    return Path(text).expanduser()
+
+
+def open_store(home: Path) -> Store:
+    """The embedded store of a folder."""
+    from pymemos.adapters.sqlite import SqliteStore
+
+    return SqliteStore(home)
+
+
+def open_embedder(settings: Settings, named: str | None) -> Embedder | None:
+    """The embedder that is named, else that of the settings."""
+    from pymemos.models.embed.catalog import open_embedder
+
+    return open_embedder(named or settings.embedder, cache=settings.cache_dir, key=settings.embedder_key)
+
+
+def catalogue(settings: Settings) -> list[Entry]:
+    """The models that can be prepared, and which are ready."""
+    from pymemos.models.embed import catalog
+
+    return catalog.entries(settings.cache_dir)
+
+
+def prepare_model(settings: Settings, name: str) -> Entry:
+    """Fetch a model and make it ready."""
+    from pymemos.models.embed import catalog
+
+    return catalog.prepare(name, settings.cache_dir)
+
+
+def check_embedder(settings: Settings, name: str) -> None:
+    """Raise ModelError where the setting ``name`` gives no embedder."""
+    open_embedder(settings, name)
+
+
+def open_blobs(home: Path) -> BlobStore:
+    """The files of a store."""
+    from pymemos.adapters.blobs import FileBlobs
+
+    return FileBlobs(home / "blobs")
+
+
+def instance_key(settings: Settings, store: Store) -> bytes:
+    """The key of the store, under the name that the store was given when it was first opened."""
+    if settings.config_dir.resolve().is_relative_to(settings.home.resolve()):
+        raise InvalidInput(
+            f"the keys' folder {settings.config_dir} lies in the store, where they protect nothing; "
+            "set PYMEMOS_CONFIG_DIR to a folder outside it"
+        )
+    with store.read() as unit:
+        known = unit.setting("store_id")
+    name = known or store.write(_name_store)
+    return audit.instance_key(settings.config_dir, name, new=known is None)
+
+
+def _name_store(unit: WriteUnit) -> str:
+    name = unit.setting("store_id") or secrets.token_hex(16)
+    unit.set_setting("store_id", name)
+    return name
+
+
+def worker_name() -> str:
+    """A name that no other worker has."""
+    return f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(3)}"

@@ -160,6 +160,10 @@ class TestPage:
         assert "No hit has the word shoe." in flat
         assert "rm -r" in printed
 
+    def test_says_once_that_it_runs_on_words_alone_and_how_to_add_a_model(self, told, printed):
+        assert told["embedder"] is None
+        assert 1 == printed.count("models prepare minilm")
+
     def test_stays_within_80_columns_except_for_names_of_folders(self, printed):
         wide = [line for line in map(str.rstrip, printed.splitlines()) if len(line) > 80 and "/store" not in line]
 

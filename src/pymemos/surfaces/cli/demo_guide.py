@@ -31,7 +31,7 @@ def farewell(stage: Stage, tour: Tour, *, size: int) -> None:
             ("writing", f"{tour.memories_per_second:,.0f} memories a second, on the disk before add returned"),
             (
                 "searching",
-                f"{median:.1f} ms (median of {len(searches)} searches; the first, which loads, {searches[0]:.0f} ms)",
+                f"{median:.1f} ms, median of {len(searches)}; the first, which loads, {searches[0]:.0f} ms",
             ),
             ("in all", f"{sum(map(watch.total, watch.taken)) / 1000:.1f} s of computing"),
             ("store", f"{size / 1e6:.1f} MB in {tour.place.home}"),

@@ -32,7 +32,7 @@ LABEL = 12  # columns for what stands left of a question or a figure
 ACCENT, MARK, FAINT, OLD, NEW = "cyan", "bold yellow", "dim", "red", "green"
 SPEAKERS = ("cyan", "magenta")
 REASONS = 3  # that are shown of a hit
-BEAT = 0.75  # seconds to read an answer
+BEAT = 0.4  # seconds between two answers
 _WORD = re.compile(r"[^\W_]+")
 
 

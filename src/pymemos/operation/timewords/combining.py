@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from pymemos.operation.timewords.grammar import Grain, Item, Match, Phrase, Recurring, Rule, grain_of, rule
 from pymemos.operation.timewords.spans import (
+    CLOCK,
     EARLIEST,
     LATEST,
     UNITS,
@@ -32,7 +33,7 @@ RULES: list[Rule] = []
 
 _PARTS = tuple(Part)
 _AROUND = {Grain.DAY: 3, Grain.WEEK: 7, Grain.MONTH: 15, Grain.SEASON: 30, Grain.YEAR: 180}  # ours, in days
-_MANY = {Unit.DAY: 7, Unit.WEEK: 28, Unit.MONTH: 180}  # ours: "the days before" it, in days
+_MANY = {"days": 7, "weeks": 28, "months": 180}  # ours: "the days before" it, in days
 
 Change = Callable[[Days], Days]
 
@@ -94,6 +95,8 @@ def _nth(match: Match) -> Item | None:
     if part.role == "weekday":
         return _changed(match, whole, lambda days: _weekday_of(days, number, part.number), Grain.DAY)
     unit = UNITS[part.number]
+    if unit in CLOCK:
+        return None
     return _changed(match, whole, lambda days: _unit_of(days, number, unit), grain_of(unit))
 
 
@@ -198,19 +201,20 @@ def _unit_around(match: Match) -> Item | None:
 def _beside(match: Match) -> Item | None:
     """'The week before Christmas', 'two days after 8 May', 'the Friday before Halloween', 'shortly after Easter'."""
     anchor = settled(match, match.items[-1])
-    if anchor is None or anchor.session is not None or match.one("vague"):
+    unit = match.one("unit")
+    if anchor is None or anchor.session is not None or match.one("vague") or (unit and UNITS[unit.number] in CLOCK):
         return None
     sign = -1 if match.one("before") else 1
     days, grain = _days_beside(match, anchor, sign)
-    sure = match.one("about", "near") is None
+    sure = match.one("about", "near") is None and match.items[0].word not in _MANY
     return match.made(anchor._replace(days=days, grain=grain, precise=sure and anchor.precise))
 
 
 def _days_beside(match: Match, anchor: Phrase, sign: int) -> tuple[Days, Grain]:
     edge = anchor.days.first if sign < 0 else anchor.days.after
-    if match.one("near"):
-        return _run(edge, sign * 7, Unit.DAY), Grain.DAY
     first = match.items[0]
+    if match.one("near") or first.word in _MANY:
+        return _run(edge, sign * _MANY.get(first.word, 7), Unit.DAY), Grain.DAY
     if first.role == "weekday":
         before, after = weekday_before(edge, first.number), weekday_after(edge - timedelta(days=1), first.number)
         return one_day(before if sign < 0 else after), Grain.DAY

@@ -14,6 +14,7 @@ from pymemos.operation.timewords.spans import (
     month_of_year,
     months,
     one_day,
+    quarter,
     season,
     years,
 )
@@ -45,7 +46,8 @@ def _days_of_a_month(match: Match) -> Item | None:
     """'3-8 May 2023', 'from 3 to 8 May', 'May 3 to 8'."""
     first, last = match.all("number", "ordinal")
     month, year = match.the("month", "name", "low"), match.one("year")
-    if not (_is_day(first) and _is_day(last)) or (month.role == "low" and not year):
+    sure = month.role != "low" or year is not None or match.one("from", "between") is not None
+    if not (sure and _is_day(first) and _is_day(last)):
         return None
 
     def of_year(year: int) -> Days:
@@ -136,12 +138,14 @@ def _is_month(match: Match, month: Item) -> bool:
     return ranged or whole or (before in _PERHAPS_TIME and not (verb and before == "this") and after in _CLOSING)
 
 
-@rule(RULES, "season of|comma? year", "season")
+@rule(RULES, "season|quarter of|comma? year", "season|quarter")
 def _season(match: Match) -> Item | None:
-    """'Summer 2022', 'in the summer'; 'spring rolls' and 'a winter coat' are something else."""
+    """'Summer 2022', 'in the summer', 'Q2 2023'; 'spring rolls' and 'a winter coat' are something else."""
     year, item = match.one("year"), match.items[0]
-    if year is None and not _is_time(match, "the"):
+    if year is None and not _is_time(match, "on"):
         return None
+    if item.role == "quarter":
+        return _dated(match, Recurring(quarter(item.number), Grain.SEASON), year)
     return _dated(match, Recurring(season(item.number), Grain.SEASON, precise=False), year)
 
 

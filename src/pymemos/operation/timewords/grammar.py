@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
@@ -118,12 +118,16 @@ class Match:
 
     def made(self, phrase: Phrase) -> Item:
         """The phrase in place of the items, without the words that only introduce it."""
-        begin = next(item.begin for item in self.items if item.role not in _INTRODUCING)
-        return Item("phrase", begin, self.items[-1].end, phrase=phrase)
+        if phrase.days.after <= phrase.days.first:
+            raise ValueError("no time is in an empty span")
+        return Item("phrase", self._begin(), self.items[-1].end, phrase=phrase)
 
     def comes(self, recurring: Recurring) -> Item:
         """The recurring time in place of the items, without the words that only introduce it."""
-        return self.made(Phrase(_NEVER, recurring.grain))._replace(role="yearly", phrase=None, recurring=recurring)
+        return Item("yearly", self._begin(), self.items[-1].end, recurring=recurring)
+
+    def _begin(self) -> int:
+        return next(item.begin for item in self.items if item.role not in _INTRODUCING)
 
     def other(self) -> Item:
         """What means nothing here, in place of the items."""
@@ -147,11 +151,11 @@ class Rule(NamedTuple):
 ROLES = (
     # found in the text
     "other", "comma", "dash", "number", "ordinal", "year", "month", "name", "low", "weekday", "weekdays", "season",
-    "seasons", "holiday", "holidays", "day", "daypart", "unit", "vague", "half", "and a half", "a", "the", "last",
-    "past", "passed", "previous", "before last", "next", "coming", "this", "ago", "ago of", "back", "hence", "before",
-    "after", "near", "since", "until", "by", "from", "to", "between", "and", "of", "in", "on", "over", "around",
-    "about", "part", "recent", "recently", "same time", "every", "our", "whose", "somebody", "session", "talked",
-    "last talked", "with", "ahead", "present", "behind",
+    "quarter", "seasons", "holiday", "holidays", "day", "daypart", "unit", "vague", "half", "and a half", "a", "the",
+    "last", "past", "passed", "previous", "before last", "next", "coming", "this", "ago", "ago of", "back", "hence",
+    "before", "after", "near", "since", "until", "by", "from", "to", "between", "and", "of", "in", "on", "over",
+    "around", "about", "part", "recent", "recently", "same time", "every", "our", "whose", "somebody", "session",
+    "talked", "last talked", "with", "ahead", "present", "behind",
     # made by rules
     "phrase", "yearly",
 )  # fmt: skip
@@ -161,7 +165,6 @@ _GRAINS = {unit: Grain(unit.value) for unit in (Unit.WEEK, Unit.MONTH, Unit.SEAS
     Unit.QUARTER: Grain.SEASON,
     Unit.DECADE: Grain.YEAR,
 }
-_NEVER = Days(date.min, date.min)
 _INTRODUCING = frozenset(("the", "on", "in", "of", "comma"))
 _LONGEST = 256  # items that are read together; a longer line is hardly a sentence
 

@@ -11,16 +11,17 @@ from typing import NamedTuple
 
 from pymemos.operation.timewords.grammar import Grain, Item, Phrase, Recurring
 from pymemos.operation.timewords.known import YEARLY, Known, Named, among, named_at
-from pymemos.operation.timewords.spans import Yearly, day_name, day_of_year, months, one_day, years
+from pymemos.operation.timewords.spans import day_name, day_of_year, months, one_day, years
 from pymemos.operation.timewords.tongues import ELIDING, MONTH_FIRST, ORDINAL_DOT, TONGUES
 
 DEFAULT = "en"
 
-_MARKS = r"[,.;:!?()\n\u2013\u2014\u2026-]"
+# A new line is a mark where it is empty, or begins with a sign as in a list; else the sentence goes on.
+_MARKS = r"[,.;:!?()\u2013\u2014\u2026-]|\n(?=[ \t]*(?:\n|[^\w\s']))"
 _NUMBERS = (
     r"[$\u20ac\u00a3#]\s?\d[\d.,]*|\d[\d.,]*\s?[%\u00b0$\u20ac\u00a3]"  # amounts, which are no years
     r"|\d{4}[-/]\d{1,2}[-/]\d{1,2}(?!\d)|\d{1,2}([./-])\d{1,2}\1\d{4}(?!\d)|\d{4}-(?:0[1-9]|1[0-2])(?![-\d])"
-    r"|\d+(?:[.,:/]\d+)+|'\d\d(?!\w)|\d+(?:st|nd|rd|th|er|s)?(?!\w)|\d\w*"
+    r"|\d+(?:[.,:/]\d+)+|'\d\d(?![\w'./:-])|\d+(?:st|nd|rd|th|er|s)?(?!\w)|\d\w*"
 )
 _NUMERAL = re.compile(r"'?(\d+)(st|nd|rd|th|er|s|)")
 _STOPS = frozenset(".;!?()\n\u2026")
@@ -100,15 +101,15 @@ def items(sentence: Sequence[Word], language: str, *, caseless: bool, known: Seq
         named = named_at(asked, lows, place) if asked else None
         entry = _entry(lexicon, lows, place) if named is None else None
         stop = named.stop if named else place + 1 + (len(entry.rest) if entry else 0)
-        end = sentence[stop - 1].end
+        end, before = sentence[stop - 1].end, found[-1].role if found else ""
         if named is not None:
             found.append(_named(named, word.begin, end))
         elif entry is not None:
-            role = _role(entry.role, word, caseless=caseless, before=found[-1].role if found else "")
+            role = _role(entry.role, word, caseless=caseless, before=before)
             end -= 2 if _is_possessive(lows[stop - 1], entry, lexicon) else 0
             found.append(_listed(Item(role, word.begin, end, entry.number, word.low)))
         else:
-            found.append(_unlisted(word, language))
+            found.append(_unlisted(word, language, before))
         place = stop
     return found
 
@@ -155,29 +156,21 @@ def _listed(item: Item) -> Item:
     return item
 
 
-def _unlisted(word: Word, language: str) -> Item:
+def _unlisted(word: Word, language: str, before: str) -> Item:
     item = Item("other", word.begin, word.end, word=word.low)
     first = word.low[0]
     if first.isdecimal() or first == "'":
-        return _numeral(item, language)
+        return _numeral(item, language, before)
     if first in _DASHES or first == ",":
         return item._replace(role="comma" if first == "," else "dash")
     if first == "q" and len(word.low) == 2 and word.low[1].isdecimal():
-        return _recurring(item, Recurring(_quarter(int(word.low[1])), Grain.SEASON))
+        return item._replace(role="quarter", number=int(word.low[1]))
     if language == "en" and len(word.low) > 4:
         if word.low.endswith("'ll"):
             return item._replace(role="ahead")
         if word.low.endswith("ed") and word.low not in _NO_PAST:
             return item._replace(role="behind")
     return item
-
-
-def _recurring(item: Item, recurring: Recurring) -> Item:
-    return item._replace(role="yearly", recurring=recurring)
-
-
-def _quarter(number: int) -> Yearly:
-    return lambda year: months(year, 3 * number - 2, 3)
 
 
 def _named(named: Named, begin: int, end: int) -> Item:
@@ -193,7 +186,7 @@ def _named(named: Named, begin: int, end: int) -> Item:
 # Numbers.
 
 
-def _numeral(item: Item, language: str) -> Item:
+def _numeral(item: Item, language: str, before: str) -> Item:
     low = item.word
     found = _NUMERAL.fullmatch(low)
     if found is None or len(found[1]) > 4:
@@ -201,7 +194,7 @@ def _numeral(item: Item, language: str) -> Item:
     digits, suffix = found[1], found[2]
     number = int(digits)
     if suffix == "s":
-        return _decade(item, number)
+        return _decade(item, number, before)
     if low.startswith("'"):
         return item._replace(role="year", number=number + (2000 if number < 50 else 1900))
     if suffix:
@@ -209,9 +202,10 @@ def _numeral(item: Item, language: str) -> Item:
     return item._replace(role="year" if number in _YEARS and len(digits) == 4 else "number", number=number)
 
 
-def _decade(item: Item, number: int) -> Item:
+def _decade(item: Item, number: int, before: str) -> Item:
+    """'The 1990s', 'the 90s'; '20s' alone are seconds."""
     start = number if number in _YEARS else 1900 + number
-    if number % 10 or not (number in _YEARS or 10 <= number <= 90):
+    if number % 10 or not (number in _YEARS or (10 <= number <= 90 and before in ("the", "part", "whose"))):
         return item
     return item._replace(role="phrase", phrase=Phrase(years(start, 10), Grain.YEAR))
 
@@ -226,6 +220,8 @@ def _date(item: Item, language: str) -> Item:
     if len(parts) == 2 and numbers[0] in _YEARS and "-" in item.word:
         return _phrase(item, Phrase(months(numbers[0], numbers[1], 1), Grain.MONTH))
     if len(parts) != 3:
+        return item
+    if len(parts[0]) == 4 and "." in item.word:  # a version
         return item
     if len(parts[0]) < 4:
         first, second, year = numbers

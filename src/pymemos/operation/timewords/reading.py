@@ -25,8 +25,8 @@ _RULES = (
 # A sentence without any of these names no time.
 _TIMELY = frozenset(
     (
-        "month", "name", "low", "weekday", "weekdays", "season", "seasons", "holiday", "holidays", "day", "unit",
-        "year", "recent", "session", "talked", "last talked", "ordinal", "phrase", "yearly",
+        "month", "name", "low", "weekday", "weekdays", "season", "seasons", "quarter", "holiday", "holidays", "day",
+        "unit", "year", "recent", "session", "talked", "last talked", "ordinal", "phrase", "yearly",
     )
 )  # fmt: skip
 _INSTANT = timedelta(microseconds=1)
@@ -124,7 +124,7 @@ def _talk(text: str, span: SessionSpan) -> TimeWord:
 
 
 def _midnight(day: date, zone: tzinfo | None) -> datetime:
-    """When the day begins there; the first and the last year are the open ends."""
-    if day.year in (date.min.year, date.max.year):
-        return datetime.combine(EARLIEST if day.year == date.min.year else LATEST, time(), UTC)
+    """When the day begins there; an open end is the same everywhere, for beyond it there are no dates."""
+    if day in (EARLIEST, LATEST):
+        return datetime.combine(day, time(), UTC)
     return datetime.combine(day, time(), zone).astimezone(UTC)

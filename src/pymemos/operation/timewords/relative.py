@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from pymemos.operation.timewords.grammar import Grain, Item, Match, Phrase, Recurring, Rule, grain_of, rule
 from pymemos.operation.timewords.spans import (
+    CLOCK,
     HOLIDAYS,
     UNITS,
     Days,
@@ -29,7 +30,6 @@ RULES: list[Rule] = []
 LATER: list[Rule] = []  # these go behind those that put a part and its whole together, as "the last week of May"
 
 _VAGUE = {1: (1, 3), 2: (2, 5), 3: (3, 8)}  # ours: a couple, a few and several are so many at least and at most
-_CLOCK = (Unit.MINUTE, Unit.HOUR)
 _CALENDAR = (Unit.WEEKEND, Unit.WEEK, Unit.MONTH, Unit.QUARTER, Unit.SEASON, Unit.YEAR, Unit.DECADE)
 _RECENTLY = {Unit.DAY: 7, Unit.WEEK: 30, Unit.MONTH: 90, Unit.YEAR: 1095}  # ours, in days
 
@@ -74,7 +74,7 @@ def _ago(match: Match) -> Item | None:
 
 def _counted(match: Match, count: int, unit: Unit, *, sure: bool) -> Item | None:
     """So many units from now; with a weekday, the one of that time."""
-    if unit in _CLOCK:
+    if unit in CLOCK:
         then = match.reading.now + timedelta(**{f"{unit}s": count})
         return _relative(match, one_day(then.date()), Grain.DAY, precise=sure)
     weekday, days = match.one("weekday"), counted(match.today, count, unit)
@@ -135,7 +135,8 @@ def _ago_by_name(match: Match) -> Item | None:
 def _hence(match: Match) -> Item | None:
     """'Two weeks from now'; 'in two weeks' only where something is to come, else it is how long something took."""
     unit, vague = _unit(match), match.one("vague")
-    if match.one("hence") is None and (not match.ahead or match.after() in ("of", "ago")):
+    lasting = not match.ahead or match.after() in ("of", "ago", "before", "after") or match.items[0].word == "within"
+    if lasting and match.one("hence") is None:
         return None
     if vague is not None:
         return _relative(match, _vague(match, 1, vague.number, unit), grain_of(unit), precise=False)
@@ -161,7 +162,7 @@ def _rolling(match: Match) -> Item | None:
     unit, count, vague = _unit(match), match.one("number"), match.one("vague")
     if unit is Unit.WEEKEND and not count and not vague:
         return _relative(match, containing(unit, shifted(match.today, -1, unit)), Grain.DAY)
-    if unit in _CLOCK or (match.one("last") and match.after() == "of"):
+    if unit in CLOCK or (match.one("last") and match.after() == "of"):
         return None
     number = count.number if count else _VAGUE[vague.number][1] if vague else 1
     if match.one("next"):

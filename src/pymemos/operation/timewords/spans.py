@@ -33,6 +33,7 @@ class Unit(StrEnum):
 
 
 UNITS = tuple(Unit)
+CLOCK = (Unit.MINUTE, Unit.HOUR)  # shorter than a span can be
 
 
 class Days(NamedTuple):
@@ -137,6 +138,11 @@ def day_of_year(month: int, day: int) -> Yearly:
 def season(number: int) -> Yearly:
     """A season of the north, of whole months: spring is 0; the winter of a year begins in its December."""
     return lambda year: months(year, 3 + 3 * number, 3)
+
+
+def quarter(number: int) -> Yearly:
+    """A quarter, of which the first is 1, in every year."""
+    return lambda year: months(year, 3 * number - 2, 3)
 
 
 def in_year(yearly: Yearly, day: date) -> Days:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import zipfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.importers_samples import START, chat, chats, said, write_json, write_zip
 
 from pymemos.errors import InvalidInput, MalformedRecord
@@ -126,6 +129,22 @@ class TestDanger:
         with pytest.raises(MalformedRecord, match=r"half\.zip: the zip file is damaged"):
             read(path)
 
+    @pytest.mark.parametrize("name", ["conversations.json", "export.zip"])
+    @given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=5))
+    def test_any_damage_is_an_error_that_can_be_told(self, tmp_path_factory, name, changes):
+        path = tmp_path_factory.mktemp("damaged") / name
+        if name == "export.zip":
+            write_zip(path, {"conversations.json": chats(2)})
+        else:
+            write_json(path, chats(2))
+        data = bytearray(path.read_bytes())
+        for place, byte in changes:
+            data[int(place * len(data))] = byte
+        path.write_bytes(data)
+
+        with suppress(InvalidInput):
+            found_in(path)
+
     def test_text_that_is_no_json_is_refused_with_its_place(self, tmp_path):
         (tmp_path / "conversations.json").write_text('[{"mapping": {}}, oops]')
 
@@ -230,6 +249,7 @@ class TestWhatIsShown:
             ({"content_type": "real_time_user_audio_video_asset_pointer"}, "[audio video]"),
             ({"content_type": "brand_new_thing"}, "[brand new thing]"),
             ({"odd": 1}, "[not text]"),
+            ({"content_type": ["odd"]}, "[not text]"),
             (7, ""),
         ],
     )
@@ -264,6 +284,15 @@ class TestWhatIsShown:
         )
 
         assert ["print(1)", "[app pairing content]"] == texts(found)
+
+    @pytest.mark.parametrize("content", [{}, {"content_type": ["odd"]}, {"text": 7}])
+    def test_content_of_no_known_form_is_named_as_such(self, tmp_path, content):
+        assert ["[not text]"] == texts(only(tmp_path, chat(said(content))))
+
+    def test_odd_metadata_does_no_harm(self, tmp_path):
+        odd = {"attachments": {"id": 1}, "content_references": [7, {"matched_text": []}]}
+
+        assert ["Hi"] == texts(only(tmp_path, chat(said("Hi", metadata=odd))))
 
     def test_citations_read_as_the_window_shows_them(self, tmp_path):
         marker = "\ue200cite\ue202turn0search0\ue201"

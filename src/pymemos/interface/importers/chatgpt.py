@@ -113,8 +113,9 @@ def _is_shown(said: _Said) -> bool:
         return False
     if said.author.role == "tool":
         return any(_is_picture(part) for part in _parts(said))
-    to_all = said.recipient in (None, "all")
-    return said.author.role in ("user", "assistant") and to_all and said.content.get("content_type") not in _UNSHOWN
+    if said.author.role not in ("user", "assistant") or said.recipient not in (None, "all"):
+        return False
+    return as_text(said.content.get("content_type")) not in _UNSHOWN
 
 
 # From content to text.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from pymemos.interface.importers.session import Broken
 T = TypeVar("T")
 MOST_BYTES = 1 << 30  # ours: of one source, unpacked; everything is read into memory
 _STEP = 1 << 20  # bytes unpacked at once, so that an archive that lies about its sizes is found out early
+_DAMAGE = (BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, UnicodeDecodeError)
 _ENCRYPTED = 0x1  # the flag of an entry in a zip file
 
 
@@ -107,7 +109,7 @@ def _of_zip(path: Path, names: re.Pattern[str], most: int) -> Iterator[tuple[str
                 data = _unpacked(archive, entry, path, most)
                 most -= len(data)
                 yield entry.filename, data
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         raise MalformedRecord(f"{path.name}: the zip file is damaged: {error}; download it again") from error
 
 

@@ -23,6 +23,7 @@ from pymemos.surfaces.cli.demo_tour import FIRST, USER, Place, Tour, quoted
 
 STORY = load()
 SAID = {turn.id: (turn, at) for session in STORY.sessions for turn, at in session.dated()}
+LEXICAL = {"PYMEMOS_EMBEDDER": "none"}
 PROGRAM = [sys.executable, "-m", "pymemos"]
 
 
@@ -30,7 +31,7 @@ PROGRAM = [sys.executable, "-m", "pymemos"]
 def told(tmp_path_factory):
     """Everything that the demonstration shows, as JSON; its store stays for other questions."""
     home = tmp_path_factory.mktemp("demo") / "store"
-    result = CliRunner().invoke(main, ["demo", "--json", "--home", str(home)])
+    result = CliRunner(env=LEXICAL).invoke(main, ["demo", "--json", "--home", str(home)])
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
@@ -39,7 +40,7 @@ def told(tmp_path_factory):
 def printed(tmp_path_factory):
     """What the demonstration prints in a pipe, on 80 columns."""
     home = tmp_path_factory.mktemp("demo") / "store"
-    result = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["demo", "--home", str(home)])
+    result = CliRunner(env={**LEXICAL, "COLUMNS": "80"}).invoke(main, ["demo", "--home", str(home)])
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -161,7 +162,7 @@ class TestPage:
         assert "rm -r" in printed
 
     def test_says_once_that_it_runs_on_words_alone_and_how_to_add_a_model(self, told, printed):
-        assert told["embedder"] is None
+        assert not told["by_meaning"]
         assert 1 == printed.count("models prepare minilm")
 
     def test_stays_within_80_columns_except_for_names_of_folders(self, printed):

@@ -48,7 +48,7 @@ def _remember(stage: Stage, tour: Tour) -> None:
     stage.gap()
     stage.learn(
         "Each session was one add: whole or not at all, on the disk when it returned, and found at once. "
-        "Each message is a memory, word for word, with its speaker and its time. No model was asked."
+        "Each message is a memory, word for word, with its speaker and its time. No chat model was asked."
     )
     stage.more(tour.commands()["remember"])
 
@@ -58,7 +58,7 @@ def _ask(stage: Stage, tour: Tour) -> None:
     stage.step("Ask", f"{lead} Words that were looked for stand out.")
     for answer in tour.ask():
         draw.answered(stage, answer)
-    if tour.embedder() is None:
+    if not tour.by_meaning:
         stage.learn(f"All of this by words, names and dates alone. '{MODEL}' adds a small model for meaning.")
     stage.more(tour.commands()["ask"])
 

@@ -23,7 +23,7 @@ def report(tour: Tour) -> dict[str, Any]:
         "changes": changes,
         "python": show.fields_of(ran),
         "proof": show.fields_of(proof),
-        "embedder": tour.embedder(),
+        "by_meaning": tour.by_meaning,
         "commands": tour.commands(),
         "remove": tour.place.removal(),
         "milliseconds": {name: round(tour.watch.median(name), 2) for name in tour.watch.taken},

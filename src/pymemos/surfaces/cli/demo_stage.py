@@ -111,7 +111,7 @@ class Stage:
 def open_with(stage: Stage, intro: str, home: str) -> None:
     """The title."""
     title = Text.assemble(("pymemos", f"bold {ACCENT}"), ("  a guided tour", "bold"))
-    where = Text.assemble("No key, no server, no network. The store is a folder: ", (home, ACCENT))
+    where = Text.assemble("It needs no key, no server and no network. The store is a folder: ", (home, ACCENT))
     words = Text("\n").join([title, Text(), Text(intro), Text(), where])
     stage.console.print(Panel(words, border_style=FAINT, padding=(1, 2)))
 

@@ -166,10 +166,10 @@ class Tour:
         """How fast the sessions were taken in."""
         return len(self.ids) * 1000 / self.watch.total("add")
 
-    def embedder(self) -> str | None:
-        """What makes the store's vectors; None where it finds by words alone."""
-        told = next((finding.detail for finding in self.mem.doctor() if finding.check == "embedder"), "none")
-        return None if told.startswith("none") else told
+    @property
+    def by_meaning(self) -> bool:
+        """Whether an embedder took part in the searches."""
+        return any(one.name == "meaning" for answer in self.answers for hit in answer.hits for one in hit.why)
 
     def commands(self) -> dict[str, list[str]]:
         """Commands that a reader can copy, as the words of a shell: this program, on this store."""
@@ -236,7 +236,10 @@ class Tour:
         from pymemos.system import MemOS
 
         lines = self.watch.time("export", lambda: list(self.mem.export_lines(user_id=USER)))
-        with tempfile.TemporaryDirectory() as folder, MemOS(folder, key=secrets.token_bytes(32)) as other:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            MemOS(folder, key=secrets.token_bytes(32), embedder="none") as other,
+        ):
             self.watch.time("import", lambda: other.import_records(map(from_line, lines)))
             same = list(other.export_lines(user_id=USER)) == lines
         findings = self.watch.time("doctor", self.mem.doctor)

@@ -17,8 +17,9 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from pymemos.errors import InvalidInput
+from pymemos.infrastructure.irregular import english_forms
 
-VERSION = "1"  # stored with the index; a change here makes the system reindex
+VERSION = "2"  # stored with the index; a change here makes the system reindex
 
 # The languages that have a Snowball stemmer, by ISO 639-1 code.
 _SNOWBALL = {
@@ -269,7 +270,11 @@ def _new_tongue(code: str) -> _Tongue:
     if code not in _SNOWBALL:
         return _Tongue(code, stop, list)
     # Without the stemmer's cache: it is no faster here, and erased words would live on in it.
-    return _Tongue(code, stop, importlib.import_module("Stemmer").Stemmer(_SNOWBALL[code], 0).stemWords)
+    stem = importlib.import_module("Stemmer").Stemmer(_SNOWBALL[code], 0).stemWords
+    if code != "en":
+        return _Tongue(code, stop, stem)
+    forms = english_forms()
+    return _Tongue(code, stop, lambda words: stem([forms.get(word, word) for word in words]))
 
 
 def _in_each(words: Sequence[str], languages: Sequence[str], *, stopped: bool) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ from pymemos.evaluation.systems import (
     System,
     chunks_name,
 )
-from pymemos.evaluation.tokens import Counter, approximate_wordpieces
+from pymemos.evaluation.tokens import Counter, approximate_wordpieces, counter_of, name_of, remembering
 from pymemos.ports import Embedder
 
 DEPTH = 100  # passages that are asked for; a budget of 2,000 tokens holds about seventy turns of a dialogue
@@ -75,20 +75,22 @@ def evaluate(
     plan: Plan,
     *,
     embedder: Embedder | None = None,
-    count: Counter = approximate_wordpieces,
+    count: Counter | None = None,
     on_progress: Progress = lambda _: None,
 ) -> Report:
     """Run a plan and report it: pymemos in a temporary folder, and the baselines beside it.
 
-    Without an embedder pymemos ranks by words, and the baselines that need one are named as skipped.
+    Without an embedder pymemos ranks by words, and the baselines that need one are named as skipped. Without ``count``
+    tokens are those of the embedder's tokenizer, or estimated.
     """
+    count = remembering(count or counter_of(embedder))
     dataset = DATASETS[plan.dataset]
     cases = dataset.load(locate(plan.dataset, plan.data), plan.seed)
     shared = None if embedder is None else Remembering(embedder)
     baselines, skipped = _baselines(shared, count) if plan.baselines else ([], {})
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="pymemos-eval-") as folder:
-        with opened(Path(folder)) as ours:
+        with opened(Path(folder), shared) as ours:
             measured = measure(cases, [ours, *baselines], limit=plan.limit, count=count, on_progress=on_progress)
         store_bytes = provenance.size_of(Path(folder) / "store")
     if not measured.counts["questions"]:
@@ -99,7 +101,7 @@ def evaluate(
         version=__version__,
         commit=provenance.commit(),
         machine=provenance.machine(),
-        models={"embedder": embedder.identity if embedder else None, "tokens": _name(count)},
+        models={"embedder": embedder.identity if embedder else None, "tokens": name_of(count)},
         settings=_settings(plan),
         counts=measured.counts,
         left_out={reason: number for reason, number in measured.left_out.items() if number},
@@ -111,10 +113,11 @@ def evaluate(
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Pymemos]:
+def opened(folder: Path, embedder: Embedder | None = None) -> Iterator[Pymemos]:
     """pymemos on a fresh store in ``folder``, with its keys beside it and nothing elsewhere."""
     clock = AskedClock()
-    with MemOS(settings=Settings(home=folder / "store", config_dir=folder / "keys"), clock=clock) as mem:
+    settings = Settings(home=folder / "store", config_dir=folder / "keys", embedder="none")
+    with MemOS(settings=settings, clock=clock, embedder=embedder) as mem:
         yield Pymemos(mem, clock)
 
 
@@ -236,7 +239,3 @@ def _settings(plan: Plan) -> dict[str, object]:
         "limit": plan.limit,
         "seed": plan.seed,
     }
-
-
-def _name(count: Counter) -> str:
-    return getattr(count, "__name__", type(count).__name__)

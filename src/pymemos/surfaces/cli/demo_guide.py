@@ -6,8 +6,6 @@ from pymemos.surfaces.cli import demo_stage as draw
 from pymemos.surfaces.cli.demo_stage import Stage
 from pymemos.surfaces.cli.demo_tour import FIRST, TASTE, Tour
 
-MODEL = "pymemos models prepare minilm"
-
 
 def guide(tour: Tour, *, fast: bool) -> Stage:
     """Play the acts one by one, each with a word before and after."""
@@ -21,6 +19,7 @@ def guide(tour: Tour, *, fast: bool) -> Stage:
 def farewell(stage: Stage, tour: Tour, *, size: int) -> None:
     """Sum up, and say where everything lies."""
     watch, sessions = tour.watch, len(tour.story.sessions)
+    vectors = " with vectors" if tour.by_meaning else ""
     median, searches = watch.median("search"), watch.taken["search"]
     draw.close_with(
         stage,
@@ -28,7 +27,7 @@ def farewell(stage: Stage, tour: Tour, *, size: int) -> None:
             ("kept", f"{len(tour.ids)} messages of {sessions} sessions"),
             ("found", _score(tour)),
             ("changed", f"{len(tour.story.changes)} memories, and nothing was overwritten"),
-            ("writing", f"{tour.memories_per_second:,.0f} memories a second, on the disk before add returned"),
+            ("writing", f"{tour.memories_per_second:,.0f} memories a second{vectors}, on the disk before add returned"),
             (
                 "searching",
                 f"{median:.1f} ms, median of {len(searches)}; the first, which loads, {searches[0]:.0f} ms",
@@ -59,8 +58,11 @@ def _ask(stage: Stage, tour: Tour) -> None:
     for answer in tour.ask():
         draw.answered(stage, answer)
     if not tour.by_meaning:
-        stage.learn(f"All of this by words, names and dates alone. '{MODEL}' adds a small model for meaning.")
-    stage.more(tour.commands()["ask"])
+        stage.learn(
+            "All of this by words, names and dates alone. A small model adds meaning; the second command gets it."
+        )
+    more = ["ask"] if tour.by_meaning else ["ask", "model"]
+    stage.more(*(tour.commands()[name] for name in more))
 
 
 def _change(stage: Stage, tour: Tour) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pymemos import Hit, Hits, Record
 
-WIDTH = 100  # columns; longer lines are hard to read
+WIDTH, NARROW = 100, 60  # columns; longer lines are hard to read, and shorter ones leave no room for labels
 LABEL = 12  # columns for what stands left of a question or a figure
 ACCENT, MARK, FAINT, OLD, NEW = "cyan", "bold yellow", "dim", "red", "green"
 SPEAKERS = ("cyan", "magenta")
@@ -43,7 +43,7 @@ class Stage:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # an old terminal gets question marks, no traceback
         self.console = show.console()
-        self.console.width = min(self.console.width, WIDTH)
+        self.console.width = min(max(self.console.width, NARROW), WIDTH)
         self._paced = self.console.is_terminal and not fast
         self._colours = dict(zip(people, SPEAKERS, strict=False))
         self._guide = "|" if self.console.options.ascii_only else "│"

@@ -178,6 +178,7 @@ class Tour:
         return {
             "remember": [*start, "list", *mine, "--session", self.story.sessions[TASTE].id],
             "ask": [*start, "search", self.story.questions[3].ask, *mine, "--explain"],
+            "model": [*_program(), "models", "prepare", "minilm"],
             **{change.turn: [*start, *self._follow_up(change), *mine] for change in self.story.changes},
             "python": [*start, "search", self.story.questions[8].ask, *mine, "--context", "120"],
             "log": [*start, "log", "--limit", "10"],

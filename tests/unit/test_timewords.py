@@ -748,6 +748,7 @@ TOLD = [
     ("3 March is my birthday.", "clara's birthday", date(2024, 3, 3)),
     ("I was born on 3 March 1990 in Rome.", "clara's birthday", date(1990, 3, 3)),
     ("I turned 30 yesterday.", "clara's birthday", date(2023, 5, 7)),
+    ("On Friday I turned 30.", "clara's birthday", date(2023, 5, 5)),
     ("Our wedding anniversary is June 5th.", "clara's wedding anniversary", date(2023, 6, 5)),
     ("My wedding was on 14 June 2022, and it rained.", "clara's wedding", date(2022, 6, 14)),
     ("My daughter's birthday is on the 20th of May.", "clara's daughter's birthday", date(2023, 5, 20)),
@@ -765,6 +766,7 @@ UNTOLD = [
     "Her birthday is on 3 March.",
     "My birthday is in March.",
     "My birthday is next week.",
+    "On 3 March 2019 we met, and later we got married.",
 ]
 
 WORDS = sorted(

@@ -9,31 +9,33 @@ from pymemos.operation.timewords import lexer
 from pymemos.operation.timewords.grammar import Grain, Item, Reading
 from pymemos.operation.timewords.reading import phrases
 
-_SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
+# Patterns are compiled, and kept, by ``re`` when they are first used: few programs need them.
+_SENTENCE = r"[^.!?\n]+[.!?]*"
+_LONGEST = 400  # characters; a longer sentence says nothing so plainly
 _DAYS = "birthday|(?:wedding )?anniversary|wedding|graduation"
 # Whose day it is; who says "our" speaks of their own too.
-_SUBJECT = re.compile(
-    rf"\b(?:(?:[Mm]y|[Oo]ur)\s+(?P<kin>[a-z]+'s\s+)?|(?P<name>[A-Z][\w-]*)'s\s+)(?P<day>{_DAYS})\b(?!\s+[a-z]*(?:cake|party))"
+_SUBJECT = (
+    r"\b(?:(?:[Mm]y|[Oo]ur)\s+(?P<kin>[a-z]+'s\s+)?|(?P<name>[A-Z][\w-]*)'s\s+)"
+    rf"(?P<day>{_DAYS})\b(?!\s+(?:cake|party))"
 )
-_BORN = re.compile(r"\bI\s+was\s+born\b|\bI(?:'ll|'m| will| am)?\s+turn(?:ed|ing)?\s+\d+\b")
-_MARRIED = re.compile(r"\bwe\s+(?:got|were|are getting|'re getting|will get)\s+married\b", re.IGNORECASE)
+_BORN = r"\bI\s+was\s+born\b|\bI(?:'ll|'m| will| am)?\s+turn(?:ed|ing)?\s+\d+\b"
+_MARRIED = r"(?i)\bwe\s+(?:got|were|are getting|'re getting|will get)\s+married\b"
+_BESIDE = r"\b(?:before|after|for|since|until|of)\s+$"  # "two days before my birthday, on 3 March"
+_DENIED = r"(?i)\bnot\b|n't\b|\bif\b"
+_INTRODUCED = r"(?i)\b(?:it's|it is|it was)\s+$"
 # What may stand between a day and its date, in either order.
-_IS = re.compile(
-    r"\s*(?:'s|\s+|is|was|will be|falls?|comes|has always been|always|actually|also|up|on|in|the|this|,|:)*\s*"
-)
-_BESIDE = re.compile(r"\b(?:before|after|for|since|until|of)\s+$")  # "two days before my birthday, on 3 March"
-_DENIED = re.compile(r"\bnot\b|n't\b|\bif\b", re.IGNORECASE)
+_LINKING = frozenset("is was will be falls fall comes has always been actually also on in the this , : 's".split())
 
 
 def known_days_of(text: str, speaker: str, said_at: datetime) -> dict[str, date]:
     """The days that a text tells of, by such keys as "clara's birthday"; the year is that of the date as it was read.
 
-    Only plain statements count. Questions, what is denied and dates "before my birthday" tell nothing.
+    Only plain statements in English count. Questions, what is denied and dates "before my birthday" tell nothing.
     """
     text = lexer.normal(text)
     found: dict[str, date] = {}
-    for sentence in _SENTENCE.findall(text):
-        if sentence.rstrip().endswith("?") or _DENIED.search(sentence):
+    for sentence in re.findall(_SENTENCE, text):
+        if len(sentence) > _LONGEST or sentence.rstrip().endswith("?") or re.search(_DENIED, sentence):
             continue
         days = [item for item in phrases(sentence, Reading(said_at, foretelling=True), "en", {}) if _is_day(item)]
         if days:
@@ -52,13 +54,13 @@ def _length(item: Item) -> int:
 
 def _told(sentence: str, days: list[Item], speaker: str) -> dict[str, date]:
     found: dict[str, date] = {}
-    for subject in _SUBJECT.finditer(sentence):
+    for subject in re.finditer(_SUBJECT, sentence):
         day = next((day for day in days if _equated(sentence, subject, day)), None)
         if day is not None and day.phrase is not None:
             found[f"{_owner(subject, speaker)} {subject['day'].lower()}"] = day.phrase.days.first
     for pattern, names in ((_BORN, ("birthday",)), (_MARRIED, ("wedding", "wedding anniversary"))):
-        told = pattern.search(sentence)
-        day = next((day for day in days if told and _is_between(sentence[told.end() : day.begin])), None)
+        told = re.search(pattern, sentence)
+        day = next((day for day in days if told and _is_beside(sentence, told, day)), None)
         if day is not None and day.phrase is not None:
             found |= {f"{speaker}'s {name}": day.phrase.days.first for name in names}
     return found
@@ -66,18 +68,24 @@ def _told(sentence: str, days: list[Item], speaker: str) -> dict[str, date]:
 
 def _equated(sentence: str, subject: re.Match[str], day: Item) -> bool:
     """Whether a sentence says that the one is the other: "my birthday is 3 March", "tomorrow is my birthday"."""
-    if _BESIDE.search(sentence[: subject.start()]):
+    before = sentence[: subject.start()]
+    if re.search(_BESIDE, before):
         return False
     if subject.end() <= day.begin:
         between = sentence[subject.end() : day.begin]
-        introduced = re.search(r"\b(?:it's|it is|it was|today is)\s+$", sentence[: subject.start()], re.IGNORECASE)
-        return _is_between(between) and (bool(between.strip()) or introduced is not None)
+        return _links(between) and (bool(between.strip()) or re.search(_INTRODUCED, before) is not None)
     between = sentence[day.end : subject.start()]
-    return _is_between(between) and bool(between.strip(" ,"))
+    return _links(between) and bool(between.strip(" ,"))
 
 
-def _is_between(words: str) -> bool:
-    return _IS.fullmatch(words) is not None
+def _is_beside(sentence: str, told: re.Match[str], day: Item) -> bool:
+    """Whether nothing else happens between the day and what is told of it."""
+    after = told.end() <= day.begin
+    return _links(sentence[told.end() : day.begin] if after else sentence[day.end : told.start()])
+
+
+def _links(between: str) -> bool:
+    return _LINKING.issuperset(re.findall(r"'s\b|\w+|[^\w\s]", between.lower()))
 
 
 def _owner(subject: re.Match[str], speaker: str) -> str:

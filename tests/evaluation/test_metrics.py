@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.evaluation.small import LetterEmbedder
 
 from pymemos.evaluation.metrics import (
     all_at,
@@ -21,7 +22,7 @@ from pymemos.evaluation.metrics import (
     score,
     sessions_of,
 )
-from pymemos.evaluation.tokens import approximate_wordpieces
+from pymemos.evaluation.tokens import approximate_wordpieces, counter_of, name_of, remembering
 
 FOUND = [("a",), ("b",), ("c",), ("d",)]
 turns = st.sampled_from("abcdefgh")
@@ -167,6 +168,29 @@ class TestTokens:
     )
     def test_tokens_are_counted_without_a_vocabulary(self, text, tokens):
         assert tokens == approximate_wordpieces(text)
+
+    def test_an_embedder_counts_by_its_own_tokenizer_where_it_has_one(self):
+        class Lettered(LetterEmbedder):
+            def count_tokens(self, text):
+                return len(text)
+
+        count = counter_of(Lettered())
+
+        assert (4, "tokenizer of letters") == (count("four"), name_of(count))
+        assert approximate_wordpieces is counter_of(LetterEmbedder())
+        assert approximate_wordpieces is counter_of(None)
+
+    def test_no_text_is_counted_twice_and_the_name_stays(self):
+        counted = []
+
+        def by_letters(text):
+            counted.append(text)
+            return len(text)
+
+        count = remembering(by_letters)
+
+        assert [2, 3, 2] == [count("ab"), count("abc"), count("ab")]
+        assert (["ab", "abc"], "by_letters") == (counted, name_of(count))
 
     @given(st.lists(st.text(alphabet="abc XYZ.,9é你", min_size=1)))
     def test_tokens_add_up_over_words(self, texts):

@@ -82,6 +82,14 @@ class TestPymemos:
         clock.asked = None
         assert datetime(2023, 6, 1, tzinfo=UTC) < clock()
 
+    def test_an_embedder_is_used_for_texts_and_questions(self, tmp_path):
+        embedder = LetterEmbedder()
+        with opened(tmp_path, embedder) as system:
+            find(system, a_case("The cat sleeps."), "Where is the cat?")
+
+        assert any("cat sleeps" in text for text in embedder.embedded)
+        assert any("Where is the cat" in text for text in embedder.embedded)
+
     def test_a_question_of_the_past_finds_what_was_just_added(self, tmp_path):
         case, asked = a_case("The cat sleeps."), datetime(2023, 6, 1, tzinfo=UTC)
         with opened(tmp_path) as system:
@@ -138,6 +146,15 @@ class TestDense:
         assert ["ab", "cd", "ab?", "ab?"] == inner.embedded
         assert ("letters", 26) == (shared.identity, shared.dimensions)
         assert (0, 26) == shared.embed([]).shape
+
+    def test_what_is_kept_has_a_limit(self):
+        inner = LetterEmbedder()
+        shared = Remembering(inner, limit=2)
+
+        rows = [shared.embed(texts) for texts in (["a", "b"], ["b", "c"], ["c"])]
+
+        assert ["a", "b", "b", "c"] == inner.embedded
+        assert [(2, 26), (2, 26), (1, 26)] == [row.shape for row in rows]
 
 
 class TestRrf:

@@ -22,7 +22,7 @@ import msgspec
 from pymemos.evaluation.cases import Case, Question
 from pymemos.evaluation.metrics import mean, percentile
 from pymemos.evaluation.systems import Passage, System
-from pymemos.evaluation.tokens import Counter, approximate_wordpieces
+from pymemos.evaluation.tokens import Counter, approximate_wordpieces, name_of
 
 TOP_K = 20
 RUNS = 3
@@ -108,7 +108,7 @@ def judge(
         system=system.name,
         top_k=top_k,
         runs=runs,
-        tokens=getattr(count, "__name__", type(count).__name__),
+        tokens=name_of(count),
         overall=judged_row(answers),
         categories={name: judged_row([one for one in answers if one.category == name]) for name in categories},
         answers=answers,

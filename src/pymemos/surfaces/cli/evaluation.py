@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import click
 import msgspec
 
 from pymemos.errors import InvalidInput, ModelError
+from pymemos.settings import from_environment
 from pymemos.surfaces.cli import show
 from pymemos.surfaces.cli.app import Shell, verb
 
@@ -53,8 +55,9 @@ def evaluate(
     from pymemos.evaluation.datasets import DATASETS
     from pymemos.evaluation.runner import Plan
     from pymemos.evaluation.runner import evaluate as run
+    from pymemos.evaluation.tokens import counter_of
+    from pymemos.wiring import open_embedder
 
-    del lexical  # nothing but words is known yet
     known = DATASETS[dataset]
     if judge:
         raise ModelError(
@@ -64,8 +67,9 @@ def evaluate(
     if data is None:
         raise InvalidInput(f"no data of {known.title}; get {known.source}, and name its folder with --data")
     plan = Plan(dataset=dataset, data=data.expanduser(), baselines=baselines, limit=limit, seed=seed)
+    embedder = open_embedder(from_environment(os.environ, Path.home()), None)
     with _progress(known.title) as advance:
-        report = run(plan, on_progress=advance)
+        report = run(plan, embedder=None if lexical else embedder, count=counter_of(embedder), on_progress=advance)
     if out is not None:
         out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     if shell.json:
@@ -80,10 +84,14 @@ def tell(report: Report, dataset: Dataset) -> None:
         _lines(report, dataset)
         return
     counts = report.counts
-    asked, turns, cases = (counts[name] for name in ("questions", "turns", "cases"))
-    click.secho(f"\n{dataset.title}: {asked:,} questions about {turns:,} turns of {cases:,} cases", bold=True)
+    counted = next(iter(report.systems.values())).overall.questions
+    apart = f", {counts['questions'] - counted:,} apart" if counted < counts["questions"] else ""
+    about = f"about {counts['turns']:,} turns of {counts['cases']:,} cases"
+    click.secho(f"\n{dataset.title}: {counted:,} questions{apart}, {about}\n", bold=True)
     _totals(report, dataset.shown)
+    click.echo()
     _categories(report, dataset.headline)
+    click.echo()
     _differences(report, dataset.headline)
     _remarks(report)
 

@@ -19,7 +19,7 @@ from pymemos.cube.header import Origin, Priority, SemanticType
 from pymemos.cube.ids import new_id
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.errors import EmptyScope, InvalidInput, ModelError
-from pymemos.interface import importers, requests, transfer, upkeep
+from pymemos.interface import embedding, importers, requests, transfer, upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
 from pymemos.interface.arguments import (
     When,
@@ -434,10 +434,17 @@ class MemOS:
 
         Searches go on meanwhile. A run that was cut off goes on where it was: what has vectors is left alone.
         """
-        self._dispatch(self._everywhere(), requests.Jobs())  # for stewards, and recorded
-        if self._tools.embedder is None:
+        embedder = self._tools.embedder
+        if embedder is None:
             raise ModelError("there is no embedder; run 'pymemos models prepare minilm', or set PYMEMOS_EMBEDDER")
-        return upkeep.reembed(self._api, self._tools, on_progress)
+        namespaces = self._dispatch(self._everywhere(), embedding.UseEmbedder(embedder=embedder.identity))
+        done = 0
+        for namespace in namespaces:
+            for count in embedding.embed_all(self._api, self._tools, namespace):
+                done += count
+                if on_progress is not None:
+                    on_progress(done)
+        return done
 
     def bind(
         self,

@@ -18,7 +18,7 @@ from pymemos.cube.payload import Activation, ModelRef
 from pymemos.errors import NotAllowed, UnknownMemory
 from pymemos.interface import upkeep
 from pymemos.interface.transfer import from_line
-from pymemos.testing.doubles import FrozenClock
+from pymemos.testing.doubles import FailingEmbedder, FrozenClock
 from pymemos.testing.witness import WitnessStore
 
 METHODS = [name for name, _ in inspect.getmembers(MemOS, inspect.isfunction) if not name.startswith("_")]
@@ -35,6 +35,13 @@ class Place(NamedTuple):
     tensor: str
     job: str
     folder: Path
+
+
+def notes(folder: Path) -> Path:
+    """A folder with one note."""
+    (folder / "notes").mkdir()
+    (folder / "notes" / "tea.md").write_text("# Tea\n\nMint is best.\n", "utf-8")
+    return folder / "notes"
 
 
 class Scenario(NamedTuple):
@@ -56,11 +63,13 @@ SCENARIOS: dict[str, Scenario] = {
     "export_lines": Scenario(lambda at: list(at.mem.export_lines(user_id="ana")), "export"),
     "get": Scenario(lambda at: at.mem.get(at.text), "get"),
     "history": Scenario(lambda at: at.mem.history(at.text), "history"),
+    "import_from": Scenario(lambda at: at.mem.import_from(notes(at.folder), kind="markdown", user_id="ana"), "add"),
     "import_records": Scenario(lambda at: at.mem.import_records([]), "import"),
     "jobs": Scenario(lambda at: at.mem.jobs(), "jobs"),
     "list": Scenario(lambda at: at.mem.list(user_id="ana"), "list"),
     "log": Scenario(lambda at: at.mem.log(), "log"),
     "open_blob": Scenario(lambda at: at.mem.open_blob(at.tensor), "get"),
+    "reembed": Scenario(lambda at: at.mem.reembed(), "embed"),
     "search": Scenario(lambda at: at.mem.search("tea", user_id="ana"), "search"),
     "tick": Scenario(lambda at: at.mem.tick(), "claim"),
     "update": Scenario(lambda at: at.mem.update(at.text, "Ana likes coffee."), "update"),
@@ -71,7 +80,10 @@ UNDECIDED: dict[str, tuple[Callable[[Place], Any], int, str]] = {
     "next_due": (lambda at: at.mem.next_due(), 1, "tells a worker when to wake, and nothing about memories"),
     "close": (lambda at: at.mem.close(), 1, "writes down the reads that are not in the log yet"),
 }
-JOBS: dict[str, str] = {"reindex": "reindex", "embed": "finish_job"}  # each kind of job of the system's own, and the operation of its effect
+JOBS: dict[str, str] = {
+    "reindex": "reindex",
+    "embed": "embed",
+}  # each kind of job of the system's own, and the operation of its effect
 
 
 class Witnessed(NamedTuple):
@@ -84,14 +96,24 @@ class Witnessed(NamedTuple):
 
 @pytest.fixture
 def witnessed(tmp_path: Path) -> Iterator[Witnessed]:
-    store, spans = WitnessStore(SqliteStore(tmp_path / "home")), []
-    with MemOS(tmp_path / "home", store=store, clock=FrozenClock(), on_span=lambda step, _: spans.append(step)) as mem:
+    store, spans, embedder = WitnessStore(SqliteStore(tmp_path / "home")), [], FailingEmbedder()
+    with MemOS(
+        tmp_path / "home",
+        store=store,
+        clock=FrozenClock(),
+        embedder=embedder,
+        on_span=lambda step, _: spans.append(step),
+    ) as mem:
         text = mem.add("Ana likes water.", user_id="ana").ids[0]
         mem.update(text, "Ana likes wine.")
         blob, size = mem.put_blob(BLOB)
         tensor = mem.add(Activation(form="kv", blob=blob, size=size, model=MODEL), user_id="ana").ids[0]
         job = mem.enqueue("note", user_id="ana") or ""
+        for waiting in mem.jobs():
+            if waiting.kind == "embed":  # what was written until now has no vectors, and nobody makes them
+                mem.control_job(waiting.id, "cancel")
         place = Place(mem, text, tensor, job, tmp_path)
+        embedder.down = False
         yield Witnessed(place, store, spans)
 
 
@@ -162,7 +184,7 @@ def test_somebody_elses_id_is_as_good_as_unknown_and_the_attempt_is_recorded(wit
     assert place.mem.get(place.text).text == "Ana likes wine."
 
 
-STEWARDS = ["backup", "control_job", "doctor", "import_records", "jobs", "tick"]
+STEWARDS = ["backup", "control_job", "doctor", "import_records", "jobs", "reembed", "tick"]
 
 
 @pytest.mark.parametrize("method", STEWARDS)

@@ -10,10 +10,12 @@ import msgspec
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.cube import MemCube
 from pymemos.interface.api import Handler, MemoryAPI, Outcome, Tools, Work
+from pymemos.interface.transfer import OnStore
 from pymemos.interface.worker import for_owner
 from pymemos.operation.embedding import vectors_of
 from pymemos.ports import Embedder, Job, Vector, WriteUnit
 
+EMBEDDER = "embedder"  # the setting that names what made the store's vectors
 PAGE = 200  # memories that one job embeds: some seconds of work on one core
 
 
@@ -30,6 +32,12 @@ class PutVectors(Request, frozen=True, kw_only=True, tag="embed"):
 
     vectors: tuple[tuple[str, str, tuple[Vector, ...]], ...]  # id, version, vectors
     after: str | None = None
+
+
+class UseEmbedder(Request, frozen=True, kw_only=True, tag="use_embedder"):
+    """Make an embedder the store's own; gives the names of the namespaces."""
+
+    embedder: str
 
 
 class Lacking(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +57,17 @@ class UnembeddedHandler(Handler):
         lacking = tuple(cube for cube in cubes if not _is_embedded(work, cube, request.embedder))
         after = page[-1].cube.id if len(page) == request.limit else None
         return Outcome(result=Lacking(cubes=lacking, after=after), memories=tuple(cube.id for cube in lacking))
+
+
+class UseEmbedderHandler(OnStore):
+    """From now on the store opens with this embedder only."""
+
+    changes = True
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: UseEmbedder = work.call.request  # type: ignore[assignment]
+        work.unit.set_setting(EMBEDDER, request.embedder)
+        return Outcome(result=[space.name for space in work.unit.namespaces()])
 
 
 class PutVectorsHandler(Handler):

@@ -30,5 +30,6 @@ HANDLERS: dict[type[Request], Handler] = {
     requests.FinishJob: queue_handlers.FinishJobHandler(),
     requests.Reindex: queue_handlers.ReindexHandler(),
     embedding.Unembedded: embedding.UnembeddedHandler(),
+    embedding.UseEmbedder: embedding.UseEmbedderHandler(),
     embedding.PutVectors: embedding.PutVectorsHandler(),
 }

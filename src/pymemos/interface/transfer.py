@@ -112,8 +112,19 @@ class DoctorHandler(OnStore):
             ok=not missing,
             detail=f"missing: {', '.join(sorted(missing)[:3])}" if missing else "ok",
         )
-        embedder = Finding(check="embedder", ok=True, detail="none: search is by words")
+        embedder = _embedder_finding(work)
         return Outcome(result=[*work.tools.store.check(), blobs, embedder])
+
+
+def _embedder_finding(work: Work) -> Finding:
+    """Which embedder searches use, and whether the store's vectors are all of it."""
+    made_by, used = work.unit.embedders(), work.tools.embedder
+    held = ", ".join(f"{count:,} vectors of {name}" for name, count in made_by.items()) or "no vectors"
+    if used is None:
+        return Finding(check="embedder", ok=True, detail=f"none: search is by words; {held}")
+    others = sum(count for name, count in made_by.items() if name != used.identity)
+    advice = "; 'pymemos reembed' makes them anew" if others else ""
+    return Finding(check="embedder", ok=not others, detail=f"{used.identity}; {held}{advice}")
 
 
 def to_line(records: list[Record]) -> bytes:

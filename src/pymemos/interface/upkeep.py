@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from pymemos.cube.call import Caller, MemoryCall, Scope
 from pymemos.errors import OtherEmbedder
 from pymemos.infrastructure import analysis
 from pymemos.interface.api import MemoryAPI, Tools
-from pymemos.interface.embedding import embed_all, embed_job
+from pymemos.interface.embedding import EMBEDDER, embed_job
 from pymemos.interface.requests import Enqueue, Reindex
 from pymemos.interface.worker import JobHandler, for_owner
 from pymemos.ports import Job
-
-EMBEDDER = "embedder"  # the setting that names what made the store's vectors
 
 
 def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
@@ -41,21 +38,6 @@ def queue(api: MemoryAPI, tools: Tools, kind: str, namespace: str, *, dedup_key:
     job = Job(id=tools.new_id(now), kind=kind, namespace=namespace, run_at=now, dedup_key=dedup_key)
     call = MemoryCall(caller=Caller(steward=True), scope=Scope(namespace=namespace), request=Enqueue(job=job))
     api.dispatch(call)
-
-
-def reembed(api: MemoryAPI, tools: Tools, on_progress: Callable[[int], None] | None) -> int:
-    """Make the present embedder the store's own, and give vectors of it to everything that has none."""
-    assert tools.embedder is not None  # noqa: S101 (the facade checked)
-    identity, done = tools.embedder.identity, 0
-    tools.store.write(lambda unit: unit.set_setting(EMBEDDER, identity))
-    with tools.store.read() as unit:
-        namespaces = [space.name for space in unit.namespaces()]
-    for namespace in namespaces:
-        for count in embed_all(api, tools, namespace):
-            done += count
-            if on_progress is not None:
-                on_progress(done)
-    return done
 
 
 def _check_embedder(tools: Tools, made_by: str | None) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 pytest.register_assert_rewrite(  # before they are imported, or a failure shows no values
     "pymemos.testing.contract_changes",
+    "pymemos.testing.contract_embedder",
     "pymemos.testing.contract_memories",
     "pymemos.testing.contract_queue",
     "pymemos.testing.contract_search",
@@ -26,6 +27,7 @@ pytest.register_assert_rewrite(  # before they are imported, or a failure shows 
 from pymemos.errors import MissingBlob  # noqa: E402
 from pymemos.ports import BlobStore  # noqa: E402
 from pymemos.testing.contract_changes import ChangesContract  # noqa: E402
+from pymemos.testing.contract_embedder import EmbedderContract as EmbedderContract  # noqa: E402
 from pymemos.testing.contract_memories import MemoriesContract  # noqa: E402
 from pymemos.testing.contract_queue import LedgersContract, QueueContract  # noqa: E402
 from pymemos.testing.contract_search import FilterContract, LexicalContract  # noqa: E402

@@ -341,6 +341,28 @@ UNSEEN = [
 ]
 
 MENDED = [
+    ("What was the plan for the last weekend of October?", "last weekend of October", "2025-10-25/2025-10-26", "day"),
+    ("Which recipe did we try around mid-October?", "around mid-October", "~2025-10-11/2025-10-20", "month"),
+    (
+        "Who joined between the 3rd and the 9th of October?",
+        "between the 3rd and the 9th of October",
+        "2025-10-03/2025-10-09",
+        "day",
+    ),
+    ("Who joined on May 3rd and 4th?", "May 3rd and 4th", "2025-05-03/2025-05-04", "day"),
+    ("Where was Ana a week before last Christmas?", "a week before last Christmas", "2024-12-15/2024-12-21", "week"),
+    ("What about the 2022-2023 season?", "2022-2023", "2022/2023", "year"),
+    ("What did we say in the last 24 hours?", "last 24 hours", "2025-11-11/2025-11-12", "day"),
+    ("What did Ana do on Christmas morning?", "Christmas morning", "2024-12-25", "day"),
+    ("What did Ana do Labor Day weekend?", "Labor Day weekend", "2025-08-30/2025-08-31", "day"),
+    ("What did Ana do at the end of the year?", "end of the year", "~2025-11/2025-12", "year"),
+    (
+        "What has changed since the beginning of the year?",
+        "since the beginning of the year",
+        "~2025-01-01/2025-11-12",
+        "year",
+    ),
+    ("May 8, 2023, Monday", "May 8, 2023, Monday", "2023-05-08", "day"),
     ("What did we say on the 5th of last month?", "5th of last month", "2025-10-05", "day"),
     ("Which show did Lena watch a few nights ago?", "a few nights ago", "~2025-11-07/2025-11-10", "day"),
     ("Who is coming this coming Friday?", "coming Friday", "2025-11-14", "day"),
@@ -470,6 +492,11 @@ NOTHING = [
 ]
 
 UNTIMELY = [
+    "our Sunday walks",
+    "on a Monday",
+    "the following May",
+    "a man in his 80s",
+    "in the run-up to Christmas",
     "What would Lena like for her living room?",
     "Which May-Britt is that?",
     "Can April play the piano?",

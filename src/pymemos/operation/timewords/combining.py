@@ -155,6 +155,18 @@ def _part(match: Match) -> Item | None:
     return _changed(match, whole, lambda days: part_of(days, _PARTS[part.number]), again.grain, precise=False)
 
 
+@rule(PARTS, "part the unit")
+def _part_of_this(match: Match) -> Item | None:
+    """'The end of the year' is of this one, or of the last where the words speak of what was, and this has not come."""
+    unit, part = UNITS[match.the("unit").number], _PARTS[match.the("part").number]
+    if unit not in (Unit.WEEK, Unit.MONTH, Unit.YEAR):
+        return None
+    days = part_of(containing(unit, match.today), part)
+    if days.first > match.today and match.tense == "behind":
+        days = part_of(containing(unit, shifted(match.today, -1, unit)), part)
+    return match.made(Phrase(days, grain_of(unit), precise=False, relative=True))
+
+
 def _beside_today(match: Match, phrase: Phrase, *, later: bool) -> Item:
     tomorrow = one_day(match.today).after
     days = Days(match.today, phrase.days.after) if later else Days(phrase.days.first, tomorrow)
@@ -172,7 +184,8 @@ def _weekday_and_date(match: Match) -> Item | None:
     if again is None or again.grain not in (Grain.DAY, Grain.WEEK):
         return None
     if again.grain is Grain.DAY:
-        same = match.items[0] is weekday and (whole.recurring or (whole.phrase and not whole.phrase.relative))
+        joined = match.items[0] is weekday or match.one("comma") is not None
+        same = joined and (whole.phrase is None or not whole.phrase.relative)
         return _changed(match, whole, lambda days: days, Grain.DAY) if same else None
     if whole.phrase is None or (whole.phrase.days.after - whole.phrase.days.first).days > 7:
         return None
@@ -247,7 +260,8 @@ def _around(match: Match) -> Item | None:
     anchor = settled(match, match.items[-1])
     if anchor is None or anchor.session is not None or (match.one("over") and anchor.grain is not Grain.DAY):
         return None
-    return match.made(anchor._replace(days=around(anchor.days, _AROUND[anchor.grain]), precise=False))
+    days = around(anchor.days, _AROUND[anchor.grain]) if anchor.precise else anchor.days  # "around mid-May" is mid-May
+    return match.made(anchor._replace(days=days, precise=False))
 
 
 # Ranges.

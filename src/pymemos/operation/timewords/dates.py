@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 from pymemos.operation.timewords.grammar import Grain, Item, Match, Phrase, Recurring, Rule, rule
 from pymemos.operation.timewords.spans import (
@@ -10,6 +10,8 @@ from pymemos.operation.timewords.spans import (
     UNITS,
     Days,
     Unit,
+    Yearly,
+    containing,
     day_of_year,
     month_of_year,
     months,
@@ -27,8 +29,15 @@ _PERHAPS_TIME = ("before", "after", "around", "this")  # there it is one only wh
 _CLOSING = ("", "comma", "and", "to", "until", "dash", "year", "on", "in", "since")
 
 
-@rule(RULES, "every the? number|ordinal? unit|month|name|low|weekday|season|holiday|daypart|day")
+@rule(
+    RULES,
+    "a|number|our|whose weekday",
+    "every the? number|ordinal? unit|month|name|low|weekday|season|holiday|daypart|day",
+)
 def _habit(match: Match) -> Item | None:
+    """'Every Friday', 'our Sunday walks', 'on a Monday' are no day that could be told."""
+    if match.items[0].word.isdecimal():  # "May 8, Monday"
+        return None
     return match.other()
 
 
@@ -37,10 +46,11 @@ def _habit(match: Match) -> Item | None:
 
 @rule(
     RULES,
-    "from|between? number|ordinal dash|to|and|until number|ordinal of? month|name|low comma? year",
-    "from|between? number|ordinal dash|to|and|until number|ordinal of? month|name|low",
+    "from|between? the? number|ordinal dash|to|and|until the? number|ordinal of? month|name|low comma? year",
+    "from|between? the? number|ordinal dash|to|and|until the? number|ordinal of? month|name|low",
     "month|name|low number|ordinal dash|to|until number|ordinal comma? year",
     "month|name|low number|ordinal dash|to|until number|ordinal",
+    "month|name|low ordinal and ordinal",
 )
 def _days_of_a_month(match: Match) -> Item | None:
     """'3-8 May 2023', 'from 3 to 8 May', 'May 3 to 8'."""
@@ -149,20 +159,34 @@ def _season(match: Match) -> Item | None:
     return _dated(match, Recurring(season(item.number), Grain.SEASON, precise=False), year)
 
 
-@rule(RULES, "holiday of|comma? year", "holiday")
+@rule(RULES, "holiday unit|daypart of|comma? year", "holiday of|comma? year", "holiday unit|daypart", "holiday")
 def _holiday(match: Match) -> Item | None:
-    """'Christmas 2022', 'at Christmas'; 'a Christmas tree' is something else."""
-    year, item = match.one("year"), match.items[0]
-    if year is None and not _is_time(match, "on", "by", "and", "to"):
+    """'Christmas 2022', 'at Christmas', 'Easter weekend'; 'a Christmas tree' is something else."""
+    year, unit, holiday = match.one("year"), match.one("unit"), HOLIDAYS[match.items[0].number]
+    if unit is not None:
+        return _holiday_unit(match, holiday, UNITS[unit.number], year)
+    if year is None and match.one("daypart") is None and not _is_time(match, "on", "by", "and", "to"):
         return None
-    return _dated(match, Recurring(HOLIDAYS[item.number], Grain.DAY), year)
+    return _dated(match, Recurring(holiday, Grain.DAY), year)
+
+
+def _holiday_unit(match: Match, holiday: Yearly, unit: Unit, year: Item | None) -> Item | None:
+    """The week of a holiday, or the weekend beside it, which is before one on a Monday."""
+    if unit not in (Unit.WEEK, Unit.WEEKEND):
+        return None
+
+    def beside(year: int) -> Days:
+        day = holiday(year).first
+        return containing(unit, day - timedelta(days=1 if unit is Unit.WEEKEND and not day.weekday() else 0))
+
+    return _dated(match, Recurring(beside, Grain.WEEK if unit is Unit.WEEK else Grain.DAY), year)
 
 
 def _is_time(match: Match, *more: str) -> bool:
     """Whether a season or a holiday is when something was, and not what it was about."""
     fitting = (*_SURELY_TIME, *_PERHAPS_TIME, "over", "from", "between", "ago of", *more)
     before = match.before()
-    if match.after() in ("before last", "passed"):
+    if match.after() == "passed" or (match.after(), match.after(2)) == ("before", "last"):
         return True
     if before == "of":
         return match.before(2) in ("part", "unit", "weekday", "half", "ordinal")
@@ -193,6 +217,8 @@ def _year(match: Match) -> Item | None:
 
 def _is_year(match: Match) -> bool:
     before, after, year = match.before(), match.after(), match.items[0]
+    if "dash" in (before, after) and {"year", "phrase"} & {match.before(2), match.after(2)}:
+        return True
     if "dash" in (before, after) or before in ("from", "to", "until", "between", "and"):
         return after != "other" or before == "until"
     if before in ("in", "since", "before", "after", "by", "around", "part", "over"):

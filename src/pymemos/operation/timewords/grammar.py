@@ -152,7 +152,7 @@ ROLES = (
     # found in the text
     "other", "comma", "dash", "number", "ordinal", "year", "month", "name", "low", "weekday", "weekdays", "season",
     "quarter", "seasons", "holiday", "holidays", "day", "daypart", "unit", "vague", "half", "and a half", "a", "the",
-    "last", "past", "passed", "previous", "before last", "next", "coming", "this", "ago", "ago of", "back", "hence",
+    "last", "past", "passed", "previous", "next", "coming", "this", "ago", "ago of", "back", "hence",
     "before", "after", "near", "since", "until", "by", "from", "to", "between", "and", "of", "in", "on", "over",
     "around", "about", "part", "recent", "recently", "same time", "every", "our", "whose", "somebody", "session",
     "talked", "last talked", "with", "ahead", "present", "behind",

@@ -205,7 +205,7 @@ def _numeral(item: Item, language: str, before: str) -> Item:
 def _decade(item: Item, number: int, before: str) -> Item:
     """'The 1990s', 'the 90s'; '20s' alone are seconds."""
     start = number if number in _YEARS else 1900 + number
-    if number % 10 or not (number in _YEARS or (10 <= number <= 90 and before in ("the", "part", "whose"))):
+    if number % 10 or not (number in _YEARS or (10 <= number <= 90 and before in ("the", "part"))):
         return item
     return item._replace(role="phrase", phrase=Phrase(years(start, 10), Grain.YEAR))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 from pymemos.operation.timewords.grammar import Grain, Item, Match, Phrase, Recurring, Rule, grain_of, rule
 from pymemos.operation.timewords.spans import (
@@ -75,8 +75,7 @@ def _ago(match: Match) -> Item | None:
 def _counted(match: Match, count: int, unit: Unit, *, sure: bool) -> Item | None:
     """So many units from now; with a weekday, the one of that time."""
     if unit in CLOCK:
-        then = match.reading.now + timedelta(**{f"{unit}s": count})
-        return _relative(match, one_day(then.date()), Grain.DAY, precise=sure)
+        return _relative(match, one_day(_clock(match, count, unit)), Grain.DAY, precise=sure)
     weekday, days = match.one("weekday"), counted(match.today, count, unit)
     if weekday is not None:
         there = days.first + timedelta(days=(weekday.number - days.first.weekday()) % 7)
@@ -87,6 +86,11 @@ def _counted(match: Match, count: int, unit: Unit, *, sure: bool) -> Item | None
     if unit is Unit.WEEKEND:
         days = containing(unit, shifted(match.today, count, unit))
     return _relative(match, days, grain_of(unit), precise=sure)
+
+
+def _clock(match: Match, count: int, unit: Unit) -> date:
+    """The day that it was, or will be, so many hours or minutes from now."""
+    return (match.reading.now + count * (timedelta(hours=1) if unit is Unit.HOUR else timedelta(minutes=1))).date()
 
 
 def _half_ago(match: Match, *, sure: bool) -> Item | None:
@@ -160,12 +164,16 @@ def _hence(match: Match) -> Item | None:
 def _rolling(match: Match) -> Item | None:
     """'The last two weeks', 'in the past month', 'the next few days': counted back or on from today."""
     unit, count, vague = _unit(match), match.one("number"), match.one("vague")
+    if match.one("last") and match.after() == "of":
+        return None
     if unit is Unit.WEEKEND and not count and not vague:
         return _relative(match, containing(unit, shifted(match.today, -1, unit)), Grain.DAY)
-    if unit in CLOCK or (match.one("last") and match.after() == "of"):
-        return None
     number = count.number if count else _VAGUE[vague.number][1] if vague else 1
-    if match.one("next"):
+    if unit in CLOCK:
+        if match.one("next"):
+            return None
+        days = Days(_clock(match, -number, unit), one_day(match.today).after)
+    elif match.one("next"):
         days = Days(one_day(match.today).after, one_day(shifted(match.today, number, unit)).after)
     else:
         days = Days(one_day(shifted(match.today, -number, unit)).after, one_day(match.today).after)
@@ -194,11 +202,11 @@ def _recent_units(match: Match) -> Item | None:
 # The unit before, this one and the next.
 
 
-@rule(RULES, "the? unit before_last", "the? last|passed|this|next|coming unit", "the? unit passed|coming")
+@rule(RULES, "the? unit before last", "the? last|passed|this|next|coming unit", "the? unit passed|coming")
 def _unit_of_the_calendar(match: Match) -> Item | None:
     """'Last week', 'this month', 'the year before last'; not 'the last week of May' or, in a story, 'the next week'."""
     unit, step = _unit(match), _step(match)
-    if unit not in _CALENDAR or (match.one("last", "next") and match.after() == "of"):
+    if unit not in _CALENDAR or (match.one("last", "next") and match.after() == "of") or _goes_on(match):
         return None
     if match.one("last") and unit is not Unit.YEAR and match.after() == "in" and match.after(2) in ("yearly", "phrase"):
         return None
@@ -208,6 +216,11 @@ def _unit_of_the_calendar(match: Match) -> Item | None:
         return _relative(match, _this_weekend(match), Grain.DAY)
     day = shifted(containing(unit, match.today).first, step, unit)
     return _relative(match, containing(unit, day), grain_of(unit))
+
+
+def _goes_on(match: Match) -> bool:
+    """Whether it is 'a week before last Christmas', and not 'the week before last'."""
+    return match.one("before") is not None and match.after() in ("yearly", "weekday", "unit", "number", "vague")
 
 
 def _this_weekend(match: Match) -> Days:
@@ -231,7 +244,7 @@ def _the_weekend(match: Match) -> Item | None:
 
 def _step(match: Match) -> int:
     """How many to go, forth or back, for the words that say so."""
-    if match.one("before last"):
+    if match.one("before"):
         return -2
     return -1 if match.one("last", "past", "passed") else 1 if match.one("next", "coming") else 0
 
@@ -241,7 +254,7 @@ def _step(match: Match) -> int:
 
 @rule(
     LATER,
-    "the? weekday before_last",
+    "the? weekday before last",
     "this? past weekday",
     "last|passed|this|next|coming weekday",
     "weekday passed|coming",
@@ -249,6 +262,8 @@ def _step(match: Match) -> int:
 def _weekday(match: Match) -> Item | None:
     """'Last Friday' is the one before today, 'this Friday' that of this week, 'next Friday' that of the next week."""
     number, today, step = match.the("weekday").number, match.today, _step(match)
+    if _goes_on(match):
+        return None
     if step < 0:
         return _relative(match, one_day(weekday_before(today, number) + timedelta(weeks=step + 1)), Grain.DAY)
     if match.one("coming"):
@@ -261,7 +276,7 @@ def _weekday(match: Match) -> Item | None:
 
 @rule(
     LATER,
-    "the? yearly before_last",
+    "the? yearly before last",
     "this? past yearly",
     "the? last|passed|this|next|coming yearly",
     "the? yearly passed|coming",
@@ -269,7 +284,7 @@ def _weekday(match: Match) -> Item | None:
 def _recurring(match: Match) -> Item | None:
     """'Last May' is the latest that is over, 'this May' that of the year, 'next May' the first to begin."""
     recurring, step = match.the("yearly").recurring, _step(match)
-    if recurring is None:
+    if recurring is None or _goes_on(match):
         return None
     pick: dict[int, Callable[[], Days]] = {
         -2: lambda: _before_last(recurring, match),

@@ -10,10 +10,10 @@ RULES: list[Rule] = []
 _SOME_OTHER = ("about", "on", "of", "with", "around", "somebody")  # the last one on that topic, or of other people
 
 
-@rule(RULES, "our|the? last|previous session", "the? last talked", "last_talked", "the? session before_last")
+@rule(RULES, "our|the? last|previous session", "the? last talked", "last_talked", "the? session before last")
 def _last(match: Match) -> Item | None:
     """'Our last conversation', 'when we last talked', 'the session before last'."""
-    return _talk(match, -2 if match.one("before last") else -1)
+    return _talk(match, -2 if match.one("before") else -1)
 
 
 @rule(RULES, "our|the? ordinal session|talked", "session number")

@@ -23,7 +23,7 @@ holiday: mothers day:12, father's day:13, fathers day:13, labor day:14, memorial
 holiday: cyber monday:17, st patrick's day:18, st patricks day:18, saint patrick's day:18, april fool's day:19
 holiday: april fools day:19, juneteenth:20, veterans day:21, mlk day:22, martin luther king day:22, pentecost:23
 holiday: epiphany:24, all saints day:25, shrove tuesday:27, presidents day:28, earth day:29, cinco de mayo:30
-holiday: ash wednesday:31
+holiday: ash wednesday:31, christmas time:0
 holidays: christmases:0, halloweens:5, thanksgivings:8, easters:9
 day: today:0, tonight:0, this morning:0, this afternoon:0, this evening:0, earlier today:0, later today:0, yesterday:-1
 day: last night:-1, last evening:-1, tomorrow:1, day before yesterday:-2
@@ -31,7 +31,7 @@ day: day after tomorrow:2
 daypart: morning, afternoon, evening, night
 unit: minute:0, minutes:0, hour:1, hours:1, day:2, days:2, weekend:3, weekends:3, week:4, weeks:4, month:5, months:5
 unit: quarter:6, quarters:6, year:8, years:8, decade:9, decades:9, nights:2
-other: the new year, with you
+other: the new year, with you, run-up to, run up to
 number: one:1, two:2, three:3, four:4, five:5, six:6, seven:7, eight:8, nine:9, ten:10, eleven:11, twelve:12
 number: thirteen:13, fourteen:14, fifteen:15, sixteen:16, seventeen:17, eighteen:18, nineteen:19, twenty:20
 number: thirty:30, forty:40, fifty:50
@@ -50,7 +50,6 @@ the: the
 last: last
 past: past
 previous: previous
-before last: before last
 next: next
 coming: coming
 this: this
@@ -58,7 +57,7 @@ ago: ago
 back: back
 hence: from now, from today
 before: before, prior to
-after: after, following
+after: after
 near: shortly, right, just, immediately, soon
 since: since, ever since
 until: until, till, up to, up until
@@ -66,7 +65,7 @@ by: by
 from: from
 to: to, through, thru
 between: between
-and: and
+and: and, or
 of: of
 in: in, during, within, throughout
 on: on, at, for

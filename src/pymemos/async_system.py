@@ -59,6 +59,7 @@ class AsyncMemOS:
     enqueue = _threaded(MemOS.enqueue)
     jobs = _threaded(MemOS.jobs)
     control_job = _threaded(MemOS.control_job)
+    reembed = _threaded(MemOS.reembed)
     next_due = _threaded(MemOS.next_due)
     tick = _threaded(MemOS.tick)
     close = _threaded(MemOS.close)

@@ -143,7 +143,12 @@ def _why(entered: dict[str, tuple[float, float]], words: Sequence[str]) -> Why:
     moved = [(name, value, weight) for name, (value, weight) in entered.items() if value * weight]
     moved.sort(key=lambda one: -abs(one[1] * one[2]))
     return Why(
-        Signal(name, round(value, 4), round(weight, 4), ", ".join(words) if name == "words" else SIGNALS[name].reason)
+        Signal(
+            name,
+            round(value, 4),
+            round(weight, 4),
+            f"BM25: {', '.join(words)}" if name == "words" else SIGNALS[name].reason,
+        )
         for name, value, weight in moved
     )
 

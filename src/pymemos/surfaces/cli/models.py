@@ -9,11 +9,12 @@ import click
 
 from pymemos.settings import Settings, from_environment, write_config
 from pymemos.surfaces.cli import show
-from pymemos.surfaces.cli.app import Cli, Shell, main, verb
+from pymemos.surfaces.cli.app import Cli, Shell, common_options, main, verb
 from pymemos.surfaces.cli.show import Column
 
 
 @main.group(cls=Cli)
+@common_options
 def models() -> None:
     """Models that give texts a meaning: list, prepare, use."""
 

@@ -117,9 +117,9 @@ class Combiner:
                 submission.done = True
 
     def _transact(self, batch: list[Submission]) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._recent.begin(self._connection.data_version())
-        try:
+        try:  # an interrupt may come as soon as BEGIN has been carried out
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._recent.begin(self._connection.data_version())
             self._run(batch)
             self._connection.execute("COMMIT")
             self._recent.committed(self._connection.data_version())
@@ -151,8 +151,8 @@ class Combiner:
     @contextmanager
     def _between_processes(self) -> Iterator[None]:
         """First come, first served between processes: SQLite's own wait for the lock is unfair."""
-        _take(self._ticket)
-        try:
+        try:  # an interrupt may come as soon as the ticket is ours; to give it back without having it does no harm
+            _take(self._ticket)
             yield
         finally:
             fcntl.flock(self._ticket, fcntl.LOCK_UN)

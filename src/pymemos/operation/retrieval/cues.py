@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from enum import IntFlag
 
+PREFERENCE_WITHIN = 400  # characters from the beginning: a preference is stated, not mentioned in passing
+
 
 class Cue(IntFlag):
     """What a text shows."""
@@ -18,14 +20,26 @@ class Cue(IntFlag):
 _TIME = re.compile(
     r"\b(?:yesterday|today|tonight|tomorrow|ago|last|next|since|recently|weekend|week|month|year|day"
     r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
-    r"|january|february|march|april|june|july|august|september|october|november|december|\d{4})s?\b",
+    r"|january|february|march|april|june|july|august|september|october|november|december|\d{4})\b",
     re.IGNORECASE,
 )
+_TASTE = (
+    r"prefer(?:s|red|ring|ences?)?|love[sd]?|lik(?:e|es|ed|ing)|enjoy(?:s|ed|ing)?|ador(?:e|ed|ing)|favou?rites?|favou?r"
+    r"|hat(?:e|es|ed)|dislik(?:e|es|ed)|loath(?:e|ed)|detest|despise|fan of|into|fond of|keen on|drawn to"
+    r"|interested in|passionate|obsessed|bored|annoy\w*|bother\w*|care about|value|believe in|dream of"
+)
+_AVERSION = (
+    r"avoid(?:s|ed|ing)?|(?:can't|cannot|couldn't) (?:stand|bear|tolerate|handle|eat|have)|uncomfortable"
+    r"|not (?:a|into|big|really|interested|comfortable)|averse|aversion|afraid|fear|scared|sensitive|refuse|reject"
+    r"|opposed|object to|against|don't (?:like|want|eat|drink|enjoy|do|use|trust|believe|care)"
+    r"|do not (?:like|want|eat|drink|enjoy|use)|find .{0,40} (?:too|boring|stressful|relaxing|difficult|distracting)"
+)
+_HABIT = (
+    r"never|always|only|allerg(?:ic|y|ies)|intoleran(?:t|ce)|vegans?|vegetarian|committed to|rather|tend to|stick to"
+    r"|struggle"
+)
 _PREFERENCE = re.compile(
-    r"\b(?:i|i'm|i've|we|my)\b.{0,40}?\b(?:prefer|love|like|enjoy|adore|favou?rite|hate|dislike|loathe|detest|avoid"
-    r"|can't stand|cannot stand|never|always|allergic|intolerant|vegan|vegetarian|fan of|into|fond of|interested in"
-    r"|uncomfortable|afraid|scared|need|want|trying to|committed to|believe in|rather|not a big|passionate)\b",
-    re.IGNORECASE | re.DOTALL,
+    rf"\b(?:i|i'm|i've|i'd|my|we|our)\b[^.!?\n]{{0,60}}?\b(?:{_TASTE}|{_AVERSION}|{_HABIT})\b", re.IGNORECASE
 )
 
 
@@ -34,6 +48,6 @@ def cues_of(text: str) -> Cue:
     cues = Cue.QUESTION if text.rstrip().endswith("?") else Cue.NONE
     if _TIME.search(text):
         cues |= Cue.TIME
-    if _PREFERENCE.search(text[:400]):
+    if _PREFERENCE.search(text[:PREFERENCE_WITHIN].replace("\u2019", "'")):
         cues |= Cue.PREFERENCE
     return cues

@@ -6,8 +6,9 @@ A pure function of the question, the people of the namespace and the time; the p
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -17,93 +18,152 @@ from pymemos.operation.timewords import understand
 
 Weights = Mapping[str, float]
 
-# Fitted by likelihood over the LoCoMo, BEAM and PrefEval halves that are for development, leaving one conversation out,
-# and rounded (ADR 0020 has the figures and what was left out for helping too little).
-WEIGHTS: Mapping[Kind, Weights] = {
+# Fitted by likelihood on the development halves of LoCoMo, BEAM and PrefEval, leaving one conversation out, and
+# rounded (ADR 0020 has the figures, and what was left out for helping too little).
+BY_MEANING: Mapping[Kind, Weights] = {
     Kind.DIALOGUE: {
-        "words": 0.35, "meaning": 8.0, "nearby": 0.25, "conversation": 0.3, "speaker": 2.0, "time": 1.0,
-        "asking": -0.5, "answer": 0.4, "says when": 1.0, "length": 0.8,
+        "words": 0.2, "meaning": 6, "nearby words": 0.15, "nearby meaning": 5, "conversation": 0.15, "speaker": 3,
+        "time": 2, "asking": -0.8, "says when": 1.5, "length": 0.4,
     },
-    Kind.CHAT: {"words": 0.3, "meaning": 10.0, "nearby": 0.1, "user": 1.5, "time": 1.0, "says when": 0.3},
-    Kind.NOTE: {"words": 0.4, "meaning": 8.0, "time": 0.5},
-    Kind.STATEMENT: {"words": 0.3, "meaning": 10.0, "time": 0.5, "speaker": 1.0},
+    Kind.CHAT: {"words": 0.2, "meaning": 8, "partner": 2.5, "user": 1.5, "length": -0.6},
+    Kind.NOTE: {"words": 0.2, "meaning": 8, "kind": 1},
+    Kind.STATEMENT: {"words": 0.2, "meaning": 8, "kind": 3},
+}  # fmt: skip
+BY_WORDS: Mapping[Kind, Weights] = {
+    Kind.DIALOGUE: {
+        "words": 0.35, "nearby words": 0.3, "conversation": 0.3, "speaker": 3, "time": 2, "asking": -0.6,
+        "says when": 2, "length": 0.7,
+    },
+    Kind.CHAT: {"words": 0.33, "nearby words": 0.08, "user": 1.4, "length": -0.6},
+    Kind.NOTE: {"words": 0.35, "kind": 1},
+    Kind.STATEMENT: {"words": 0.35, "kind": 3},
 }  # fmt: skip
 
-_WHEN = re.compile(r"^\W*(?:when\b|(?:what|which)\s+(?:date|day|month|year|time)\b|how long ago\b|since when\b)", re.I)
-_RECOMMEND = re.compile(
-    r"\b(?:recommend|suggest|advise|advice|ideas?|tips?|options?|should i|could i|can you (?:help|give|find|plan)"
-    r"|what (?:are|would be) (?:some|the best|good)|help me|looking for|plan (?:a|my|our))\b",
-    re.I,
+_WHEN = re.compile(
+    r"^\W*(?:when\b|(?:what|which) (?:date|day|month|year|time)\b|how long\b|since when\b)", re.IGNORECASE
+)
+_SAY = (
+    "say|suggest|recommend|mention|tell|explain|give|propose|advise|list|describe|outline|provide|show|help|write|offer"
+    "|point out|walk|teach|answer|break down|compare|come up with"
+)
+_SAID = (
+    "said|suggested|recommended|mentioned|told|explained|gave|given|proposed|advised|listed|described|outlined|provided"
+    "|showed|shown|helped|wrote|written|offered|pointed out|walked|taught|answered|broke down|broken down|compared"
+    "|came up with"
+)
+_WORK = (
+    "suggestions?|recommendations?|advice|answers?|explanations?|lists?|steps?|responses?|replies|reply|guide|guidance"
+    "|instructions?|tips|examples?|outlines?|drafts?"
 )
 _ASSISTANT = re.compile(
-    r"\b(?:(?:did|have|had) you (?:say|said|suggest|recommend|mention|tell|told|explain|give|given|propose|advise|list)"
-    r"|you (?:said|suggested|recommended|mentioned|told|explained|gave|proposed|advised|listed)"
-    r"|your (?:suggestions?|recommendations?|advice|answers?|explanations?|lists?|plan))\b",
-    re.I,
+    rf"\b(?:did (?:you|the assistant) (?:\w+ ){{0,2}}?(?:{_SAY})"
+    rf"|(?:have|had|has) (?:you|the assistant) (?:\w+ ){{0,2}}?(?:{_SAID})"
+    rf"|(?:you|the assistant) (?:\w+ )?(?:have |had )?(?:{_SAID})|your (?:\w+ )?(?:{_WORK}))\b",
+    re.IGNORECASE,
+)
+_ORDER = re.compile(
+    r"\b(?:in (?:what|which) (?:order|sequence)|(?:in )?(?:chronological(?:ly)?|order|sequence) (?:of|in which)"
+    r"|in order|chronological(?:ly)?|timeline|sequence of|(?:what|which) (?:came|happened) (?:first|next|before|after))\b",
+    re.IGNORECASE,
+)
+_SUMMARY = re.compile(
+    r"\b(?:summar(?:y|ies|i[sz]e[sd]?|i[sz]ing)|overview|recap|run[- ]?down|comprehensive(?:ly)?|walk me through"
+    r"|(?:whole|full|entire|complete) (?:story|picture|history|process|journey))\b",
+    re.IGNORECASE,
+)
+_RECOMMENDATION = re.compile(
+    r"\b(?:recommend(?:ations?|ed)?|suggest(?:ions?)?|advi[cs]e|ideas?|tips?|options?|should i|could i"
+    r"|(?:can|could|would) you (?:please )?(?:help|give|find|plan|pick|choose|list|share|tell|point|come up)"
+    r"|what (?:are|would be|is|'s) (?:some|the best|a good|good|best)|help me|(?:looking|searching|shopping) for"
+    r"|i(?:'m| am) (?:planning|thinking|considering|looking|trying|going|interested)|i(?:'d| would) like"
+    r"|i (?:want|need|plan) |plan (?:a|an|my|our)|(?:best|good|great) (?:way|place|choice|\w+ (?:for|to))"
+    r"|any (?:good|ideas|tips|advice)|where (?:can|should|could) i|how (?:can|should|could|do) i"
+    r"|which .* (?:should|would|best))\b",
+    re.IGNORECASE,
 )
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How one question is answered in one namespace."""
 
-    text: str  # the question without the names of people, for likeness of meaning
+    words: str  # the question without the names of people, for its words
+    meaning: str  # the question as the people themselves would put it, for likeness of meaning
     people: tuple[int, ...]  # codes of the speakers that it names
-    names: frozenset[str]  # the words of all speakers' names
     spans: tuple[tuple[int, int], ...] = ()  # the times that it names, in microseconds
     asks_when: bool = False
     weights: Mapping[Kind, Weights]
     reasons: tuple[str, ...] = ()
 
 
-def plan(question: str, speakers: Mapping[str, int], *, now: datetime) -> Plan:
+def plan(question: str, speakers: Mapping[str, int], *, now: datetime, by_meaning: bool) -> Plan:
     """Decide how to look for the answer to ``question`` among what these people said."""
-    named = {name: code for name, code in speakers.items() if _names(name, question)}
-    reasons = [f"it names {name}" for name in named]
+    named = {name: code for name, code in speakers.items() if _named(name).search(question)}
     times = understand(question, now=now)
-    reasons += [word.reason for word in times]
-    weights = WEIGHTS
-    if _RECOMMEND.search(question):
-        weights = _with_preferences(weights)
-        reasons.append("it asks for a recommendation: preferences count, and meaning more than words")
-    if _ASSISTANT.search(question):
-        weights = _of_anybody(weights)
-        reasons.append("it asks what the assistant said: the user's words have no advantage")
+    weights, routed = _routed(question, BY_MEANING if by_meaning else BY_WORDS)
     asks_when = bool(_WHEN.search(question))
-    if asks_when:
-        reasons.append("it asks when: what says a time counts more")
     return Plan(
-        text=without(question, named),
+        words=_without(question, named),
+        meaning=_first_person(question, named) or question,
         people=tuple(named.values()),
-        names=frozenset(word for name in speakers for word in _words(name)),
         spans=tuple((microseconds(word.start), microseconds(word.end)) for word in times if word.precise),
         asks_when=asks_when,
         weights=weights,
-        reasons=tuple(reasons),
+        reasons=(
+            *(f"it names {name}" for name in named),
+            *(word.reason for word in times),
+            *(("it asks when: what says a time counts more",) if asks_when else ()),
+            *routed,
+        ),
     )
 
 
-def without(question: str, names: Sequence[str] | Mapping[str, int]) -> str:
+def _routed(question: str, weights: Mapping[Kind, Weights]) -> tuple[Mapping[Kind, Weights], tuple[str, ...]]:
+    """The weights as the kind of question changes them, and why."""
+    if _ASSISTANT.search(question):
+        return _chat(weights, words=0.05, user=-0.5, length=0), ("it asks what the assistant said",)
+    if _ORDER.search(question):
+        return _chat(weights, user=4, length=0), ("it asks in which order: what the user told, step by step",)
+    if _SUMMARY.search(question):
+        return _chat(weights, words=0.05, user=-0.5, length=0), ("it asks for a summary: long answers hold most",)
+    if _RECOMMENDATION.search(question):
+        return _preferring(weights), ("it asks for a recommendation: preferences count",)
+    return weights, ()
+
+
+def _chat(weights: Mapping[Kind, Weights], *, words: float | None = None, **changed: float) -> Mapping[Kind, Weights]:
+    own = {**weights[Kind.CHAT], **changed}
+    if words is not None and own.get("meaning"):
+        own["words"] = words
+    return {**weights, Kind.CHAT: own}
+
+
+def _preferring(weights: Mapping[Kind, Weights]) -> Mapping[Kind, Weights]:
+    changed = {Kind.CHAT: {**weights[Kind.CHAT], "preference": 1}}
+    for kind in (Kind.NOTE, Kind.STATEMENT):
+        changed[kind] = {**weights[kind], "preference": 2, "asking": -0.5}
+        if "meaning" in weights[kind]:
+            changed[kind] |= {"words": 0.1, "meaning": 10}
+    return {**weights, **changed}
+
+
+def _without(question: str, names: Iterable[str]) -> str:
     """``question`` without these names: every turn of a person is alike in being theirs, whatever it is about."""
     for name in names:
-        for word in _words(name):
-            question = re.sub(rf"\b{re.escape(word)}(?:['’]s)?\b", " ", question, flags=re.I)
+        question = _named(name).sub(" ", question)
     return " ".join(question.split())
 
 
-def _with_preferences(weights: Mapping[Kind, Weights]) -> Mapping[Kind, Weights]:
-    changed = {
-        kind: {**own, "words": own["words"] / 3, "preference": 2.0, "length": 0.0} for kind, own in weights.items()
-    }
-    return {**changed, Kind.DIALOGUE: {**weights[Kind.DIALOGUE], "preference": 0.5}}
+def _first_person(question: str, names: Iterable[str]) -> str:
+    """``question`` as somebody with one of these names would put it, for that is how the answer is put."""
+    for name in names:
+        question = _named(name).sub(lambda found: "my" if found["has"] else "I", question)
+    return question
 
 
-def _of_anybody(weights: Mapping[Kind, Weights]) -> Mapping[Kind, Weights]:
-    return {**weights, Kind.CHAT: {**weights[Kind.CHAT], "user": 0.0}}
-
-
-def _names(name: str, question: str) -> bool:
-    return any(re.search(rf"\b{re.escape(word)}(?:['’]s)?\b", question, re.I) for word in _words(name))
-
-
-def _words(name: str) -> list[str]:
-    return [word for word in re.findall(r"\w+", name) if len(word) > 1]
+@lru_cache(maxsize=1024)
+def _named(name: str) -> re.Pattern[str]:
+    """The name in a question, whole or one word of it, and whether something is its bearer's."""
+    words = [word for word in re.findall(r"\w+", name) if len(word) > 1] or [name]
+    whole = r"\W+".join(map(re.escape, words))
+    either = "|".join([whole, *map(re.escape, words)])
+    return re.compile(rf"\b(?:{either})\b(?P<has>['\u2019]s\b)?", re.IGNORECASE)

@@ -48,11 +48,12 @@ class Search:
             snapshot = self._snapshot(unit, namespace)
             if snapshot is None:
                 continue
-            made = plan(question.text, snapshot.speakers, now=question.now)
+            by_meaning = self._embedder is not None and len(snapshot.part_rows) > 0
+            made = plan(question.text, snapshot.speakers, now=question.now, by_meaning=by_meaning)
             found, words = self._words(unit, question, made, namespace)
-            if made.text not in vectors and self._embedder is not None and len(snapshot.part_rows):
-                vectors[made.text] = self._embedder.embed([made.text or question.text], queries=True)[0]
-            seen = evidence(snapshot, made, found, vectors.get(made.text))
+            if by_meaning and made.meaning not in vectors:
+                vectors[made.meaning] = self._embedded(made.meaning)
+            seen = evidence(snapshot, made, found, vectors.get(made.meaning))
             best += _best(unit, question, seen, found, words)
             terms |= dict.fromkeys(words)
             reasons |= dict.fromkeys(made.reasons)
@@ -70,11 +71,16 @@ class Search:
             return self._spaces.snapshot(unit, namespace, None, 0)
         return self._spaces.snapshot(unit, namespace, embedder.identity, embedder.dimensions)
 
+    def _embedded(self, text: str) -> Floats:
+        assert self._embedder is not None  # noqa: S101 (the caller asked)
+        vector: Floats = self._embedder.embed([text], queries=True)[0]
+        return vector
+
     def _words(self, unit: ReadUnit, question: Question, made: Plan, namespace: str) -> tuple[Scores, tuple[str, ...]]:
         """The scores of the question's words; the names of people count only where nothing else is found."""
-        words = analysis.query_terms(made.text, question.languages) if made.text else ()
+        words = analysis.query_terms(made.words, question.languages) if made.words else ()
         found = unit.scores(words, namespace, weights=WEIGHTS)
-        if found.keys or made.text == question.text:
+        if found.keys or made.words == question.text:
             return found, words
         words = analysis.query_terms(question.text, question.languages)
         return unit.scores(words, namespace, weights=WEIGHTS), words

@@ -7,6 +7,7 @@ of ten memories and of ten thousand. (Per-query z-scores were measured 0.4 point
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,13 +16,15 @@ from numpy.typing import NDArray
 
 from pymemos.operation.retrieval.cues import Cue
 from pymemos.operation.retrieval.routing import Plan
-from pymemos.operation.retrieval.space import Snapshot, best_part
+from pymemos.operation.retrieval.space import Snapshot
 from pymemos.ports import Scores
 
 if TYPE_CHECKING:
     from pymemos.ports import Floats
 
-NEAR = (0.5, 0.25, 0.12)  # how much of its neighbours' words a turn is about, at a distance of one, two, three turns
+NEAR = (0.5, 0.25, 0.12)  # how much of its neighbours a turn is about, at a distance of one, two, three turns
+LEAST_NEAR = 0.25  # a mean over fewer neighbours than these shares counts as over these
+USUAL = 6.4  # log(1 + memories) of the namespaces that the weights were fitted in
 
 
 class Evidence(NamedTuple):
@@ -42,13 +45,19 @@ class SignalKind(NamedTuple):
 
 def evidence(snapshot: Snapshot, plan: Plan, found: Scores, vector: Floats | None) -> Evidence:
     """What the indexes say, row by row."""
-    words = np.zeros(len(snapshot.columns.key), np.float32)
+    count = len(snapshot.columns.key)
+    words = np.zeros(count, np.float32)
     rows, here = snapshot.turns.rows_of(found.keys)
-    words[rows[here]] = np.asarray(found.scores, np.float32)[here]
+    words[rows[here]] = np.asarray(found.scores, np.float32)[here] * _gain(len(snapshot.turns.keys))
     cosine = np.zeros_like(words)
     if vector is not None and len(snapshot.part_rows):
-        cosine = best_part(snapshot.vectors @ vector, snapshot.part_rows, len(words))
+        cosine = meaning(snapshot.vectors @ vector, snapshot.part_rows, count)
     return Evidence(snapshot, plan, words, cosine)
+
+
+def _gain(memories: int) -> float:
+    """Rarity grows with the logarithm of how many memories there are; this keeps BM25 on the scale of the weights."""
+    return min(1.4, max(0.7, USUAL / math.log1p(max(memories, 1))))
 
 
 def _words(e: Evidence) -> Floats:
@@ -61,6 +70,16 @@ def _meaning(e: Evidence) -> Floats:
 
 def _nearby_words(e: Evidence) -> Floats:
     return nearby(e.snapshot, e.words)
+
+
+def _nearby_meaning(e: Evidence) -> Floats:
+    return nearby(e.snapshot, e.cosine, mean=True)
+
+
+def _partner(e: Evidence) -> Floats:
+    """In a chat: of a user's message its reply, of a reply the message that it answers."""
+    follows, leads = shifted(e.snapshot, e.cosine)
+    return np.where(e.snapshot.columns.user, leads, follows)
 
 
 def _conversation(e: Evidence) -> Floats:
@@ -85,16 +104,16 @@ def _question(e: Evidence) -> Floats:
     return _shows(e, Cue.QUESTION)
 
 
-def _answer(e: Evidence) -> Floats:
-    return after(e.snapshot, _shows(e, Cue.QUESTION))
-
-
 def _says_when(e: Evidence) -> Floats:
     return _shows(e, Cue.TIME) if e.plan.asks_when else _nothing(e)
 
 
 def _preference(e: Evidence) -> Floats:
     return _shows(e, Cue.PREFERENCE)
+
+
+def _kind(e: Evidence) -> Floats:
+    return np.ones(len(e.words), np.float32)
 
 
 def _length(e: Evidence) -> Floats:
@@ -107,28 +126,43 @@ def _user(e: Evidence) -> Floats:
 
 SIGNALS: Mapping[str, SignalKind] = {
     "words": SignalKind(_words, "words of the question, by BM25; words of the turn before count half"),
-    "meaning": SignalKind(_meaning, "likeness of meaning: the cosine of the best part, names left out of the question"),
-    "nearby": SignalKind(_nearby_words, "the turns around it are about it too"),
+    "meaning": SignalKind(_meaning, "likeness of meaning: its best passage and its first"),
+    "nearby words": SignalKind(_nearby_words, "the turns around it hold words of the question"),
+    "nearby meaning": SignalKind(_nearby_meaning, "the turns around it mean something like it"),
     "conversation": SignalKind(_conversation, "the best turn of its conversation matches"),
+    "partner": SignalKind(_partner, "the other half of the exchange is about it"),
     "speaker": SignalKind(_speaker, "said by the one person whom the question names"),
-    "time": SignalKind(_time, "said in the time that the question names"),
-    "asking": SignalKind(_question, "a question is rarely the evidence"),
-    "answer": SignalKind(_answer, "it answers a question"),
-    "says when": SignalKind(_says_when, "the question asks when, and it says a time"),
-    "preference": SignalKind(_preference, "it states what its speaker likes or needs"),
-    "length": SignalKind(_length, "a longer turn says more"),
     "user": SignalKind(_user, "said by the user: what assistants say is seldom about the user"),
+    "time": SignalKind(_time, "said in the time that the question names"),
+    "says when": SignalKind(_says_when, "the question asks when, and it says a time"),
+    "preference": SignalKind(_preference, "it states what its speaker likes, needs or avoids"),
+    "asking": SignalKind(_question, "a question is rarely the evidence"),
+    "length": SignalKind(_length, "how much it says"),
+    "kind": SignalKind(_kind, "it was kept on purpose: a statement or a note is no passing remark"),
 }
 
 
-def nearby(snapshot: Snapshot, values: Floats) -> Floats:
-    """The values of the turns around each, in the same conversation, the nearer the more."""
+def meaning(cosines: Floats, part_rows: NDArray[np.int64], count: int) -> Floats:
+    """For each of ``count`` rows the mean of its best passage and its first, where a text says what it is about."""
+    value = np.zeros(count, np.float32)
+    starts = np.flatnonzero(np.diff(part_rows, prepend=part_rows[0] - 1))
+    value[part_rows[starts]] = (np.maximum.reduceat(cosines, starts) + cosines[starts]) / 2
+    return value
+
+
+def nearby(snapshot: Snapshot, values: Floats, *, mean: bool = False) -> Floats:
+    """The values of the turns around each, in the same conversation, the nearer the more; their sum or mean."""
     rows, talk = snapshot.turns.rows, snapshot.turns.talk
     placed, around = values[rows], np.zeros(len(rows), np.float32)
+    shares = np.zeros(len(rows), np.float32)
     for distance, share in enumerate(NEAR, start=1):
-        same = talk[distance:] == talk[:-distance]
-        around[distance:] += share * placed[:-distance] * same
-        around[:-distance] += share * placed[distance:] * same
+        same = (talk[distance:] == talk[:-distance]) * np.float32(share)
+        around[distance:] += placed[:-distance] * same
+        around[:-distance] += placed[distance:] * same
+        shares[distance:] += same
+        shares[:-distance] += same
+    if mean:
+        around /= np.maximum(shares, np.float32(LEAST_NEAR))
     return _back(values, rows, around)
 
 
@@ -140,12 +174,14 @@ def of_conversation(snapshot: Snapshot, values: Floats) -> Floats:
     return _back(values, rows, np.maximum.reduceat(values[rows], starts)[talk])
 
 
-def after(snapshot: Snapshot, values: Floats) -> Floats:
-    """The value of the turn before each, in the same conversation."""
+def shifted(snapshot: Snapshot, values: Floats) -> tuple[Floats, Floats]:
+    """The values of the turns before and behind each, in the same conversation."""
     rows, talk = snapshot.turns.rows, snapshot.turns.talk
-    before = np.zeros(len(rows), np.float32)
-    before[1:] = values[rows][:-1] * (talk[1:] == talk[:-1])
-    return _back(values, rows, before)
+    placed, same = values[rows], talk[1:] == talk[:-1]
+    before, behind = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
+    before[1:] = placed[:-1] * same
+    behind[:-1] = placed[1:] * same
+    return _back(values, rows, before), _back(values, rows, behind)
 
 
 def _back(values: Floats, rows: NDArray[np.int64], placed: Floats) -> Floats:

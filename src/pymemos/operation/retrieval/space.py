@@ -269,12 +269,3 @@ def _in_order(columns: Columns, rows: NDArray[np.int64]) -> Turns:
 
 def _code(codes: dict[str, int], name: str | None) -> int:
     return -1 if name is None else codes.setdefault(name, len(codes))
-
-
-def best_part(values: Floats, part_rows: NDArray[np.int64], count: int) -> Floats:
-    """For each of ``count`` rows the greatest of its parts' values; 0 where it has none."""
-    best = np.zeros(count, np.float32)
-    if len(part_rows):
-        starts = np.flatnonzero(np.diff(part_rows, prepend=part_rows[0] - 1))
-        best[part_rows[starts]] = np.maximum.reduceat(values, starts)
-    return best

@@ -69,14 +69,15 @@ def findings(unit: SqliteReadUnit, home: Path) -> list[Finding]:
 
 def index_findings(connection: apsw.Connection) -> list[Finding]:
     """FTS5's own check of both indexes; it writes nothing, but SQLite counts it as a write."""
-    connection.execute("BEGIN IMMEDIATE")
     try:
+        connection.execute("BEGIN IMMEDIATE")
         return [
             _finding(f"{name} holds the words of its rows", partial(_index, connection, query))
             for name, query in _INDEXES.items()
         ]
     finally:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _finding(check: str, examine: Callable[[], tuple[bool, str]]) -> Finding:

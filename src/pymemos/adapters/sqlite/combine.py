@@ -57,6 +57,9 @@ class Combiner:
 
     A thread queues its closure and waits for its turn; the thread whose turn it is runs all that is queued, each
     closure in its own savepoint, and commits once. A thread whose closure was committed by another returns at once.
+
+    An interrupt (Ctrl-C) may come behind any call. So the ticket and the transaction are taken inside the ``try`` that
+    gives them back, in one call and without a context manager; to give back what is not held does no harm.
     """
 
     def __init__(self, connection: apsw.Connection, ticket: Path) -> None:
@@ -85,8 +88,12 @@ class Combiner:
     @contextmanager
     def exclusive(self) -> Iterator[apsw.Connection]:
         """The writing connection, while no other thread or process writes."""
-        with self._turn, self._between_processes():
-            yield self._connection
+        with self._turn:
+            try:
+                _take(self._ticket)
+                yield self._connection
+            finally:
+                fcntl.flock(self._ticket, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Close the connection and the ticket."""
@@ -107,17 +114,18 @@ class Combiner:
 
     def _commit(self, batch: list[Submission]) -> None:
         try:
-            with self._between_processes():
-                self._transact(batch)
+            _take(self._ticket)
+            self._transact(batch)
         except BaseException as error:  # noqa: BLE001 (nothing was committed: everybody in the batch must know)
             for submission in batch:
                 submission.fail(error)
         finally:
+            fcntl.flock(self._ticket, fcntl.LOCK_UN)
             for submission in batch:
                 submission.done = True
 
     def _transact(self, batch: list[Submission]) -> None:
-        try:  # an interrupt may come as soon as BEGIN has been carried out
+        try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._recent.begin(self._connection.data_version())
             self._run(batch)
@@ -148,18 +156,9 @@ class Combiner:
             self._connection.execute("ROLLBACK TO one")
             self._connection.execute("RELEASE one")
 
-    @contextmanager
-    def _between_processes(self) -> Iterator[None]:
-        """First come, first served between processes: SQLite's own wait for the lock is unfair."""
-        try:  # an interrupt may come as soon as the ticket is ours; to give it back without having it does no harm
-            _take(self._ticket)
-            yield
-        finally:
-            fcntl.flock(self._ticket, fcntl.LOCK_UN)
-
 
 def _take(ticket: int) -> None:
-    """Try for a while, then queue.
+    """First come, first served between processes, for SQLite's own wait for the lock is unfair: try, then queue.
 
     A process that is woken at every hand-over does each transaction with cold caches, which doubles its time; trying
     again after a moment lets the holder do several in a row (measured: 0.9 instead of 0.5 of one process's rate).

@@ -23,8 +23,8 @@ def migrate(connection: apsw.Connection) -> None:
     if check_format(connection) == max(scripts()):
         return
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("BEGIN IMMEDIATE")  # two processes may open a new folder at once
     try:
+        connection.execute("BEGIN IMMEDIATE")  # two processes may open a new folder at once
         done = check_format(connection)
         for number, script in scripts().items():
             if number > done:

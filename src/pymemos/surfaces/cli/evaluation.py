@@ -85,9 +85,9 @@ def tell(report: Report, dataset: Dataset) -> None:
         return
     counts = report.counts
     counted = next(iter(report.systems.values())).overall.questions
-    apart = f", {counts['questions'] - counted:,} apart" if counted < counts["questions"] else ""
-    about = f"about {counts['turns']:,} turns of {counts['cases']:,} cases"
-    click.secho(f"\n{dataset.title}: {counted:,} questions{apart}, {about}\n", bold=True)
+    apart = f" ({counts['questions'] - counted:,} apart)" if counted < counts["questions"] else ""
+    about = f"about {counts['turns']:,} turns in {counts['sessions']:,} sessions"
+    click.secho(f"\n{dataset.title}: {counted:,} questions{apart} {about}\n", bold=True)
     _totals(report, dataset.shown)
     click.echo()
     _categories(report, dataset.headline)

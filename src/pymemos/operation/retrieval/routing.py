@@ -22,7 +22,7 @@ Weights = Mapping[str, float]
 # rounded (ADR 0020 has the figures, and what was left out for helping too little).
 BY_MEANING: Mapping[Kind, Weights] = {
     Kind.DIALOGUE: {
-        "words": 0.2, "meaning": 6, "nearby words": 0.15, "nearby meaning": 5, "conversation": 0.15, "speaker": 3,
+        "words": 0.2, "meaning": 6, "nearby words": 0.15, "nearby meaning": 5, "conversation": 0.15, "speaker": 2.5,
         "time": 2, "asking": -0.8, "says when": 1.5, "length": 0.4,
     },
     Kind.CHAT: {"words": 0.2, "meaning": 8, "partner": 2.5, "user": 1.5, "length": -0.6},
@@ -31,7 +31,7 @@ BY_MEANING: Mapping[Kind, Weights] = {
 }  # fmt: skip
 BY_WORDS: Mapping[Kind, Weights] = {
     Kind.DIALOGUE: {
-        "words": 0.35, "nearby words": 0.3, "conversation": 0.3, "speaker": 3, "time": 2, "asking": -0.6,
+        "words": 0.35, "nearby words": 0.3, "conversation": 0.3, "speaker": 2.5, "time": 2, "asking": -0.6,
         "says when": 2, "length": 0.7,
     },
     Kind.CHAT: {"words": 0.33, "nearby words": 0.08, "user": 1.4, "length": -0.6},
@@ -63,7 +63,8 @@ _ASSISTANT = re.compile(
 )
 _ORDER = re.compile(
     r"\b(?:in (?:what|which) (?:order|sequence)|(?:in )?(?:chronological(?:ly)?|order|sequence) (?:of|in which)"
-    r"|in order|chronological(?:ly)?|timeline|sequence of|(?:what|which) (?:came|happened) (?:first|next|before|after))\b",
+    r"|in order|chronological(?:ly)?|timeline|sequence of"
+    r"|(?:what|which) (?:came|happened) (?:first|next|before|after))\b",
     re.IGNORECASE,
 )
 _SUMMARY = re.compile(

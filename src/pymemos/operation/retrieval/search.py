@@ -11,24 +11,43 @@ from numpy.typing import NDArray
 
 from pymemos.cube.call import Hit, Signal, Why
 from pymemos.cube.filters import microseconds
+from pymemos.errors import EmbedderFailed
 from pymemos.infrastructure import analysis
 from pymemos.operation.retrieval.question import Found, Question
 from pymemos.operation.retrieval.routing import Plan, plan
 from pymemos.operation.retrieval.signals import SIGNALS, Evidence, evidence
 from pymemos.operation.retrieval.space import Kind, Snapshot, Spaces
-from pymemos.operation.retrieval.words import WEIGHTS
-from pymemos.ports import Embedder, ReadUnit, Scores
+from pymemos.operation.retrieval.words import CHAT_WEIGHTS, WEIGHTS
+from pymemos.ports import Embedder, ReadUnit, Scores, TermWeights
 
 if TYPE_CHECKING:
     from pymemos.ports import Floats
 
 
 class _Candidate(NamedTuple):
-    """One of the best rows of a namespace."""
+    """One of the best rows of a namespace, with the value and weight of each signal and the words that it shares."""
 
     score: float
     key: int
-    why: Why
+    entered: dict[str, tuple[float, float]]
+    words: tuple[str, ...]
+
+    def why(self) -> Why:
+        """The signals that moved the score, the strongest first."""
+        moved = [(name, value, weight) for name, (value, weight) in self.entered.items() if value * weight]
+        moved.sort(key=lambda one: -abs(one[1] * one[2]))
+        return Why(Signal(name, round(value, 4), round(weight, 4), self._detail(name)) for name, value, weight in moved)
+
+    def _detail(self, name: str) -> str:
+        return f"BM25: {', '.join(self.words)}" if name == "words" else SIGNALS[name].reason
+
+
+class _Look(NamedTuple):
+    """What a look at one namespace gave."""
+
+    best: list[_Candidate]
+    words: tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
 class Search:
@@ -40,30 +59,21 @@ class Search:
 
     def search(self, unit: ReadUnit, question: Question, namespaces: Iterable[str]) -> Found:
         """The memories of these namespaces that answer the question best, as the unit sees them."""
-        best: list[_Candidate] = []
-        terms: dict[str, None] = {}
-        reasons: dict[str, None] = {}
-        vectors: dict[str, Floats] = {}  # the same question without the names of other people is another text
-        for namespace in namespaces:
-            snapshot = self._snapshot(unit, namespace)
-            if snapshot is None:
-                continue
-            by_meaning = self._embedder is not None and len(snapshot.part_rows) > 0
-            made = plan(question.text, snapshot.speakers, now=question.now, by_meaning=by_meaning)
-            found, words = self._words(unit, question, made, namespace)
-            if by_meaning and made.meaning not in vectors:
-                vectors[made.meaning] = self._embedded(made.meaning)
-            seen = evidence(snapshot, made, found, vectors.get(made.meaning))
-            best += _best(unit, question, seen, found, words)
-            terms |= dict.fromkeys(words)
-            reasons |= dict.fromkeys(made.reasons)
-        best = sorted(best, key=lambda one: (-one.score, one.key))[: question.limit]
+        meanings = _Meanings(self._embedder)
+        looks = [
+            _look(unit, question, namespace, snapshot, meanings)
+            for namespace in namespaces
+            if (snapshot := self._snapshot(unit, namespace)) is not None
+        ]
+        candidates = sorted((one for look in looks for one in look.best), key=lambda one: (-one.score, one.key))
+        best = candidates[: question.limit]
         records = unit.keyed([one.key for one in best])
         hits = [
-            Hit(cube=record.cube, score=_logistic(one.score), why=one.why)
+            Hit(cube=record.cube, score=_logistic(one.score), why=one.why())
             for one, record in zip(best, records, strict=True)
         ]
-        return Found(hits, tuple(terms), tuple(reasons))
+        terms = tuple(dict.fromkeys(word for look in looks for word in look.words))
+        return Found(hits, terms, tuple(dict.fromkeys(reason for look in looks for reason in look.reasons)))
 
     def _snapshot(self, unit: ReadUnit, namespace: str) -> Snapshot | None:
         embedder = self._embedder
@@ -71,47 +81,76 @@ class Search:
             return self._spaces.snapshot(unit, namespace, None, 0)
         return self._spaces.snapshot(unit, namespace, embedder.identity, embedder.dimensions)
 
-    def _embedded(self, text: str) -> Floats:
-        assert self._embedder is not None  # noqa: S101 (the caller asked)
-        vector: Floats = self._embedder.embed([text], queries=True)[0]
+
+class _Meanings:
+    """The vectors of one question, which is another text in each namespace: without the names of the people there."""
+
+    def __init__(self, embedder: Embedder | None) -> None:
+        self._embedder = embedder
+        self._vectors: dict[str, Floats | None] = {}
+
+    def of(self, text: str) -> Floats | None:
+        """The vector; None where there is no embedder, or where it fails."""
+        if text not in self._vectors:
+            self._vectors[text] = self._embedded(text)
+        return self._vectors[text]
+
+    def _embedded(self, text: str) -> Floats | None:
+        if self._embedder is None:
+            return None
+        try:
+            vector: Floats = self._embedder.embed([text], queries=True)[0]
+        except EmbedderFailed:
+            return None
         return vector
 
-    def _words(self, unit: ReadUnit, question: Question, made: Plan, namespace: str) -> tuple[Scores, tuple[str, ...]]:
-        """The scores of the question's words; the names of people count only where nothing else is found."""
-        words = analysis.query_terms(made.words, question.languages) if made.words else ()
-        found = unit.scores(words, namespace, weights=WEIGHTS)
-        if found.keys or made.words == question.text:
-            return found, words
-        words = analysis.query_terms(question.text, question.languages)
-        return unit.scores(words, namespace, weights=WEIGHTS), words
+
+def _look(unit: ReadUnit, question: Question, namespace: str, snapshot: Snapshot, meanings: _Meanings) -> _Look:
+    """What one namespace has to say."""
+    made = plan(question.text, snapshot.speakers, now=question.now, by_meaning=len(snapshot.part_rows) > 0)
+    reasons = made.reasons
+    vector = meanings.of(made.meaning) if len(snapshot.part_rows) else None
+    if vector is None and len(snapshot.part_rows):
+        made = plan(question.text, snapshot.speakers, now=question.now, by_meaning=False)
+        reasons = (*made.reasons, "the embedder failed: by words alone")
+    found, words = _words(unit, question, made, namespace, WEIGHTS if snapshot.speakers else CHAT_WEIGHTS)
+    return _Look(_best(unit, question, evidence(snapshot, made, found, vector), found, words), words, reasons)
+
+
+def _words(
+    unit: ReadUnit, question: Question, made: Plan, namespace: str, weights: TermWeights
+) -> tuple[Scores, tuple[str, ...]]:
+    """The scores of the question's words; the names of people count only where nothing else is found."""
+    words = analysis.query_terms(made.words, question.languages) if made.words else ()
+    found = unit.scores(words, namespace, weights=weights)
+    if found.keys or made.words == question.text:
+        return found, words
+    words = analysis.query_terms(question.text, question.languages)
+    return unit.scores(words, namespace, weights=weights), words
 
 
 def _best(unit: ReadUnit, question: Question, seen: Evidence, found: Scores, words: Sequence[str]) -> list[_Candidate]:
     """The best rows of one namespace, of those that have anything to do with the question."""
     columns = seen.snapshot.columns
-    allowed = _admitted(unit, question, seen) & ((seen.words > 0) | (seen.cosine > 0))
-    rows = np.flatnonzero(allowed)
+    rows = np.flatnonzero(_admitted(unit, question, seen) & ((seen.words > 0) | (seen.cosine > 0)))
     if not len(rows):
         return []
-    values = {name: kind.values(seen) for name, kind in SIGNALS.items() if _counts(name, seen.plan)}
-    table = {name: _weights(name, seen) for name in values}
+    kinds = columns.kind[rows]
+    entered: dict[str, tuple[Floats, Floats]] = {}
     total = np.zeros(len(rows), np.float32)
-    for name, value in values.items():
-        total += table[name][rows] * value[rows]
-    order = _top(total, columns.key[rows], question.limit)
+    for name, weights in _weights(seen.plan, kinds).items():
+        value = SIGNALS[name].values(seen)[rows]
+        weight = weights[kinds]
+        total += weight * value
+        entered[name] = value, weight
     bits = dict(zip(found.keys, found.words, strict=True))
-    return [
-        _Candidate(
-            float(total[place]),
-            int(columns.key[row]),
-            _why(
-                {name: (float(value[row]), float(table[name][row])) for name, value in values.items()},
-                [word for n, word in enumerate(words) if bits.get(int(columns.key[row]), 0) >> n & 1],
-            ),
-        )
-        for place in order
-        for row in (rows[place],)
-    ]
+    candidates = []
+    for place in _top(total, columns.key[rows], question.limit):
+        key = int(columns.key[rows[place]])
+        shared = tuple(word for n, word in enumerate(words) if bits.get(key, 0) >> n & 1)
+        moved = {name: (float(value[place]), float(weight[place])) for name, (value, weight) in entered.items()}
+        candidates.append(_Candidate(float(total[place]), key, moved, shared))
+    return candidates
 
 
 def _top(total: Floats, keys: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
@@ -134,29 +173,11 @@ def _admitted(unit: ReadUnit, question: Question, seen: Evidence) -> NDArray[np.
     return allowed & chosen
 
 
-def _counts(name: str, made: Plan) -> bool:
-    return any(own.get(name) for own in made.weights.values())
-
-
-def _weights(name: str, seen: Evidence) -> Floats:
-    """The weight of a signal for each row, by its kind."""
-    by_kind = np.array([seen.plan.weights[kind].get(name, 0.0) for kind in Kind], np.float32)
-    return by_kind[seen.snapshot.columns.kind]
-
-
-def _why(entered: dict[str, tuple[float, float]], words: Sequence[str]) -> Why:
-    """The signals that moved the score, the strongest first."""
-    moved = [(name, value, weight) for name, (value, weight) in entered.items() if value * weight]
-    moved.sort(key=lambda one: -abs(one[1] * one[2]))
-    return Why(
-        Signal(
-            name,
-            round(value, 4),
-            round(weight, 4),
-            f"BM25: {', '.join(words)}" if name == "words" else SIGNALS[name].reason,
-        )
-        for name, value, weight in moved
-    )
+def _weights(made: Plan, kinds: NDArray[np.int8]) -> dict[str, Floats]:
+    """The weights of each signal by kind, of those signals that count for a kind that is there."""
+    present = [kind for kind in Kind if kind in set(np.unique(kinds).tolist())]
+    names = [name for name in SIGNALS if any(made.weights[kind].get(name) for kind in present)]
+    return {name: np.array([made.weights[kind].get(name, 0.0) for kind in Kind], np.float32) for name in names}
 
 
 def _logistic(x: float) -> float:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NEAR = (0.5, 0.25, 0.12)  # how much of its neighbours a turn is about, at a distance of one, two, three turns
 LEAST_NEAR = 0.25  # a mean over fewer neighbours than these shares counts as over these
+LEAD = 0.75  # the share of a text's first passage, where it says what it is about; the rest is its best passage's
 USUAL = 6.4  # log(1 + memories) of the namespaces that the weights were fitted in
 
 
@@ -143,10 +144,10 @@ SIGNALS: Mapping[str, SignalKind] = {
 
 
 def meaning(cosines: Floats, part_rows: NDArray[np.int64], count: int) -> Floats:
-    """For each of ``count`` rows the mean of its best passage and its first, where a text says what it is about."""
+    """For each of ``count`` rows the likeness of its first passage and of its best; 0 where it has no vector."""
     value = np.zeros(count, np.float32)
     starts = np.flatnonzero(np.diff(part_rows, prepend=part_rows[0] - 1))
-    value[part_rows[starts]] = (np.maximum.reduceat(cosines, starts) + cosines[starts]) / 2
+    value[part_rows[starts]] = (1 - LEAD) * np.maximum.reduceat(cosines, starts) + LEAD * cosines[starts]
     return value
 
 

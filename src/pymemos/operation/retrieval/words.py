@@ -1,7 +1,4 @@
-"""Retrieval: candidates from every index, fused into one ranking that explains itself (5.4.1).
-
-So far there is one signal, the words; vectors, sessions, speakers and dates enter ``fuse`` as further signals.
-"""
+"""Search by words alone, for looks back in time, and the weights of the full-text columns."""
 
 from __future__ import annotations
 
@@ -11,9 +8,10 @@ from collections.abc import Sequence
 from pymemos.cube.call import Hit, Selection, Signal, Why
 from pymemos.ports import Match, ReadUnit, TermWeights
 
-# BM25 as usual; words of the turn before count half, for they are about this turn only in part (measured with the
-# retrieval issue's benchmarks; until then the usual values).
+# BM25 as usual. Between people the words of the turn before count half: they are about this turn in part. In a chat
+# they do not count, for an answer repeats what it needs of the question.
 WEIGHTS = TermWeights(k1=1.2, b=0.75, terms=1.0, context=0.5, facets=1.0)
+CHAT_WEIGHTS = TermWeights(k1=1.2, b=0.75, terms=1.0, context=0.0, facets=1.0)
 
 
 def search_words(unit: ReadUnit, terms: Sequence[str], selection: Selection, *, limit: int) -> list[Hit]:

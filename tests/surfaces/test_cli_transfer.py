@@ -14,7 +14,13 @@ import pytest
 from click.testing import CliRunner
 
 from pymemos import MemOS
+from pymemos.adapters.sqlite import SqliteStore
+from pymemos.errors import InvalidInput, StoreFull
 from pymemos.surfaces.cli import main
+from pymemos.surfaces.cli.intake import Intake
+from pymemos.testing.faults import Faults
+
+NOBODY = {"user_id": None, "agent_id": None, "session_id": None}
 
 
 def run(*arguments, **options):
@@ -169,6 +175,51 @@ class TestMalformed:
 
         assert [bad["line"] for bad in report["malformed"]] == [2, 3]
         assert texts(tmp_path / "s") == ["one", "three"]
+
+
+class Picky(MemOS):
+    """A system that refuses every memory in which somebody is forgotten."""
+
+    def import_records(self, memories):
+        memories = tuple(memories)
+        if any("forget" in record.cube.text for memory in memories for record in memory):
+            raise InvalidInput("nobody is forgotten here")
+        return super().import_records(memories)
+
+
+class TestFailures:
+    LINES = tuple(b'{"content": "message %d", "user_id": "ann"}\n' % n for n in range(1_200))
+
+    def test_an_error_of_the_store_ends_it_and_is_blamed_on_no_line(self, tmp_path):
+        faults = Faults()
+        mem = MemOS(tmp_path / "s", store=SqliteStore(tmp_path / "s", vfs=faults.name))
+        faults.disk_full(after_bytes=1_000_000)  # room for one batch of three
+        intake = Intake(mem, NOBODY, on_malformed=lambda *_: None)
+
+        with pytest.raises(StoreFull):
+            intake.take(self.LINES)
+        faults.heal()
+
+        assert intake.report.malformed == []
+        assert 0 < intake.report.written == len(mem.list(user_id="ann", limit=10_000)) < len(self.LINES)
+        again = Intake(mem, NOBODY, on_malformed=lambda *_: None)
+        again.take(self.LINES)
+        assert again.report.known == intake.report.written
+        assert len(mem.list(user_id="ann", limit=10_000)) == len(self.LINES)
+        mem.close()
+        faults.unregister()
+
+    def test_a_memory_that_is_refused_is_named_and_does_not_take_its_neighbours_along(self, tmp_path):
+        fill(tmp_path / "a")
+        lines = lines_of(tmp_path / "a").splitlines(keepends=True)
+        (bad,) = [number for number, line in enumerate(lines, start=1) if b"forget" in line]
+
+        with Picky(tmp_path / "b") as mem:
+            intake = Intake(mem, NOBODY, on_malformed=lambda *_: None)
+            intake.take(lines)
+
+        assert [(one.line, one.reason) for one in intake.report.malformed] == [(bad, "nobody is forgotten here")]
+        assert lines_of(tmp_path / "b") == b"".join(line for line in lines if b"forget" not in line)
 
 
 class TestMessages:

@@ -85,6 +85,13 @@ class _Owner(NamedTuple):
     tags: tuple[str, ...]
 
 
+class _Message(NamedTuple):
+    """A message as ``add`` takes it, and whose it is."""
+
+    owner: _Owner
+    fields: dict[str, Any]
+
+
 class Intake:
     """Takes lines in; ``identity`` is for messages that name nobody."""
 
@@ -93,52 +100,54 @@ class Intake:
         self._mem = mem
         self._identity = identity
         self._on_malformed = on_malformed
-        self._records: list[tuple[Record, ...]] = []
+        self._records: list[tuple[_Line, tuple[Record, ...]]] = []
         self._messages: list[tuple[_Line, dict[str, Any]]] = []
         self._owner: _Owner | None = None
         self._bytes = 0
 
     def take(self, lines: Iterable[bytes]) -> None:
-        """Take every line in; a malformed one is reported and left out."""
+        """Take every line in; a malformed one is reported and left out.
+
+        An error of the store is none of a line: it ends the intake, and the report says what was done until then.
+        """
         offset = 0
         for number, raw in enumerate(lines, start=1):
             line, offset = _Line(number, offset, raw), offset + len(raw)
             try:
-                self._sort_in(line)
+                found = self._read(line)
             except (PymemosError, msgspec.DecodeError, UnicodeDecodeError) as error:
                 self._reject(line, error)
-            if self._bytes >= BATCH_BYTES:
-                self._flush()
+                continue
+            if found is not None:
+                self._sort_in(line, found)
         self._flush()
 
-    def _sort_in(self, line: _Line) -> None:
-        """Put a line into the batch that it belongs to."""
+    def _read(self, line: _Line) -> tuple[Record, ...] | _Message | None:
+        """What a line holds, None where it is blank; raises what is wrong with it."""
         text = (line.raw.removeprefix(codecs.BOM_UTF8) if line.number == 1 else line.raw).strip()
         if not text:
-            return
+            return None
         fields = msgspec.json.decode(text)
         if not isinstance(fields, dict):
             raise MalformedRecord("not an object; a line is an exported memory or a message")
-        if "pymemos" in fields:
-            self._sort_in_record(from_line(text))
+        return from_line(text) if "pymemos" in fields else self._read_message(fields)
+
+    def _sort_in(self, line: _Line, found: tuple[Record, ...] | _Message) -> None:
+        """Put what a line holds into the batch that it belongs to."""
+        if isinstance(found, _Message):
+            if self._records or found.owner != self._owner or len(self._messages) == BATCH:
+                self._flush()
+            self._owner = found.owner
+            self._messages.append((line, found.fields))
         else:
-            self._sort_in_message(line, fields)
+            if self._messages or len(self._records) == BATCH:
+                self._flush()
+            self._records.append((line, found))
         self._bytes += len(line.raw)
-
-    def _sort_in_record(self, records: tuple[Record, ...]) -> None:
-        if self._messages or len(self._records) == BATCH:
+        if self._bytes >= BATCH_BYTES:
             self._flush()
-        self._records.append(records)
 
-    def _sort_in_message(self, line: _Line, fields: dict[str, Any]) -> None:
-        owner, message = self._read_message(fields)
-        if self._records or owner != self._owner or len(self._messages) == BATCH:
-            self._flush()
-        self._owner = owner
-        self._messages.append((line, message))
-
-    def _read_message(self, fields: dict[str, Any]) -> tuple[_Owner, dict[str, Any]]:
-        """Whose message it is, and the message itself; raises what is wrong with it."""
+    def _read_message(self, fields: dict[str, Any]) -> _Message:
         if "content" not in fields:
             raise MalformedRecord(f"neither an exported memory nor a message: no 'content' among {sorted(fields)}")
         said = msgspec.convert(fields, MessageLine)
@@ -152,7 +161,7 @@ class Intake:
         rest = {name: value for name, value in fields.items() if name not in MessageLine.__struct_fields__}
         ours = {name: getattr(said, name) for name in ("role", "name", "id", "timestamp")}
         given = {name: value for name, value in ours.items() if value is not None}
-        return _Owner(*named, said.tags), {**rest, **said.metadata, **given, "content": said.content}
+        return _Message(_Owner(*named, said.tags), {**rest, **said.metadata, **given, "content": said.content})
 
     def _flush(self) -> None:
         """Hand over the batch that has been gathered."""
@@ -160,12 +169,24 @@ class Intake:
         messages, self._messages = self._messages, []
         self._bytes = 0
         if records:
-            done = self._mem.import_records(records)
-            self.report.written += len(done.written)
-            self.report.known += len(done.known)
-            self.report.conflicting += done.conflicting
+            self._import(records)
         if messages and self._owner is not None:
             self._add(self._owner, messages)
+
+    def _import(self, records: list[tuple[_Line, tuple[Record, ...]]]) -> None:
+        """Take memories in in one call; where one of them is refused, one by one, so that the others are kept."""
+        try:
+            done = self._mem.import_records([memory for _, memory in records])
+        except InvalidInput as error:
+            if len(records) == 1:
+                self._reject(records[0][0], error)
+            else:
+                for record in records:
+                    self._import([record])
+            return
+        self.report.written += len(done.written)
+        self.report.known += len(done.known)
+        self.report.conflicting += done.conflicting
 
     def _add(self, owner: _Owner, messages: list[tuple[_Line, dict[str, Any]]]) -> None:
         """Add messages in one call; where one of them is refused, one by one, so that the others are kept."""

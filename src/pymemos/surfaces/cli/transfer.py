@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from pymemos.errors import PymemosError
 from pymemos.surfaces.cli import importers
 from pymemos.surfaces.cli.app import FAILED, Shell, identity_options, scope_options, verb
 
@@ -97,6 +98,10 @@ def _import_lines(shell: Shell, file: str, rejects: str | None, identity: dict[s
                 intake.take(_counted(lines, advance))
         except KeyboardInterrupt:
             click.echo(f"Interrupted; import {file} again and it goes on where it was.", err=True)
+            raise
+        except PymemosError:
+            _say_imported(shell, intake.report)
+            click.echo(f"Not all of it; import {file} again and it goes on where it was.", err=True)
             raise
     _say_imported(shell, intake.report)
     return FAILED if intake.report.malformed or intake.report.conflicting else 0

@@ -270,6 +270,14 @@ class UnitsContract:
         assert findings
         assert [finding for finding in findings if not finding.ok] == []
 
+    def test_a_sound_store_is_found_sound_however_often_it_changes_in_between(self, store: Store) -> None:
+        for words in ("lisbon", "porto lisbon", "porto"):
+            entry = an_entry(text=a_row(words))
+            add(store, entry)
+            assert [finding for finding in store.check() if not finding.ok] == []
+            remove(store, entry.cube.id)
+            assert [finding for finding in store.check() if not finding.ok] == []
+
     def test_words_and_memories_count_the_current_rows(self, store: Store) -> None:
         entry, other = an_entry(text=a_row("a b", context="c", facets="d")), an_entry(text=a_row("e"))
         add(store, entry, other)

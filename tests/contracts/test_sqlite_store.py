@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import pytest
 
 from pymemos.adapters.blobs import FileBlobs
 from pymemos.adapters.sqlite import SqliteStore
+from pymemos.cube.header import SemanticType
 from pymemos.ports import BlobStore, Store
+from pymemos.testing.acts import add
+from pymemos.testing.builders import an_audit_record, an_entry
 from pymemos.testing.contracts import BlobStoreContract, StoreContract
 
 
@@ -19,6 +23,19 @@ class TestSqliteStore(StoreContract):
         store = SqliteStore(tmp_path / "home")
         yield store
         store.close()
+
+
+    def test_what_a_writer_remembers_of_many_sessions_is_small(self, store: Store) -> None:
+        tracemalloc.start()
+        for n in range(20):
+            words = " ".join(f"w{n}x{place}" for place in range(10_000))
+            add(store, an_entry(words, session=str(n), semantic_type=SemanticType.MESSAGE))
+            many = tuple(f"id {n} {place}" for place in range(10_000))
+            store.write(lambda unit, n=n, ids=many: unit.append_audit(an_audit_record(namespace=str(n), memories=ids)))
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert held < 4 << 20
 
 
 class TestFileBlobs(BlobStoreContract):

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pymemos.ports import AuditRecord, Turn
 
 LIMIT = 1_000  # of each kind; beyond it all of that kind are asked for anew
+LARGE = 16_384  # bytes of a message, as a document; with its terms it takes about ten times as much
+HELD_LIMIT = 1 << 20  # bytes of messages since they were last dropped; beyond it they are asked for anew
+MANY = 100  # ids in an audit entry
 
 
 class Recent:
     """True as long as nobody else has changed the database, which SQLite's data version tells.
 
-    Holds what every add asks for. Whoever rolls anything back must call ``forget``.
+    Holds what every add asks for, but nothing large: a process may write to many sessions. Whoever rolls anything back
+    must call ``forget``.
     """
 
     def __init__(self) -> None:
@@ -19,6 +23,7 @@ class Recent:
         self.tails: dict[str, AuditRecord | None] = {}  # chain -> its last entry
         self.settings: dict[str, str | None] = {}
         self.turns: dict[tuple[str, str | None], Turn | None] = {}  # namespace, session -> its newest message
+        self._held = 0
 
     def begin(self, data_version: int) -> None:
         """A transaction began: forget everything, unless the database is as the last one left it."""
@@ -28,13 +33,33 @@ class Recent:
     def committed(self, data_version: int) -> None:
         """The transaction left the database like this."""
         self._data_version = data_version
+        if self._held > HELD_LIMIT:
+            self.drop_turns()
         for kind in (self.tails, self.settings, self.turns):
             if len(kind) > LIMIT:
                 kind.clear()
+
+    def keep_turn(self, place: tuple[str, str | None], turn: Turn | None, size: int) -> None:
+        """This is the newest message of a session; a large one is not kept."""
+        self.turns.pop(place, None)
+        if size <= LARGE:
+            self.turns[place] = turn
+            self._held += size
+
+    def keep_tail(self, chain: str, tail: AuditRecord | None) -> None:
+        """This is the last entry of a chain; one that names many memories is not kept."""
+        self.tails.pop(chain, None)
+        if tail is None or len(tail.memories) <= MANY:
+            self.tails[chain] = tail
+
+    def drop_turns(self) -> None:
+        """Something changed that may be the newest message of a session."""
+        self.turns.clear()
+        self._held = 0
 
     def forget(self) -> None:
         """Know nothing."""
         self._data_version = self.next_memory = None
         self.tails.clear()
         self.settings.clear()
-        self.turns.clear()
+        self.drop_turns()

@@ -116,18 +116,21 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             self._row("add_totals", ns=ns, memories=memories, words=words)
 
     def last_turn(self, namespace: str, session: str | None) -> Turn | None:
-        turns, place = self._recent.turns, (namespace, session)
-        if place not in turns:
-            turns[place] = super().last_turn(namespace, session)
-        return turns[place]
+        place = (namespace, session)
+        if place in self._recent.turns:
+            return self._recent.turns[place]
+        turn = super().last_turn(namespace, session)
+        self._recent.keep_turn(place, turn, 0 if turn is None else len(document(turn.cube)))
+        return turn
 
     def _note_turn(self, entry: Entry) -> None:
-        said = entry.cube.header.descriptive
+        cube, said = entry.cube, entry.cube.header.descriptive
         if said.semantic_type is SemanticType.MESSAGE:
-            self._recent.turns[entry.cube.namespace, said.session] = Turn(cube=entry.cube, text=entry.text)
+            size = len(entry.document or document(cube))
+            self._recent.keep_turn((cube.namespace, said.session), Turn(cube=cube, text=entry.text), size)
 
     def supersede(self, entry: Entry) -> None:
-        self._recent.turns.clear()
+        self._recent.drop_turns()
         cube = entry.cube
         mem, home, revision = self._current_place(cube.id)
         ns, seq, at = self._stamp(cube.namespace)
@@ -140,7 +143,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._attach(mem, ns, entry)
 
     def retire(self, id: str) -> None:
-        self._recent.turns.clear()
+        self._recent.drop_turns()
         owner = self.owner_of(id)
         if owner is None:
             raise UnknownMemory()
@@ -151,7 +154,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._row("touch", mem=mem, seq=seq)
 
     def adopt(self, records: Sequence[Record], text: TextRow | None) -> None:
-        self._recent.turns.clear()
+        self._recent.drop_turns()
         self._recent.next_memory = None
         if len({record.cube.id for record in records}) != 1:
             raise StoreError("adopt takes the versions of one memory, at least one")
@@ -275,7 +278,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
     # Full text.
 
     def retext(self, id: str, text: TextRow | None) -> None:
-        self._recent.turns.clear()
+        self._recent.drop_turns()
         mem, ns, _ = self._current_place(id)
         self._unwrite_text(mem, ns, keep_as=None)
         if text is not None:
@@ -325,7 +328,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def use(self, ids: Iterable[str], at: datetime) -> None:
         moment = microseconds(at)
-        self._recent.turns.clear()
+        self._recent.drop_turns()
         for id, uses in Counter(ids).items():
             self._row("use", id=id, uses=uses, at=moment)
 
@@ -345,13 +348,14 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             raise StoreError(f"audit entry {record.n} does not follow the last one of {record.namespace!r}")
         row = (record.namespace, record.n, microseconds(record.at), record.caller.namespace, record.operation)
         self._run("append_audit", (*row, encode(record).decode()))
-        self._recent.tails[record.namespace] = record
+        self._recent.keep_tail(record.namespace, record)
 
     def audit_tail(self, namespace: str) -> AuditRecord | None:
-        tails = self._recent.tails
-        if namespace not in tails:
-            tails[namespace] = super().audit_tail(namespace)
-        return tails[namespace]
+        if namespace in self._recent.tails:
+            return self._recent.tails[namespace]
+        tail = super().audit_tail(namespace)
+        self._recent.keep_tail(namespace, tail)
+        return tail
 
     def enqueue(self, job: Job) -> bool:
         self._row(

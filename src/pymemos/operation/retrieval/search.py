@@ -175,7 +175,7 @@ def _admitted(unit: ReadUnit, question: Question, seen: Evidence) -> NDArray[np.
 
 def _weights(made: Plan, kinds: NDArray[np.int8]) -> dict[str, Floats]:
     """The weights of each signal by kind, of those signals that count for a kind that is there."""
-    present = [kind for kind in Kind if kind in set(np.unique(kinds).tolist())]
+    present = [kind for kind in Kind if (kinds == kind).any()]
     names = [name for name in SIGNALS if any(made.weights[kind].get(name) for kind in present)]
     return {name: np.array([made.weights[kind].get(name, 0.0) for kind in Kind], np.float32) for name in names}
 

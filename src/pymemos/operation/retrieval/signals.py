@@ -78,9 +78,11 @@ def _nearby_meaning(e: Evidence) -> Floats:
 
 
 def _partner(e: Evidence) -> Floats:
-    """In a chat: of a user's message its reply, of a reply the message that it answers."""
-    follows, leads = shifted(e.snapshot, e.cosine)
-    return np.where(e.snapshot.columns.user, leads, follows)
+    """In a chat: of a user's message its reply, of a reply the message that it answers; 0 where there is none."""
+    user = e.snapshot.columns.user
+    _, reply = shifted(e.snapshot, np.where(user, np.float32(0), e.cosine))
+    asked, _ = shifted(e.snapshot, np.where(user, e.cosine, np.float32(0)))
+    return np.where(user, reply, asked)
 
 
 def _conversation(e: Evidence) -> Floats:

@@ -95,6 +95,7 @@ class Space:
     def __init__(self, namespace: str, embedder: str | None, dimensions: int) -> None:
         self.namespace = namespace
         self.seq = 0
+        self.size = 0  # bytes that it holds
         self._embedder = embedder
         self._lock = threading.Lock()
         self._columns = {name: _Buffer(dtype) for name, dtype in _TYPES.items()}
@@ -105,11 +106,6 @@ class Space:
         self._sessions: dict[str, int] = {}
         self._closed = 0
         self._turns: tuple[int, Turns] | None = None  # of a seq
-
-    @property
-    def size(self) -> int:
-        """Bytes that it holds."""
-        return sum(buffer.bytes for buffer in (*self._columns.values(), self._vectors, self._part_rows))
 
     def snapshot(self, unit: ReadUnit, seq: int) -> Snapshot:
         """The namespace as it is at ``seq``, the unit's own."""
@@ -142,6 +138,7 @@ class Space:
             self._columns[name].extend(values)
         if parts:
             self._vectors.extend(np.frombuffer(b"".join(parts), np.float32).reshape(len(parts), -1))
+        self.size = sum(buffer.bytes for buffer in (*self._columns.values(), self._vectors, self._part_rows))
         self.seq = seq
 
     def _row(self, change: Change) -> tuple[Any, ...]:
@@ -193,13 +190,16 @@ class Spaces:
         stamp = unit.namespace(namespace)
         if stamp is None:
             return None
+        space = self._space(namespace, embedder, dimensions)
+        before = space.size
         try:
-            return self._space(namespace, embedder, dimensions).snapshot(unit, stamp.seq)
+            return space.snapshot(unit, stamp.seq)
         except NeedsReload:
             self.forget(namespace)
             return self._space(namespace, embedder, dimensions).snapshot(unit, stamp.seq)
         finally:
-            self._evict()
+            if space.size != before:
+                self._evict()
 
     def forget(self, namespace: str | None = None) -> None:
         """Let go of a namespace, or of all."""

@@ -22,11 +22,14 @@ from pymemos.errors import EmptyScope, InvalidInput, ModelError
 from pymemos.interface import embedding, importers, requests, transfer, upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
 from pymemos.interface.arguments import (
+    MOST_ATTEMPTS,
+    PRIORITIES,
     When,
     check_limit,
     check_member,
     check_metadata,
     check_name,
+    check_number,
     check_text,
     optional_time,
     parse_content,
@@ -390,7 +393,10 @@ class MemOS:
         max_attempts: int = 5,
         dedup_key: str | None = None,
     ) -> str | None:
-        """Queue a job for the owner; gives its id, or None when one with its kind and dedup key waits already."""
+        """Queue a job for the owner; gives its id, or None when one with its kind and dedup key waits already.
+
+        A higher ``priority`` runs first. A job that failed ``max_attempts`` times, at most 40, is parked.
+        """
         caller, scope = self._bind(user_id, agent_id)
         now = self._tools.clock()
         job = Job(
@@ -399,9 +405,9 @@ class MemOS:
             namespace=scope.namespace or caller.namespace,
             run_at=optional_time(run_at, "run_at") or now,
             arguments=check_metadata(arguments or {}, "arguments"),
-            priority=priority,
-            max_attempts=max_attempts,
-            dedup_key=dedup_key,
+            priority=check_number(priority, "priority", least=-PRIORITIES, most=PRIORITIES),
+            max_attempts=check_number(max_attempts, "max_attempts", least=1, most=MOST_ATTEMPTS),
+            dedup_key=None if dedup_key is None else check_name(dedup_key, "dedup_key"),
             created=now,
         )
         id: str | None = self._dispatch((caller, scope), requests.Enqueue(job=job))
@@ -427,7 +433,7 @@ class MemOS:
         """One turn of the system: do what is due at ``now``, at most ``limit`` jobs."""
         if not self._caller.steward:
             self._dispatch(self._everywhere(), requests.Jobs())  # refused and recorded, as any such call
-        return self._worker.tick(optional_time(now, "now") or self._tools.clock(), limit=limit)
+        return self._worker.tick(optional_time(now, "now") or self._tools.clock(), limit=check_limit(limit))
 
     def reembed(self, on_progress: Callable[[int], None] | None = None) -> int:
         """Make the vectors of the whole store anew with the present embedder; gives how many memories got some.

@@ -24,7 +24,6 @@ class TestSqliteStore(StoreContract):
         yield store
         store.close()
 
-
     def test_what_a_writer_remembers_of_many_sessions_is_small(self, store: Store) -> None:
         tracemalloc.start()
         for n in range(20):

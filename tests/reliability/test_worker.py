@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from tests.reliability.support import assert_sound, start
 
 from pymemos import MemOS
 from pymemos.adapters.sqlite import SqliteStore
-from pymemos.cube.call import MemoryCall
+from pymemos.cube.call import Caller, MemoryCall
 from pymemos.errors import PymemosError, StoreError, UnknownJob
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.worker import TickReport, Worker
@@ -212,7 +213,8 @@ def test_a_slow_worker_cannot_report_the_failure_of_a_job_that_it_lost(
 def test_a_heartbeat_keeps_a_job_that_takes_longer_than_its_lease(store: SqliteStore) -> None:
     ids = SequentialIds()
     mem = MemOS(store=store, key=KEY)
-    api = MemoryAPI(Tools(store=store, blobs=None, clock=utc_now, new_id=ids, key=KEY), HANDLERS)  # type: ignore[arg-type]
+    tools = Tools(store=store, blobs=None, clock=utc_now, new_id=ids, key=KEY, searcher=None)  # type: ignore[arg-type]
+    api = MemoryAPI(tools, HANDLERS)
     id = mem.enqueue("note", {"n": 1}, user_id="ana")
     assert id is not None
 
@@ -323,6 +325,18 @@ def test_an_effect_that_is_refused_fails_the_job(system: Callable[..., MemOS]) -
     mem.enqueue("note", {"n": 1}, max_attempts=1)
 
     assert len(mem.tick().parked) == 1
+
+
+NO_REQUEST = MemoryCall(caller=Caller(system=True), request="rubbish")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rubbish", ["done", 0, NO_REQUEST], ids=["a text", "a number", "a call for nothing"])
+def test_an_effect_that_is_no_call_fails_the_job_and_not_the_turn(system: Callable[..., MemOS], rubbish: Any) -> None:
+    mem = system(lambda _: rubbish)
+    first = mem.enqueue("note", {"n": 1}, max_attempts=1)
+    second = mem.enqueue("note", {"n": 2}, max_attempts=1)
+
+    assert mem.tick().parked == (first, second)
 
 
 def test_a_job_whose_effect_is_known_by_its_key_ends_without_a_second_one(system: Callable[..., MemOS]) -> None:

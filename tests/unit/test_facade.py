@@ -323,6 +323,12 @@ BAD_CALLS: list[tuple[str, Any, type[Exception], str]] = [
     ("an update of nothing", lambda m: m.update("x"), errors.InvalidInput, "changes nothing"),
     ("an unknown id", lambda m: m.get("01890000-0000-7000-8000-000000000000"), errors.UnknownMemory, "no such memory"),
     ("an unknown state of jobs", lambda m: m.jobs(state="lazy"), errors.InvalidInput, "ready"),
+    ("a priority that is a word", lambda m: m.enqueue("k", priority="high"), errors.InvalidInput, "priority"),
+    ("a priority out of bounds", lambda m: m.enqueue("k", priority=1 << 70), errors.InvalidInput, "priority"),
+    ("no attempts at a job", lambda m: m.enqueue("k", max_attempts=0), errors.InvalidInput, "max_attempts"),
+    ("attempts without end", lambda m: m.enqueue("k", max_attempts=None), errors.InvalidInput, "from 1 to"),
+    ("half a pair in a dedup key", lambda m: m.enqueue("k", dedup_key="\ud800"), errors.InvalidInput, "dedup_key"),
+    ("a turn of many jobs", lambda m: m.tick(limit="all"), errors.InvalidInput, "limit"),
     ("an unknown job", lambda m: m.control_job("x", "retry"), errors.UnknownJob, "pymemos jobs"),
 ]
 

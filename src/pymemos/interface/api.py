@@ -13,7 +13,7 @@ import msgspec
 
 from pymemos.cube.call import Decision, MemoryCall, Request, Selection
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import KeyReused, NotAllowed, UnknownMemory
+from pymemos.errors import InvalidInput, KeyReused, NotAllowed, UnknownMemory
 from pymemos.infrastructure import audit, governance
 from pymemos.infrastructure.governance import Target
 from pymemos.operation.retrieval.searcher import Searcher
@@ -112,7 +112,9 @@ class MemoryAPI:
 
     def dispatch(self, call: MemoryCall) -> Any:
         """Carry out ``call``; raises UnknownMemory for what the caller may not know of, NotAllowed for what it may."""
-        handler = self._handlers[type(call.request)]
+        handler = self._handlers.get(type(call.request))
+        if handler is None:
+            raise InvalidInput(f"nothing carries out {type(call.request).__name__}; use a request of the Memory API")
         prepared = handler.prepare(call, self._tools)
         try:
             if handler.changes:

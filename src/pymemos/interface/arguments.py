@@ -20,6 +20,8 @@ When = datetime | str | float  # an aware datetime, ISO 8601 text with a zone, o
 _OURS = frozenset({"role", "content", "id", "name", "timestamp"})
 NAME_LIMIT = 256  # characters of a user id, session id, tag or other name
 BATCH_LIMIT = 100_000  # messages in one atomic call
+PRIORITIES = 1_000_000  # of jobs: so far above and below the usual one
+MOST_ATTEMPTS = 40  # at a job: the later ones are an hour apart
 _INT64 = 1 << 63
 
 
@@ -130,8 +132,13 @@ def optional_time(value: When | None, name: str) -> datetime | None:
 
 def check_limit(value: Any) -> int:
     """How many results may be asked for at once."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
-        raise InvalidInput(f"limit is {value!r}; pass a number from 1 to 10000")
+    return check_number(value, "limit", least=1, most=10_000)
+
+
+def check_number(value: Any, name: str, *, least: int, most: int) -> int:
+    """A whole number within its bounds."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidInput(f"{name} is {value!r}; pass a number from {least} to {most}")
     return value
 
 

@@ -72,7 +72,7 @@ class Worker:
         lease = Lease(job=job.id, worker=self._name, attempt=job.attempt)
         try:
             with self._heart(lease):
-                effect = self._handlers[job.kind](job)
+                effect = _checked(self._handlers[job.kind](job))
         except Exception as error:  # noqa: BLE001 (whatever a handler raises must not stop the queue)
             return self._fail(lease, error, now)
         return self._finish(effect or self._call(FinishJob()), lease, now)
@@ -119,6 +119,13 @@ class Worker:
 
     def _call(self, request: Claim | FailJob | FinishJob | Heartbeat) -> MemoryCall:
         return MemoryCall(caller=Caller(system=True), request=request, scope=Scope(namespace=None))
+
+
+def _checked(effect: object) -> MemoryCall | None:
+    """What a handler of an application returned, which no type checker may have seen."""
+    if effect is not None and not isinstance(effect, MemoryCall):
+        raise TypeError(f"a handler returned {type(effect).__name__}; return a MemoryCall, or None")
+    return effect
 
 
 def for_owner(job: Job) -> tuple[Caller, Scope]:

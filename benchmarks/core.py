@@ -41,6 +41,7 @@ class Workshop:
         (ROOT / ".cache").mkdir(exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / ".cache"))
         os.environ["PYMEMOS_CONFIG_DIR"] = str(self.folder / "config")
+        os.environ["PYMEMOS_EMBEDDER"] = "none"  # the core is measured by words alone
         self.spans: list[float] = []
         self._opened: list[MemOS | Bare] = []
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from enum import IntFlag
+from itertools import pairwise
 
-PREFERENCE_WITHIN = 400  # characters from the beginning: a preference is stated, not mentioned in passing
+OPENING = 400  # characters in which a preference is stated; behind them it is mentioned in passing
+REACH = 12  # words behind "I" or "my" in which the preference is named
 
 
 class Cue(IntFlag):
@@ -17,37 +19,51 @@ class Cue(IntFlag):
     PREFERENCE = 4  # its speaker says what they like, need or avoid
 
 
-_TIME = re.compile(
-    r"\b(?:yesterday|today|tonight|tomorrow|ago|last|next|since|recently|weekend|week|month|year|day"
-    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
-    r"|january|february|march|april|june|july|august|september|october|november|december|\d{4})\b",
-    re.IGNORECASE,
+_WORD = re.compile(r"[\w']+")
+_SENTENCE = re.compile(r"[.!?\n]+")
+_YEAR = re.compile(r"\b\d{4}\b")
+_TIMES = frozenset(
+    "yesterday today tonight tomorrow ago last next since recently weekend week month year day monday tuesday wednesday"
+    " thursday friday saturday sunday january february march april june july august september october november"
+    " december".split()
 )
-_TASTE = (
-    r"prefer(?:s|red|ring|ences?)?|love[sd]?|lik(?:e|es|ed|ing)|enjoy(?:s|ed|ing)?|ador(?:e|ed|ing)|favou?rites?|favou?r"
-    r"|hat(?:e|es|ed)|dislik(?:e|es|ed)|loath(?:e|ed)|detest|despise|fan of|into|fond of|keen on|drawn to"
-    r"|interested in|passionate|obsessed|bored|annoy\w*|bother\w*|care about|value|believe in|dream of"
+_FIRST_PERSON = frozenset("i i'm i've i'd my we our".split())
+_TASTES = frozenset(
+    "prefer prefers preferred preferring preference preferences love loves loved like likes liked liking enjoy enjoys"
+    " enjoyed enjoying adore adored adoring favourite favourites favorite favorites favour favor hate hates hated"
+    " dislike dislikes disliked loathe loathed detest despise avoid avoids avoided avoiding into passionate obsessed bored"
+    " annoys annoyed annoying bothers bothered bothersome value values never always only allergic allergy allergies intolerant"
+    " intolerance vegan vegans vegetarian uncomfortable averse aversion afraid fear scared sensitive refuse reject"
+    " opposed against rather struggle boring stressful overwhelming distracting".split()
 )
-_AVERSION = (
-    r"avoid(?:s|ed|ing)?|(?:can't|cannot|couldn't) (?:stand|bear|tolerate|handle|eat|have)|uncomfortable"
-    r"|not (?:a|into|big|really|interested|comfortable)|averse|aversion|afraid|fear|scared|sensitive|refuse|reject"
-    r"|opposed|object to|against|don't (?:like|want|eat|drink|enjoy|do|use|trust|believe|care)"
-    r"|do not (?:like|want|eat|drink|enjoy|use)|find .{0,40} (?:too|boring|stressful|relaxing|difficult|distracting)"
-)
-_HABIT = (
-    r"never|always|only|allerg(?:ic|y|ies)|intoleran(?:t|ce)|vegans?|vegetarian|committed to|rather|tend to|stick to"
-    r"|struggle"
-)
-_PREFERENCE = re.compile(
-    rf"\b(?:i|i'm|i've|i'd|my|we|our)\b[^.!?\n]{{0,60}}?\b(?:{_TASTE}|{_AVERSION}|{_HABIT})\b", re.IGNORECASE
+_PAIRS = frozenset(
+    [("fan", "of"), ("fond", "of"), ("dream", "of"), ("keen", "on"), ("drawn", "to"), ("object", "to")]
+    + [("committed", "to"), ("tend", "to"), ("stick", "to"), ("interested", "in"), ("believe", "in"), ("care", "about")]
+    + [(no, verb) for no in ("can't", "cannot", "couldn't") for verb in "stand bear tolerate handle eat have".split()]
+    + [(no, verb) for no in ("don't", "not") for verb in "like want eat drink enjoy do use trust believe care".split()]
+    + [("not", word) for word in "a into big really interested comfortable".split()]
 )
 
 
 def cues_of(text: str) -> Cue:
     """The cues of a text."""
-    cues = Cue.QUESTION if text.rstrip().endswith("?") else Cue.NONE
-    if _TIME.search(text):
+    low = text.lower().replace("\u2019", "'")
+    words = set(_WORD.findall(low))
+    cues = Cue.QUESTION if low.rstrip().endswith("?") else Cue.NONE
+    if not words.isdisjoint(_TIMES) or _YEAR.search(low):
         cues |= Cue.TIME
-    if _PREFERENCE.search(text[:PREFERENCE_WITHIN].replace("\u2019", "'")):
+    if not words.isdisjoint(_FIRST_PERSON) and _states_preference(low[:OPENING]):
         cues |= Cue.PREFERENCE
     return cues
+
+
+def _states_preference(opening: str) -> bool:
+    """Whether a sentence has "I" or "my", and soon behind it what is liked, needed or avoided."""
+    for sentence in _SENTENCE.split(opening):
+        words = _WORD.findall(sentence)
+        for place, word in enumerate(words):
+            if word in _FIRST_PERSON:
+                behind = words[place + 1 : place + 1 + REACH]
+                if not _TASTES.isdisjoint(behind) or not _PAIRS.isdisjoint(pairwise(behind)):
+                    return True
+    return False

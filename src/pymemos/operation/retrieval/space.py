@@ -122,6 +122,7 @@ class Space:
             raise NeedsReload
         added: list[tuple[Any, ...]] = []
         parts: list[bytes] = []
+        part_rows: list[int] = []
         first = len(self._columns["key"].view)
         for change in changes:
             row = self._rows.pop(change.key, None)
@@ -131,12 +132,13 @@ class Space:
             if change.record is None or change.record.cube.is_episode:
                 continue
             self._rows[change.key] = first + len(added)
-            self._part_rows.extend([first + len(added)] * len(change.vectors))
+            part_rows += [first + len(added)] * len(change.vectors)
             parts += [values for _, values in change.vectors]
             added.append(self._row(change))
         for name, values in zip(_TYPES, zip(*added, strict=True), strict=False):
             self._columns[name].extend(values)
         if parts:
+            self._part_rows.extend(part_rows)
             self._vectors.extend(np.frombuffer(b"".join(parts), np.float32).reshape(len(parts), -1))
         self.size = sum(buffer.bytes for buffer in (*self._columns.values(), self._vectors, self._part_rows))
         self.seq = seq

@@ -29,9 +29,9 @@ class EmbedderContract:
         reversed_ = embedder.embed(TEXTS[::-1])[::-1]
         alone = np.concatenate([embedder.embed([text]) for text in TEXTS])
 
-        # Not to the last bit: int8 activations are scaled by the whole batch, which a text of one letter feels most.
-        assert (together * alone).sum(axis=1).min() > 0.95
-        assert (together * reversed_).sum(axis=1).min() > 0.95
+        # Not to the last bit: sums of floats depend on their order.
+        assert (together * alone).sum(axis=1).min() > 0.9999
+        assert (together * reversed_).sum(axis=1).min() > 0.9999
 
     def test_the_same_text_is_nearest_to_itself(self, embedder: Embedder) -> None:
         likeness = embedder.embed(TEXTS) @ embedder.embed(TEXTS, queries=False).T

@@ -29,12 +29,12 @@ _TIMES = frozenset(
 )
 _FIRST_PERSON = frozenset("i i'm i've i'd my we our".split())
 _TASTES = frozenset(
-    "prefer prefers preferred preferring preference preferences love loves loved like likes liked liking enjoy enjoys"
-    " enjoyed enjoying adore adored adoring favourite favourites favorite favorites favour favor hate hates hated"
-    " dislike dislikes disliked loathe loathed detest despise avoid avoids avoided avoiding into passionate obsessed bored"
-    " annoys annoyed annoying bothers bothered bothersome value values never always only allergic allergy allergies intolerant"
-    " intolerance vegan vegans vegetarian uncomfortable averse aversion afraid fear scared sensitive refuse reject"
-    " opposed against rather struggle boring stressful overwhelming distracting".split()
+    "prefer prefers preferred preferring preference preferences love loves loved like likes liked liking enjoy "
+    "enjoys enjoyed enjoying adore adored adoring favourite favourites favorite favorites favour favor hate hates "
+    "hated dislike dislikes disliked loathe loathed detest despise avoid avoids avoided avoiding into passionate "
+    "obsessed bored annoys annoyed annoying bothers bothered bothersome value values never always only allergic "
+    "allergy allergies intolerant intolerance vegan vegans vegetarian uncomfortable averse aversion afraid fear "
+    "scared sensitive refuse reject opposed against rather struggle boring stressful overwhelming distracting".split()
 )
 _PAIRS = frozenset(
     [("fan", "of"), ("fond", "of"), ("dream", "of"), ("keen", "on"), ("drawn", "to"), ("object", "to")]

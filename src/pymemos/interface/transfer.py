@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,16 @@ from pymemos.cube.wire import (
     parse_document,
 )
 from pymemos.errors import MalformedRecord, NewerFormat
-from pymemos.infrastructure import vault
+from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.requests import Backup, Export, Import
 from pymemos.ports import Finding, ReadUnit, Record
 
 BLOBS_SUFFIX = ".blobs"  # of the folder beside a backup
+_INT64 = 1 << 63
+# What reading a record may come upon that another program wrote, or that was damaged.
+_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, msgspec.ValidationError)
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,20 +149,17 @@ def from_line(line: bytes | str) -> tuple[Record, ...]:
     """The versions that a line was written from; raises MalformedRecord with what is wrong with it."""
     try:
         fields = msgspec.json.decode(line, type=dict)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedRecord(f"not JSON: {error}") from error
     if "pymemos" not in fields:
         raise MalformedRecord("not an exported memory: it has no field 'pymemos'")
     if fields["pymemos"] != FORMAT:
         raise NewerFormat(f"the record has format {fields['pymemos']!r}, this pymemos reads {FORMAT}; upgrade pymemos")
     try:
-        salt, retired = bytes.fromhex(fields["salt"]), _time(fields["retired"])
-        behaviour = parse_behaviour(fields["behaviour"])
-        records = tuple(_record(version, salt, retired, behaviour) for version in fields["versions"])
-    except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
+        records = _records(fields)
+    except _DAMAGE as error:
         raise MalformedRecord(f"not an exported memory: {type(error).__name__} {error}") from error
-    if not records or len({record.cube.id for record in records}) != 1:
-        raise MalformedRecord("an exported memory holds the versions of one memory, at least one")
+    _check_history(records)
     return records
 
 
@@ -173,16 +174,20 @@ def _version_fields(record: Record) -> dict[str, Any]:
     }
 
 
+def _records(fields: dict[str, Any]) -> tuple[Record, ...]:
+    salt, retired = bytes.fromhex(fields["salt"]), _time(fields["retired"])
+    behaviour = parse_behaviour(fields["behaviour"])
+    return tuple(_record(version, salt, retired, behaviour) for version in fields["versions"])
+
+
 def _record(fields: dict[str, Any], salt: bytes, retired: datetime | None, behaviour: Behaviour) -> Record:
     cube: MemCube = parse_document(encode(fields["document"]), salt=salt)
     if hashes(cube)[0] != fields["version"]:
-        raise MalformedRecord(
-            f"version {cube.revision} of memory {cube.id!r} is not what was exported: its hash differs"
-        )
+        raise ValueError(f"version {cube.revision} of memory {cube.id!r} is not what was exported: its hash differs")
     known_from, valid_from = _time(fields["known_from"]), _time(fields["valid_from"])
     if known_from is None or valid_from is None:
-        raise MalformedRecord(f"version {cube.revision} of memory {cube.id!r} lacks known_from or valid_from")
-    return Record(
+        raise ValueError(f"version {cube.revision} of memory {cube.id!r} lacks known_from or valid_from")
+    record = Record(
         cube=cube.observed(behaviour),
         seq_from=0,
         known_from=known_from,
@@ -191,6 +196,40 @@ def _record(fields: dict[str, Any], salt: bytes, retired: datetime | None, behav
         valid_to=_time(fields["valid_to"]),
         retired=retired,
     )
+    _check_version(record)
+    return record
+
+
+def _check_version(record: Record) -> None:
+    """Whether a store can hold this version: what the system's own records never are, another program's may be."""
+    cube, said, seen = record.cube, record.cube.header.descriptive, record.cube.header.behaviour
+    for moment in (said.created, said.updated, said.event_time, said.valid_from, said.valid_to, seen.last_used):
+        _time(moment)
+    _time(cube.header.governance.lifespan.expires)
+    if not (cube.id and cube.namespace and cube.salt) or "\0" in cube.id:
+        raise ValueError(f"id {cube.id!r}, namespace {cube.namespace!r} or the salt is empty, or the id holds NUL")
+    if not (0 < cube.revision < _INT64 and 0 <= seen.uses < _INT64):
+        raise ValueError(f"revision {cube.revision} or uses {seen.uses} are no count of 64 bits")
+    if said.language is not None:
+        analysis.check_language(said.language)
+
+
+def _check_history(records: tuple[Record, ...]) -> None:
+    """Whether the versions are those of one memory, each behind the one before."""
+    if len({(record.cube.id, record.cube.namespace) for record in records}) != 1:
+        raise MalformedRecord("an exported memory holds the versions of one memory of one namespace, at least one")
+    for older, newer in pairwise(records):
+        follows = older.cube.revision < newer.cube.revision and newer.cube.previous == older.cube.version
+        if not follows or older.known_to is None or not older.known_from <= older.known_to <= newer.known_from:
+            raise MalformedRecord(
+                f"version {newer.cube.revision} of memory {newer.cube.id!r} does not follow version "
+                f"{older.cube.revision}: revision, previous and the times when they were known must agree"
+            )
+    newest = records[-1]
+    if newest.known_to != newest.retired:
+        raise MalformedRecord(
+            f"memory {newest.cube.id!r} was known until {newest.known_to}, but deleted at {newest.retired}"
+        )
 
 
 def _time(value: Any) -> datetime | None:

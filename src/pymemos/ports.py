@@ -175,7 +175,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: int
     seq: int  # of the change
     record: Record | None  # without what was observed of it
-    length: int = 0  # terms of its full-text row
+    length: int = 0  # its own terms, without context and facets
     vectors: tuple[tuple[int, bytes], ...] = ()  # part and float32 values, of the embedder that was asked for
 
 

@@ -15,7 +15,7 @@ from pymemos.errors import OtherEmbedder
 from pymemos.operation.retrieval.cues import Cue, cues_of
 from pymemos.operation.retrieval.passages import PARTS, passages
 from pymemos.operation.retrieval.routing import BY_MEANING, BY_WORDS, plan
-from pymemos.operation.retrieval.signals import meaning, nearby, of_conversation, shifted
+from pymemos.operation.retrieval.signals import by_passage, nearby, of_conversation, shifted
 from pymemos.operation.retrieval.space import Kind, Spaces
 from pymemos.testing.acts import add, change, remove
 from pymemos.testing.builders import ANA, a_vector, an_entry, the_next
@@ -203,10 +203,11 @@ class TestSignals:
         assert before.tolist() == [0, 1, 2, 0, 4, 5, 0]
         assert behind.tolist() == [2, 3, 0, 5, 6, 0, 0]
 
-    def test_a_text_means_what_its_first_passage_means_and_its_best(self):
-        cosines = np.array([0.2, 0.6, 0.4], np.float32)
+    def test_a_row_has_its_first_passage_and_its_best(self):
+        first, best = by_passage(np.array([0.2, 0.6, 0.4], np.float32), np.array([1, 1, 3]), 4)
 
-        assert meaning(cosines, np.array([1, 1, 3]), 4).tolist() == pytest.approx([0, 0.3, 0, 0.4])
+        assert first.tolist() == pytest.approx([0, 0.2, 0, 0.4])
+        assert best.tolist() == pytest.approx([0, 0.6, 0, 0.4])
 
 
 class TestSearching:

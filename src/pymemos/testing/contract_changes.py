@@ -20,7 +20,7 @@ class ChangesContract:
         self, store: Store
     ) -> None:
         one, two = a_vector(1.0, part=0), a_vector(2.0, part=1)
-        entry = an_entry("tea", text=a_row("tea mint"), vectors=[one, two])
+        entry = an_entry("tea", text=a_row("tea mint", context="hot", facets="may"), vectors=[one, two])
         add(store, entry)
 
         with store.read() as unit:

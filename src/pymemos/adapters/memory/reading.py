@@ -237,7 +237,7 @@ def _change(memory: Memory, embedder: str | None) -> Change:
         return Change(key=memory.number, seq=memory.changed, record=None)
     current = [stored.vector for stored in memory.vectors if stored.seq_to is None]
     vectors = tuple(sorted((one.part, one.values) for one in current if one.embedder == embedder))
-    length = row.text.length if row.text is not None else 0
+    length = len(row.text.terms) if row.text is not None else 0
     return Change(
         key=memory.number, seq=memory.changed, record=row.record(Behaviour(), None), length=length, vectors=vectors
     )

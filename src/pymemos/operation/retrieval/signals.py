@@ -34,7 +34,8 @@ class Evidence(NamedTuple):
     snapshot: Snapshot
     plan: Plan
     words: Floats  # BM25 of each row
-    cosine: Floats  # similarity of meaning of each row, 0 where it has no vector
+    cosine: Floats  # likeness of meaning of each row, mostly of its first passage; 0 where it has no vector
+    best: Floats  # likeness of its best passage
 
 
 class SignalKind(NamedTuple):
@@ -50,10 +51,10 @@ def evidence(snapshot: Snapshot, plan: Plan, found: Scores, vector: Floats | Non
     words = np.zeros(count, np.float32)
     rows, here = snapshot.turns.rows_of(found.keys)
     words[rows[here]] = np.asarray(found.scores, np.float32)[here] * _gain(len(snapshot.turns.keys))
-    cosine = np.zeros_like(words)
+    first = best = np.zeros_like(words)
     if vector is not None and len(snapshot.part_rows):
-        cosine = meaning(snapshot.vectors @ vector, snapshot.part_rows, count)
-    return Evidence(snapshot, plan, words, cosine)
+        first, best = by_passage(snapshot.vectors @ vector, snapshot.part_rows, count)
+    return Evidence(snapshot, plan, words, LEAD * first + (1 - LEAD) * best, best)
 
 
 def _gain(memories: int) -> float:
@@ -80,8 +81,8 @@ def _nearby_meaning(e: Evidence) -> Floats:
 def _partner(e: Evidence) -> Floats:
     """In a chat: of a user's message its reply, of a reply the message that it answers; 0 where there is none."""
     user = e.snapshot.columns.user
-    _, reply = shifted(e.snapshot, np.where(user, np.float32(0), e.cosine))
-    asked, _ = shifted(e.snapshot, np.where(user, e.cosine, np.float32(0)))
+    _, reply = shifted(e.snapshot, np.where(user, np.float32(0), e.best))
+    asked, _ = shifted(e.snapshot, np.where(user, e.best, np.float32(0)))
     return np.where(user, reply, asked)
 
 
@@ -145,12 +146,13 @@ SIGNALS: Mapping[str, SignalKind] = {
 }
 
 
-def meaning(cosines: Floats, part_rows: NDArray[np.int64], count: int) -> Floats:
-    """For each of ``count`` rows the likeness of its first passage and of its best; 0 where it has no vector."""
-    value = np.zeros(count, np.float32)
+def by_passage(cosines: Floats, part_rows: NDArray[np.int64], count: int) -> tuple[Floats, Floats]:
+    """For each of ``count`` rows the value of its first passage and of its best; 0 where it has none."""
     starts = np.flatnonzero(np.diff(part_rows, prepend=part_rows[0] - 1))
-    value[part_rows[starts]] = (1 - LEAD) * np.maximum.reduceat(cosines, starts) + LEAD * cosines[starts]
-    return value
+    first, best = np.zeros(count, np.float32), np.zeros(count, np.float32)
+    first[part_rows[starts]] = cosines[starts]
+    best[part_rows[starts]] = np.maximum.reduceat(cosines, starts)
+    return first, best
 
 
 def nearby(snapshot: Snapshot, values: Floats, *, mean: bool = False) -> Floats:

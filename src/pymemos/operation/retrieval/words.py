@@ -11,7 +11,7 @@ from pymemos.ports import Match, ReadUnit, TermWeights
 # BM25 as usual. Between people the words of the turn before count half: they are about this turn in part. In a chat
 # they do not count, for an answer repeats what it needs of the question.
 WEIGHTS = TermWeights(k1=1.2, b=0.75, terms=1.0, context=0.5, facets=1.0)
-CHAT_WEIGHTS = TermWeights(k1=1.2, b=0.75, terms=1.0, context=0.0, facets=1.0)
+CHAT_WEIGHTS = TermWeights(k1=1.2, b=0.75, terms=1.0, context=0.0, facets=0.0)
 
 
 def search_words(unit: ReadUnit, terms: Sequence[str], selection: Selection, *, limit: int) -> list[Hit]:

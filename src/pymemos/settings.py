@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     config_dir: Path
     text_limit: int = 1_000_000
     cache_bytes: int = 512_000_000
-    cache_dir: Path = Path()
+    cache_dir: Path = msgspec.field(default_factory=lambda: cache_folder(os.environ, Path.home()))
     embedder: str | None = None
     embedder_key: str | None = None
 
@@ -34,7 +36,6 @@ def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
     """Settings from the variables PYMEMOS_*, then from ``config.json``, with the usual folders as defaults."""
     data = Path(environ.get("XDG_DATA_HOME") or user_home / ".local" / "share")
     config = Path(environ.get("XDG_CONFIG_HOME") or user_home / ".config")
-    caches = Path(environ.get("XDG_CACHE_HOME") or user_home / ".cache")
     config_dir = Path(environ.get("PYMEMOS_CONFIG_DIR") or config / "pymemos")
     kept = read_config(config_dir)
     return Settings(
@@ -42,10 +43,16 @@ def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
         config_dir=config_dir,
         text_limit=_number(environ, "PYMEMOS_TEXT_LIMIT", 1_000_000, "characters"),
         cache_bytes=_number(environ, "PYMEMOS_CACHE_BYTES", 512_000_000, "bytes"),
-        cache_dir=Path(environ.get("PYMEMOS_CACHE_DIR") or caches / "pymemos"),
+        cache_dir=cache_folder(environ, user_home),
         embedder=environ.get("PYMEMOS_EMBEDDER") or kept.get("embedder"),
         embedder_key=environ.get("PYMEMOS_EMBEDDER_KEY"),
     )
+
+
+def cache_folder(environ: Mapping[str, str], user_home: Path) -> Path:
+    """The folder of what can be made again, such as prepared models."""
+    caches = Path(environ.get("XDG_CACHE_HOME") or user_home / ".cache")
+    return Path(environ.get("PYMEMOS_CACHE_DIR") or caches / "pymemos")
 
 
 def read_config(config_dir: Path) -> dict[str, str]:
@@ -62,8 +69,11 @@ def read_config(config_dir: Path) -> dict[str, str]:
 def write_config(config_dir: Path, **values: str) -> None:
     """Keep settings; the file is whole at every moment."""
     config_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = config_dir / f"{CONFIG}.partial"
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode({**read_config(config_dir), **values})))
+    partial = config_dir / f"{CONFIG}.{secrets.token_hex(4)}"
+    with partial.open("xb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode({**read_config(config_dir), **values})))
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(config_dir / CONFIG)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,16 +46,26 @@ def catalogue(settings: Settings) -> list[Entry]:
     return catalog.entries(settings.cache_dir)
 
 
-def prepare_model(settings: Settings, name: str) -> Entry:
-    """Fetch a model and make it ready."""
+def used_embedder(settings: Settings) -> str:
+    """The setting of the embedder that holds, ``none`` where there is none."""
     from pymemos.models.embed import catalog
 
-    return catalog.prepare(name, settings.cache_dir)
+    return catalog.used(settings.embedder, settings.cache_dir)
 
 
-def check_embedder(settings: Settings, name: str) -> None:
-    """Raise ModelError where the setting ``name`` gives no embedder."""
-    open_embedder(settings, name)
+def prepare_model(settings: Settings, name: str, on_step: Callable[[str], object]) -> Entry:
+    """Fetch a model and make it ready; ``on_step`` is told what is being done."""
+    from pymemos.models.embed import catalog
+
+    return catalog.prepare(name, settings.cache_dir, on_step)
+
+
+def check_embedder(settings: Settings, name: str) -> Embedder | None:
+    """The embedder that the setting ``name`` gives, after it embedded a text; raises ModelError where it cannot."""
+    embedder = open_embedder(settings, name)
+    if embedder is not None:
+        embedder.embed(["Can you read this?"])
+    return embedder
 
 
 def open_blobs(home: Path) -> BlobStore:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,15 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.model_samples import write_model
 
 from pymemos.errors import EmbedderFailed, InvalidInput, ModelError
 from pymemos.models.embed import catalog
 from pymemos.models.embed.endpoint import EndpointEmbedder
 from pymemos.models.embed.onnx import OnnxEmbedder
+from pymemos.models.embed.recipes import manifest_of
 from pymemos.ports import Embedder
 from pymemos.testing.contracts import EmbedderContract
 from pymemos.testing.doubles import HashingEmbedder
 
+VECTORS = [  # of which none says a direction, or the wrong number of them is there
+    json.dumps({"data": [{"index": place, "embedding": row} for place, row in enumerate(rows)]}).encode()
+    for rows in ([[0, 0]], [[1, float("nan")]], [[]], [[1], [1]], [["a"]])
+]
 PREPARED = Path(__file__).parents[2] / ".cache"  # kept from run to run, beside the checkout's other caches
 
 
@@ -102,7 +110,29 @@ class TestEndpoint(EmbedderContract):
         endpoint.answers = [(429, {"retry-after": "7"}), (503, {})]
 
         assert len(embedder.embed(["tea"])) == 1
-        assert waits == [7.0, 14.0]
+        assert waits == [7.0, 1.0]
+
+    def test_a_server_that_asks_for_more_patience_than_there_is_has_failed(self, embedder, endpoint, waits):
+        endpoint.answers = [(429, {"retry-after": "3600"})]
+
+        with pytest.raises(EmbedderFailed, match="status 429"):
+            embedder.embed(["tea"])
+        assert waits == []
+
+    def test_a_question_is_given_up_sooner_for_somebody_waits(self, embedder, endpoint, waits):
+        endpoint.answers = [(500, {})] * 9
+
+        with pytest.raises(EmbedderFailed):
+            embedder.embed(["tea?"], queries=True)
+        assert waits == [0.5]
+
+    def test_a_long_text_is_cut(self, embedder, endpoint):
+        embedder.embed(["tea " * 5_000])
+
+        assert len(endpoint.requests[-1][1]["input"][0]) == 8_000
+
+    def test_half_a_character_is_no_obstacle(self, embedder):
+        assert len(embedder.embed(["tea \ud83d"])) == 1
 
     def test_what_does_not_pass_is_told_at_once(self, embedder, endpoint, waits):
         endpoint.answers = [(401, {})]
@@ -118,7 +148,7 @@ class TestEndpoint(EmbedderContract):
             embedder.embed(["tea"])
         assert len(endpoint.requests) == 4
 
-    @pytest.mark.parametrize("raw", [b"<html>", b'{"data": 5}', b'{"data": []}'])
+    @pytest.mark.parametrize("raw", [b"<html>", b'{"data": 5}', b'{"data": []}', b"[]", *VECTORS])
     def test_a_strange_answer_is_an_error(self, embedder, endpoint, raw):
         endpoint.raw = raw
 
@@ -128,10 +158,24 @@ class TestEndpoint(EmbedderContract):
     def test_nobody_there_is_an_error(self, waits):
         with pytest.raises(EmbedderFailed, match="check its address"):
             EndpointEmbedder("http://127.0.0.1:9", "m", sleep=waits.append).embed(["tea"])
+        assert waits == [0.5, 1.0, 2.0]
+
+    def test_the_key_is_no_part_of_what_is_stored_or_told(self, embedder, endpoint):
+        endpoint.answers = [(401, {})]
+
+        with pytest.raises(EmbedderFailed) as raised:
+            embedder.embed(["tea"])
+        assert "secret" not in embedder.identity + str(raised.value)
 
     def test_a_setting_without_a_model_is_refused(self):
         with pytest.raises(InvalidInput, match="#model"):
             EndpointEmbedder.from_setting("https://host/v1")
+
+
+class TestFolder(EmbedderContract):
+    @pytest.fixture
+    def embedder(self, tmp_path: Path) -> Embedder:
+        return OnnxEmbedder(write_model(tmp_path))
 
 
 @pytest.fixture(scope="session")
@@ -174,6 +218,24 @@ class TestMiniLM(EmbedderContract):
         catalog.prepare("minilm", prepared)
 
         assert folder.stat().st_mtime_ns == before
+
+    def test_two_runs_at_once_make_one_model(self, tmp_path):
+        prepare = "from pymemos.models.embed.catalog import prepare; prepare('minilm', Path(sys.argv[1]))"
+        program = f"import sys; from pathlib import Path; {prepare}"
+        runs = [subprocess.Popen([sys.executable, "-c", program, tmp_path]) for _ in range(2)]
+
+        assert [run.wait() for run in runs] == [0, 0]
+        assert [path.name for path in (tmp_path / "models").iterdir()] == ["minilm"]
+
+    def test_every_machine_makes_the_same_model(self, embedder):
+        assert embedder.identity == "minilm@dd1e614df584eeb7"
+
+    def test_the_manifest_says_how_near_int8_comes(self, prepared):
+        manifest = manifest_of(catalog.folder_of(prepared, "minilm"))
+
+        assert manifest.cosine_to_float32 > 0.99
+        assert manifest.least_cosine_to_float32 >= 0.98
+        assert manifest.licence == "Apache-2.0"
 
     def test_tokens_are_word_pieces(self, embedder):
         assert embedder.count_tokens("Caroline went kayaking.") == 5

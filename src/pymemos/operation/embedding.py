@@ -17,8 +17,6 @@ def vectors_of(texts: Sequence[str], embedder: Embedder) -> list[tuple[Vector, .
     start = 0
     for parts in split:
         own = values[start : start + len(parts)]
-        vectors.append(
-            tuple(Vector(part=part, embedder=embedder.identity, values=one) for part, one in enumerate(own))
-        )
+        vectors.append(tuple(Vector(part=part, embedder=embedder.identity, values=one) for part, one in enumerate(own)))
         start += len(parts)
     return vectors

@@ -13,6 +13,7 @@ from heapq import nsmallest
 from typing import Any, NamedTuple
 
 import apsw
+import msgspec
 
 from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, is_current, needs_version
 from pymemos.adapters.sqlite.terms import qualify
@@ -49,7 +50,12 @@ CROSS JOIN versions AS v ON v.mem = t.mem AND v.revision = t.revision
 LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE {conditions}"""
 
-_LENGTHS = "SELECT t.mem, t.length FROM json_each(:rows) AS r CROSS JOIN texts AS t ON t.mem = r.value"
+_LENGTHS = "SELECT json_group_array(t.length) FROM json_each(:rows) AS r CROSS JOIN texts AS t ON t.mem = r.value"
+_POSTING = """
+SELECT json_group_array(doc * 4 + CASE col WHEN 'terms' THEN 0 WHEN 'context' THEN 1 ELSE 2 END)
+FROM texts_places WHERE term = :term"""
+_NUMBERS = msgspec.json.Decoder(list[int])
+WORD_BITS = 62  # terms of a query that one number marks
 
 Seen = tuple[int, int, int, int]  # row of the index, memory, revision, length
 Frequencies = dict[int, float]  # weighted occurrences of one term, by row of the index
@@ -87,25 +93,59 @@ def rank(
 
 
 def score(connection: apsw.Connection, words: Sequence[str], space: Space, weights: TermWeights) -> Scores:
-    """The score of every current row of a namespace that holds one of the words."""
-    columns = {"terms": weights.terms, "context": weights.context, "facets": weights.facets}
-    found = [_frequencies(connection, _PLACES, qualify(space.ns, word), columns) for word in words]
-    gains = [_gain(space, len(rows), weights) for rows in found]
+    """The score of every current row of a namespace that holds one of the words.
+
+    Postings and lengths cross from SQLite as one JSON array each, which is several times faster than rows of Python.
+    """
+    import numpy as np
+
+    shares = np.array([weights.terms, weights.context, weights.facets])
+    found = [_posting(connection, qualify(space.ns, word), shares) for word in words]
+    every = np.unique(np.concatenate([rows for rows, _ in found])) if found else np.zeros(0, np.int64)
+    lengths = _lengths(connection, every)
     floor, slope = _damping(space, weights)
-    scores: dict[int, float] = {}
-    bits: dict[int, int] = {}
-    lengths = dict(_lengths(connection, found))
-    for place, (frequencies, gain) in enumerate(zip(found, gains, strict=True)):
-        bit = 1 << place
-        for row, tf in frequencies.items():
-            scores[row] = scores.get(row, 0.0) + gain * tf / (tf + floor + slope * lengths[row])
-            bits[row] = bits.get(row, 0) | bit
-    return Scores(list(scores), list(scores.values()), list(bits.values()))
+    total, bits = np.zeros(len(every)), np.zeros(len(every), np.int64)
+    shared: dict[int, int] = {}
+    for place, (rows, frequencies) in enumerate(found):
+        at = np.searchsorted(every, rows)
+        total[at] += _gain(space, len(rows), weights) * frequencies / (frequencies + floor + slope * lengths[at])
+        if place < WORD_BITS:
+            bits[at] |= 1 << place
+        else:  # beyond what a machine word holds
+            for row in rows.tolist():
+                shared[row] = shared.get(row, 0) | 1 << place
+    keys = every.tolist()
+    marks = (
+        [mark | shared.get(key, 0) for key, mark in zip(keys, bits.tolist(), strict=True)] if shared else bits.tolist()
+    )
+    held = total > 0  # a column without weight holds nothing
+    if held.all():
+        return Scores(keys, total.tolist(), marks)
+    kept = np.flatnonzero(held).tolist()
+    return Scores([keys[n] for n in kept], total[held].tolist(), [marks[n] for n in kept])
 
 
-def _lengths(connection: apsw.Connection, found: Sequence[Frequencies]) -> Sequence[tuple[int, int]]:
-    lengths: list[Any] = connection.execute(_LENGTHS, {"rows": _rows(found)}).fetchall()
-    return lengths
+def _posting(connection: apsw.Connection, term: str, shares: Any) -> tuple[Any, Any]:
+    """The rows of a term, rising, and its weighted frequency in each."""
+    import numpy as np
+
+    places = np.array(_json(connection, _POSTING, {"term": term}), np.int64)
+    if not len(places):
+        return places, np.zeros(0)
+    rows, columns = places >> 2, places & 3
+    starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 1))
+    return rows[starts], np.add.reduceat(shares[columns], starts)
+
+
+def _lengths(connection: apsw.Connection, rows: Any) -> Any:
+    import numpy as np
+
+    return np.array(_json(connection, _LENGTHS, {"rows": json.dumps(rows.tolist())}), np.float64)
+
+
+def _json(connection: apsw.Connection, query: str, parameters: dict[str, Any]) -> list[int]:
+    numbers: list[int] = _NUMBERS.decode(connection.execute(query, parameters).get)
+    return numbers
 
 
 def _damping(space: Space, weights: TermWeights) -> tuple[float, float]:

@@ -11,13 +11,13 @@ import msgspec
 
 from pymemos.errors import ModelError, UnknownModel
 from pymemos.models.embed.endpoint import EndpointEmbedder
-from pymemos.models.embed.onnx import OnnxEmbedder, check_installed
-from pymemos.models.embed.prepare import Recipe, make, manifest_of
+from pymemos.models.embed.onnx import OnnxEmbedder
+from pymemos.models.embed.recipes import Recipe, manifest_of
 from pymemos.ports import Embedder
 
 NONE: Final = "none"
 MINILM: Final = "minilm"
-_HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID: Final = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 MODELS: Final = {
     MINILM: Recipe(
@@ -79,7 +79,6 @@ def open_embedder(setting: str | None, *, cache: Path, key: str | None = None) -
         return None
     if name.startswith(("http://", "https://")):
         return EndpointEmbedder.from_setting(name, key=key)
-    check_installed()
     if name in MODELS:
         return _prepared(name, cache)
     folder = Path(name).expanduser()
@@ -92,6 +91,8 @@ def prepare(name: str, cache: Path, on_step: Callable[[str], object] = lambda _:
         raise UnknownModel(f"there is no model {name!r} to prepare; there is {', '.join(MODELS)}")
     folder = folder_of(cache, name)
     if manifest_of(folder) is None:
+        from pymemos.models.embed.prepare import make
+
         make(MODELS[name], folder, on_step)
     return _entry(MODELS[name], folder)
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from pymemos.errors import EmbedderFailed, InvalidInput, ModelError
 
 if TYPE_CHECKING:
     from pymemos.ports import Floats
 
-BATCH = 128  # texts in one request
-ATTEMPTS = 4
-WAIT_S = 0.5  # before the second attempt; doubled before each further one
-LONGEST_WAIT_S = 30.0
-TIMEOUT_S = 60.0
-_PASSING = frozenset({408, 409, 429, 500, 502, 503, 504})
+BATCH: Final = 128  # texts in one request
+LONGEST_TEXT: Final = 8_000  # characters: within the windows of 8,191 tokens that are usual; beyond, a text is cut
+ATTEMPTS: Final = 4
+QUERY_ATTEMPTS: Final = 2  # somebody waits, and can be answered by words
+WAIT_S: Final = 0.5  # before the second attempt; doubled before each further one
+LONGEST_WAIT_S: Final = 30.0
+TIMEOUT_S: Final = 60.0
+CONNECT_S: Final = 5.0
+_PASSING: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
 
 class EndpointEmbedder:
@@ -34,9 +38,12 @@ class EndpointEmbedder:
     @classmethod
     def from_setting(cls, setting: str, *, key: str | None = None) -> EndpointEmbedder:
         """The endpoint that ``https://host/v1#model`` names."""
-        base, sign, model = setting.partition("#")
-        if not sign or not model:
-            raise InvalidInput(f"the endpoint {setting!r} names no model; write https://host/v1#model")
+        base, _, model = setting.partition("#")
+        if not model or not urlsplit(base).hostname:
+            raise InvalidInput(f"the endpoint {setting!r} names no host or no model; write https://host/v1#model")
+        if urlsplit(base).username is not None:  # it would stand in the identity, and so in the store
+            raise InvalidInput("the endpoint's address holds a password; set PYMEMOS_EMBEDDER_KEY instead")
+        _library()  # what is missing is told now, not when the first text comes
         return cls(base, model, key=key)
 
     @property
@@ -47,7 +54,7 @@ class EndpointEmbedder:
     @cached_property
     def dimensions(self) -> int:
         """How many numbers a vector has: those of a first text."""
-        return len(self._vectors(["a"])[0])
+        return len(self._vectors(["a"], attempts=QUERY_ATTEMPTS)[0])
 
     def embed(self, texts: Sequence[str], *, queries: bool = False) -> Floats:
         """One row of length 1 for each text."""
@@ -55,58 +62,65 @@ class EndpointEmbedder:
 
         if not texts:
             return np.zeros((0, self.dimensions), np.float32)
+        attempts = QUERY_ATTEMPTS if queries else ATTEMPTS
         batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
-        rows = np.array([vector for batch in batches for vector in self._vectors(batch)], np.float32)
+        rows = np.array([vector for batch in batches for vector in self._vectors(batch, attempts=attempts)], np.float32)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.maximum(norms, 1e-12), np.float32)
+        if not (np.isfinite(norms).all() and norms.all()):
+            raise EmbedderFailed(f"{self._base} gave a vector that points nowhere; check its model {self._model!r}")
+        return np.asarray(rows / norms, np.float32)
 
-    def _vectors(self, texts: Sequence[str]) -> list[list[float]]:
+    def _vectors(self, texts: Sequence[str], *, attempts: int) -> list[list[float]]:
         # Some servers refuse empty texts; a blank means as little.
-        fields = self._post(
-            {"model": self._model, "input": [text or " " for text in texts], "encoding_format": "float"}
-        )
+        body = {"model": self._model, "input": [_sendable(text) for text in texts], "encoding_format": "float"}
+        fields = self._post(body, attempts=attempts)
         try:
             entries = sorted(fields["data"], key=lambda entry: entry["index"])
             vectors = [[float(value) for value in entry["embedding"]] for entry in entries]
         except (KeyError, TypeError, ValueError) as error:
-            raise EmbedderFailed(f"{self._base} answered with something else than embeddings ({error})") from error
+            raise EmbedderFailed(f"{self._base} answered with something else than embeddings ({error!r})") from error
         if len(vectors) != len(texts) or len({len(vector) for vector in vectors}) != 1:
             raise EmbedderFailed(
                 f"{self._base} gave {len(vectors)} vectors for {len(texts)} texts, or of unequal length"
             )
         return vectors
 
-    def _post(self, body: dict[str, Any]) -> Any:
-        wait, reason = WAIT_S, ""
-        for attempt in range(1, ATTEMPTS + 1):
+    def _post(self, body: dict[str, Any], *, attempts: int) -> Any:
+        http, reason = _library(), ""
+        for attempt in range(attempts):
+            wait = WAIT_S * 2**attempt
             try:
                 answer = self._client.post(f"{self._base}/embeddings", json=body)
-            except self._http.TransportError as error:
+            except (http.HTTPError, http.InvalidURL) as error:
                 reason = f"{type(error).__name__}: {error}"
             else:
                 if answer.status_code < 300:
                     return _json(answer, self._base)
                 reason = f"status {answer.status_code}: {answer.text[:200]}"
-                if answer.status_code not in _PASSING:
-                    break
                 wait = max(wait, _asked_wait(answer))
-            if attempt < ATTEMPTS:
-                self._sleep(min(wait, LONGEST_WAIT_S))
-                wait *= 2
+                if answer.status_code not in _PASSING or wait > LONGEST_WAIT_S:
+                    break
+            if attempt + 1 < attempts:
+                self._sleep(wait)
         raise EmbedderFailed(f"{self._base}/embeddings gave no vectors ({reason}); check its address, key and model")
 
     @cached_property
-    def _http(self) -> Any:
-        try:
-            import httpx2
-        except ImportError as error:
-            raise ModelError("an endpoint needs httpx2: pip install 'pymemos[chat]'") from error
-        return httpx2
-
-    @cached_property
     def _client(self) -> Any:
+        http = _library()
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        return self._http.Client(headers=headers, timeout=TIMEOUT_S)
+        return http.Client(headers=headers, timeout=http.Timeout(TIMEOUT_S, connect=CONNECT_S))
+
+
+def _library() -> Any:
+    try:
+        import httpx2
+    except ImportError as error:
+        raise ModelError("an endpoint needs httpx2: pip install 'pymemos[chat]'") from error
+    return httpx2
+
+
+def _sendable(text: str) -> str:
+    return text[:LONGEST_TEXT].encode("utf-8", "replace").decode() or " "
 
 
 def _json(answer: Any, base: str) -> Any:
@@ -117,6 +131,6 @@ def _json(answer: Any, base: str) -> Any:
 
 
 def _asked_wait(answer: Any) -> float:
-    """The seconds that the server asks to wait, where it says."""
-    asked = answer.headers.get("retry-after", "")
+    """The seconds that the server asks to wait, where it says so in seconds."""
+    asked = answer.headers.get("retry-after", "").strip()
     return float(asked) if asked.isdecimal() else 0.0

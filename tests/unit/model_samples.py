@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import onnx
@@ -56,3 +59,56 @@ def _tokenizer() -> Tokenizer:
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
     )
     return tokenizer
+
+
+class Hub(ThreadingHTTPServer):
+    """A hub with one model, as far as its client asks; ``sent`` are the files that were fetched."""
+
+    revision = "a" * 40
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _HubHandler)
+        self.files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        self.sent: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _HubHandler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_GET(self) -> None:
+        path, hub = urlsplit(self.path).path, self.server
+        if "/resolve/" in path:
+            self._send_file(path.partition("/resolve/")[2].partition("/")[2])
+        elif "/tree/" in path:
+            tree = [{"type": "file", "path": name, "size": file.stat().st_size} for name, file in hub.files.items()]
+            self._send(json.dumps([{**entry, "oid": "0" * 40} for entry in tree]).encode())
+        elif path.startswith("/api/models/org/name"):
+            siblings = [{"rfilename": name} for name in hub.files]
+            self._send(json.dumps({"id": "org/name", "sha": hub.revision, "siblings": siblings}).encode())
+        else:
+            self._send(b"", 404)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _send_file(self, name: str) -> None:
+        body = self.server.files[name].read_bytes()
+        if self.command == "GET":
+            self.server.sent.append(name)
+        tag = f'"{hashlib.sha256(body).hexdigest()}"'
+        self._send(body, **{"ETag": tag, "X-Repo-Commit": self.server.revision})
+
+    def _send(self, body: bytes, status: int = 200, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), "Content-Type": "application/json", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        return

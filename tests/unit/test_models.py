@@ -9,12 +9,14 @@ import sys
 import textwrap
 import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from tests.unit.model_samples import DIMENSIONS, write_model
+from tests.unit.model_samples import DIMENSIONS, Hub, write_model
 
 from pymemos.errors import EmbedderFailed, InvalidInput, ModelError, UnknownModel
 from pymemos.models.embed import catalog, prepare
@@ -239,6 +241,7 @@ class TestSetting:
         assert advice in said
 
 
+@pytest.mark.slow
 class TestHub:
     def test_the_copy_on_this_disk_is_used(self, tmp_path):
         copies = tmp_path / "models--org--name"
@@ -249,12 +252,44 @@ class TestHub:
 
         assert self._open(tmp_path).startswith("org/name@")
 
+    def test_what_is_not_here_is_fetched_once_and_only_the_files_that_are_read(self, tmp_path):
+        folder = write_model(tmp_path / "model", file="onnx/model.onnx", **{"1_Pooling__config": MEAN})
+        (folder / "pytorch_model.bin").write_bytes(b"weights of torch")
+        with self._serving(folder) as hub:
+            first = self._open(tmp_path / "cache", hub.url)
+            sent, hub.sent = hub.sent, []
+            second = self._open(tmp_path / "cache", hub.url)
+
+        assert first.startswith("org/name@")
+        assert first == second
+        assert sorted(sent) == ["1_Pooling/config.json", "onnx/model.onnx", "tokenizer.json"]
+        assert hub.sent == []
+
+    def test_a_model_without_onnx_says_so(self, tmp_path):
+        folder = write_model(tmp_path / "model")
+        (folder / "model.onnx").rename(folder / "model.safetensors")
+        with self._serving(folder) as hub:
+            said = self._open(tmp_path / "cache", hub.url)
+
+        assert "has no ONNX file" in said
+
     def test_what_cannot_be_fetched_says_so(self, tmp_path):
         said = self._open(tmp_path)
 
         assert "'org/name' is no folder, no model of the catalogue, and cannot be fetched from the hub" in said
 
-    def _open(self, cache: Path) -> str:
+    @contextmanager
+    def _serving(self, folder: Path) -> Iterator[Hub]:
+        with Hub(folder) as hub:
+            thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            try:
+                yield hub
+            finally:
+                hub.shutdown()
+                thread.join()
+
+    def _open(self, cache: Path, hub: str = "http://127.0.0.1:9") -> str:
         program = """
             from pathlib import Path
             from pymemos.errors import UnknownModel
@@ -264,9 +299,10 @@ class TestHub:
             except UnknownModel as error:
                 print(error)
         """
-        return _run(program, HF_HUB_CACHE=str(cache), HF_ENDPOINT="http://127.0.0.1:9")
+        return _run(program, HF_HUB_CACHE=str(cache), HF_ENDPOINT=hub, HF_HUB_DISABLE_TELEMETRY="1")
 
 
+@pytest.mark.slow
 class TestPrepare:
     """Without the index: a folder of wheels stands in for it."""
 

@@ -114,7 +114,15 @@ def _look(unit: ReadUnit, question: Question, namespace: str, snapshot: Snapshot
         made = plan(question.text, snapshot.speakers, now=question.now, by_meaning=False)
         reasons = (*made.reasons, "the embedder failed: by words alone")
     found, words = _words(unit, question, made, namespace, WEIGHTS if snapshot.speakers else CHAT_WEIGHTS)
-    return _Look(_best(unit, question, evidence(snapshot, made, found, vector), found, words), words, reasons)
+    seen = evidence(snapshot, made, found, vector)
+    admitted = _admitted(unit, question, seen)
+    left_out = int(np.count_nonzero(snapshot.seen) - np.count_nonzero(admitted))
+    if left_out:
+        reasons = (
+            *reasons,
+            f"{left_out:,} memories are left out by scope, filter or the end of their validity",
+        )
+    return _Look(_best(question, seen, admitted, found, words), words, reasons)
 
 
 def _words(
@@ -129,10 +137,12 @@ def _words(
     return unit.scores(words, namespace, weights=weights), words
 
 
-def _best(unit: ReadUnit, question: Question, seen: Evidence, found: Scores, words: Sequence[str]) -> list[_Candidate]:
+def _best(
+    question: Question, seen: Evidence, admitted: NDArray[np.bool_], found: Scores, words: Sequence[str]
+) -> list[_Candidate]:
     """The best rows of one namespace, of those that have anything to do with the question."""
     columns = seen.snapshot.columns
-    rows = np.flatnonzero(_admitted(unit, question, seen) & ((seen.words > 0) | (seen.cosine > 0)))
+    rows = np.flatnonzero(admitted & ((seen.words > 0) | (seen.cosine > 0)))
     if not len(rows):
         return []
     kinds = columns.kind[rows]

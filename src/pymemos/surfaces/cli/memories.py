@@ -104,6 +104,7 @@ def search(shell: Shell, query: str, explain: bool, tokens: int | None, **option
             "query": query,
             "terms": hits.terms,
             "decision": hits.decision,
+            "reasons": hits.reasons,
             "hits": [show.public_hit(hit, rank) for rank, hit in enumerate(hits, start=1)],
         }
         if block is not None:
@@ -114,7 +115,7 @@ def search(shell: Shell, query: str, explain: bool, tokens: int | None, **option
         click.echo(show.printable(block) if show.on_terminal() else block)
     else:
         if explain:
-            click.secho("\n".join(hits.explain().splitlines()[:2]), dim=True)
+            click.secho("\n".join(hits.explain().splitlines()[: 2 + len(hits.reasons)]), dim=True)
         show.hits(hits, explain=explain, empty="Nothing found.")
 
 

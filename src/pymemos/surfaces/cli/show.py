@@ -210,9 +210,19 @@ def hit_grid(found: Sequence[Hit], *, explain: bool, ids: bool = True) -> Table:
     for hit in found:
         block = _block(hit.cube, ids=ids)
         if explain:
-            block.append(f"\nwhy: {one_line(str(hit.why))}", style="italic dim")
+            block.append("\n" + why_table(hit), style="dim")
         rows.append((Text(f"{hit.score:.2f}", style="bold cyan"), block))
     return _grid(rows)
+
+
+def why_table(hit: Hit) -> str:
+    """The signals of a hit, the strongest first: what each added, its value and weight, and its reason."""
+    names = max((len(signal.name) for signal in hit.why), default=0)
+    return "\n".join(
+        f"{signal.value * signal.weight:+6.2f}  {signal.name:<{names}}  {signal.value:6.2f} × {signal.weight:<5g} "
+        f"{one_line(signal.detail)}"
+        for signal in hit.why
+    )
 
 
 def versions(records: Sequence[Record]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -15,17 +17,22 @@ import pytest
 
 from pymemos.adapters.sqlite import SqliteStore
 from pymemos.adapters.sqlite.store import DATABASE, TICKET
+from pymemos.errors import StoreError
 from pymemos.ports import Store, WriteUnit
 
 
 class Interrupt:
     """Raises KeyboardInterrupt at one of the places where Python delivers a signal: as a call begins or comes back."""
 
-    def __init__(self, place: int) -> None:
+    def __init__(self, place: int, *, behind: str = "") -> None:
         self._left = place
+        self._behind = behind  # the one built-in function that counts, if one is named
 
-    def __call__(self, _frame: FrameType, event: str, _argument: Any) -> None:
-        if event in ("call", "c_return"):
+    def __call__(self, frame: FrameType, event: str, function: Any) -> None:
+        if self._behind and (event != "c_return" or function.__name__ != self._behind):
+            return
+        # Not where the garbage collector calls back, for what is raised there comes to nobody.
+        if event in ("call", "c_return") and not frame.f_code.co_filename.endswith("weakrefset.py"):
             self._left -= 1
             if self._left < 0:
                 sys.setprofile(None)
@@ -81,9 +88,9 @@ def refuses(unit: WriteUnit) -> None:
     raise Refused
 
 
-def is_interrupted(store: Store, work: Callable[[WriteUnit], None], place: int) -> bool:
-    """Write, with an interrupt at a place; says whether the write was not over before."""
-    sys.setprofile(Interrupt(place))
+def is_interrupted(store: Store, work: Callable[[WriteUnit], None], interrupt: Interrupt) -> bool:
+    """Write, with an interrupt; says whether the write was not over before."""
+    sys.setprofile(interrupt)
     try:
         store.write(work)
     except Refused:
@@ -100,7 +107,7 @@ def test_an_interrupt_anywhere_in_a_write_leaves_nothing_locked(
     store: SqliteStore, other: OtherProcess, work: Callable[[WriteUnit], None]
 ) -> None:
     place, locked = 0, []
-    while is_interrupted(store, work, place):
+    while is_interrupted(store, work, Interrupt(place)):
         if not other.can_write():
             locked.append(place)
         store.write(writes)
@@ -108,3 +115,82 @@ def test_an_interrupt_anywhere_in_a_write_leaves_nothing_locked(
 
     assert locked == []
     assert place > 20
+
+
+class Waiting(threading.Thread):
+    """Another thread with a closure in the queue that waits before its turn, so that somebody else carries it out."""
+
+    def __init__(self, store: Store, name: str, work: Callable[[WriteUnit], None]) -> None:
+        super().__init__(daemon=True, name=name)
+        self.told: object = "nothing"
+        self._store, self._work = store, work
+        self._queued, self._may_go_on = threading.Event(), threading.Event()
+        self.start()
+        assert self._queued.wait(5)
+
+    def run(self) -> None:
+        sys.setprofile(self._pause)
+        try:
+            self._store.write(self._work)
+            self.told = "written"
+        except StoreError as error:
+            self.told = error
+        except KeyboardInterrupt:
+            self.told = "interrupted"
+
+    def _pause(self, frame: FrameType, event: str, function: Any) -> None:
+        if event == "c_return" and function.__name__ == "append" and frame.f_code.co_name == "write":
+            sys.setprofile(None)
+            self._queued.set()
+            self._may_go_on.wait()
+
+    def go_on(self) -> None:
+        self._may_go_on.set()
+        self.join(5)
+        assert not self.is_alive()
+
+
+def sets(name: str) -> Callable[[WriteUnit], None]:
+    return lambda unit: unit.set_setting(name, "written")
+
+
+def test_an_interrupt_anywhere_in_a_shared_write_leaves_nobody_behind_and_tells_the_truth(store: SqliteStore) -> None:
+    place, interrupted = 0, True
+    while interrupted:
+        others = [Waiting(store, f"{name}{place}", sets(f"{name}{place}")) for name in "ab"]
+        interrupted = is_interrupted(store, writes, Interrupt(place))
+        for other in others:
+            other.go_on()
+        with store.read() as unit:
+            written = [unit.setting(other.name) == "written" for other in others]
+        assert written == [other.told == "written" for other in others], place
+        assert all(other.told == "written" or isinstance(other.told, StoreError) for other in others), place
+        place += 1
+
+    assert written == [True, True]
+    assert place > 30
+
+
+def test_an_interrupt_in_somebody_elses_closure_is_of_the_thread_that_runs_it(store: SqliteStore) -> None:
+    def pressed(unit: WriteUnit) -> None:
+        unit.set_setting("pressed", "1")
+        signal.raise_signal(signal.SIGINT)
+
+    other = Waiting(store, "other", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        store.write(writes)
+    other.go_on()
+
+    assert isinstance(other.told, StoreError)
+    with store.read() as unit:
+        assert (unit.setting("pressed"), unit.setting("written")) == (None, None)
+
+
+def test_a_write_that_was_interrupted_before_its_turn_is_not_done_later(store: SqliteStore) -> None:
+    queued = Interrupt(0, behind="append")
+    assert is_interrupted(store, writes, queued)
+
+    store.write(sets("later"))
+
+    with store.read() as unit:
+        assert (unit.setting("later"), unit.setting("written")) == ("written", None)

@@ -18,7 +18,7 @@ import apsw
 from pymemos.adapters.sqlite.connection import translate
 from pymemos.adapters.sqlite.recent import Recent
 from pymemos.adapters.sqlite.write import SqliteWriteUnit
-from pymemos.errors import StoreReadOnly
+from pymemos.errors import StoreError, StoreReadOnly
 
 BATCH_LIMIT = 128  # closures in one transaction: enough to share an fsync, few enough to keep others' wait short
 
@@ -28,28 +28,40 @@ RETRY_S = 0.003  # between tries for the ticket
 PATIENCE_S = 0.15  # after which a writer queues for it
 
 
+class Batch:
+    """Closures that share a transaction; until that is committed, they failed."""
+
+    def __init__(self) -> None:
+        self.members: list[Submission] = []
+        self.committed = False
+        self.failure: Exception = StoreError(
+            "the thread that wrote for this one was interrupted; nothing was written. Repeat the call."
+        )
+
+
 class Submission:
     """One queued closure, and in the end its result or its error."""
 
     def __init__(self, work: Callable[[SqliteWriteUnit], Any]) -> None:
         self.work = work
-        self.done = False
+        self.batch: Batch | None = None  # whose it is as soon as somebody sees to it; then it is no longer in the queue
         self.result: Any = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
 
     def run(self, connection: apsw.Connection, recent: Recent) -> None:
-        """Do the work; what it raises is kept for whoever submitted it."""
+        """Do the work; an error is kept for whoever submitted it, an interrupt is of the thread that runs it."""
         try:
             self.result = self.work(SqliteWriteUnit(connection, recent))
-        except BaseException as error:  # noqa: BLE001 (handed to its own caller, whatever it is)
-            self.fail(error)
+        except Exception as error:  # noqa: BLE001 (handed to its own caller, whatever it is)
+            self.error = _in_our_terms(error)
 
-    def fail(self, error: BaseException) -> None:
-        """Keep the first error, in our terms: that of the closure, or of the transaction as a whole."""
-        if self.error is None:
-            self.error = translate(error) if isinstance(error, apsw.Error) else error
-            if self.error is not error:
-                self.error.__cause__ = error
+    def outcome(self, batch: Batch) -> Any:
+        """The result, if it was committed; else its own error, or that of the transaction as a whole."""
+        if self.error is not None:
+            raise self.error
+        if not batch.committed:
+            raise batch.failure
+        return self.result
 
 
 class Combiner:
@@ -75,15 +87,17 @@ class Combiner:
     def write(self, work: Callable[[SqliteWriteUnit], Any]) -> Any:
         """Run ``work`` in a transaction, alone or with others; returns when it is durable."""
         mine = Submission(work)
-        self._queue.append(mine)
-        with self._turn:
-            while not mine.done:
-                self._commit([self._queue.popleft() for _ in range(min(len(self._queue), BATCH_LIMIT))])
-            if self._log_pages > LOG_LIMIT:
-                self._checkpoint()
-        if mine.error is not None:
-            raise mine.error
-        return mine.result
+        try:
+            self._queue.append(mine)
+            with self._turn:
+                while mine.batch is None:
+                    self._commit()
+                if self._log_pages > LOG_LIMIT:
+                    self._checkpoint()
+            return mine.outcome(mine.batch)
+        finally:
+            if mine.batch is None:  # interrupted while it waited: nobody is to do it any more
+                mine.batch = Batch()
 
     @contextmanager
     def exclusive(self) -> Iterator[apsw.Connection]:
@@ -112,31 +126,45 @@ class Combiner:
         with suppress(apsw.Error):
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
-    def _commit(self, batch: list[Submission]) -> None:
+    def _commit(self) -> None:
+        """Carry out what is queued, in one transaction."""
+        batch = Batch()
         try:
+            self._gather(batch)
             _take(self._ticket)
             self._transact(batch)
-        except BaseException as error:  # noqa: BLE001 (nothing was committed: everybody in the batch must know)
-            for submission in batch:
-                submission.fail(error)
+        except Exception as error:  # noqa: BLE001 (nothing was committed, so everybody in the batch must know)
+            batch.failure = _in_our_terms(error)
         finally:
             fcntl.flock(self._ticket, fcntl.LOCK_UN)
-            for submission in batch:
-                submission.done = True
 
-    def _transact(self, batch: list[Submission]) -> None:
+    def _gather(self, batch: Batch) -> None:
+        """Take closures from the queue; one that an interrupt left there belongs to a batch already, and is over."""
+        while self._queue and len(batch.members) < BATCH_LIMIT:
+            first = self._queue[0]
+            if first.batch is None:
+                first.batch = batch
+                batch.members.append(first)
+            self._queue.popleft()
+
+    def _transact(self, batch: Batch) -> None:
+        connection, ending = self._connection, False
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._recent.begin(self._connection.data_version())
-            self._run(batch)
-            self._connection.execute("COMMIT")
-            self._recent.committed(self._connection.data_version())
-        except BaseException:
+            connection.execute("BEGIN IMMEDIATE")
+            self._recent.begin(connection.data_version())
+            self._run(batch.members)
+            ending = True
+            connection.execute("COMMIT")
+            batch.committed = True
+            self._recent.committed(connection.data_version())
+        except BaseException as error:
             self._recent.forget()
+            if ending and not isinstance(error, apsw.Error):  # interrupted as COMMIT came back, or before it began
+                batch.committed = not connection.in_transaction
             raise
         finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     def _run(self, batch: list[Submission]) -> None:
         if len(batch) == 1:  # the transaction is its savepoint
@@ -155,6 +183,15 @@ class Combiner:
                 raise submission.error
             self._connection.execute("ROLLBACK TO one")
             self._connection.execute("RELEASE one")
+
+
+def _in_our_terms(error: Exception) -> Exception:
+    """An error of SQLite as one that tells the next step, any other as it is."""
+    if not isinstance(error, apsw.Error):
+        return error
+    ours = translate(error)
+    ours.__cause__ = error
+    return ours
 
 
 def _take(ticket: int) -> None:

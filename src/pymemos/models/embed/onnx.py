@@ -50,7 +50,7 @@ class OnnxEmbedder:
         self._layout = layout_of(folder)
         self._folder = folder
         self._name = name or folder.resolve().name
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or _cores()
 
     @cached_property
     def identity(self) -> str:
@@ -210,6 +210,11 @@ def _pools_first_token(folder: Path) -> bool:
 def _window(folder: Path) -> int:
     asked = read_json(folder / "sentence_bert_config.json").get("max_seq_length") or WINDOW
     return min(int(asked), int(read_json(folder / "config.json").get("max_position_embeddings") or asked))
+
+
+def _cores() -> int:
+    """The processors that this process may use, where the system says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _runtime_errors() -> tuple[type[Exception], ...]:

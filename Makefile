@@ -49,7 +49,7 @@ props: $(READY)
 	HYPOTHESIS_PROFILE=deep PYMEMOS_KILL_ROUNDS=200 $(BIN)/pytest --timeout 3600 -o faulthandler_timeout=3600 tests/properties tests/reliability tests/contracts
 
 docs: $(READY)
-	$(BIN)/zensical build --clean --strict
+	$(BIN)/zensical build --strict
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ class TestSqliteStore(StoreContract):
             add(store, an_entry(words, session=str(n), semantic_type=SemanticType.MESSAGE))
             many = tuple(f"id {n} {place}" for place in range(10_000))
             store.write(lambda unit, n=n, ids=many: unit.append_audit(an_audit_record(namespace=str(n), memories=ids)))
+        gc.collect()  # the test's own texts wait for it
         held, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 

@@ -32,7 +32,6 @@ class Batch:
     """Closures that share a transaction; until that is committed, they failed."""
 
     def __init__(self) -> None:
-        self.members: list[Submission] = []
         self.committed = False
         self.failure: Exception = StoreError(
             "the thread that wrote for this one was interrupted; nothing was written. Repeat the call."
@@ -130,29 +129,31 @@ class Combiner:
         """Carry out what is queued, in one transaction."""
         batch = Batch()
         try:
-            self._gather(batch)
+            members = self._gather(batch)
             _take(self._ticket)
-            self._transact(batch)
+            self._transact(batch, members)
         except Exception as error:  # noqa: BLE001 (nothing was committed, so everybody in the batch must know)
             batch.failure = _in_our_terms(error)
         finally:
             fcntl.flock(self._ticket, fcntl.LOCK_UN)
 
-    def _gather(self, batch: Batch) -> None:
+    def _gather(self, batch: Batch) -> list[Submission]:
         """Take closures from the queue; one that an interrupt left there belongs to a batch already, and is over."""
-        while self._queue and len(batch.members) < BATCH_LIMIT:
+        members: list[Submission] = []
+        while self._queue and len(members) < BATCH_LIMIT:
             first = self._queue[0]
             if first.batch is None:
                 first.batch = batch
-                batch.members.append(first)
+                members.append(first)
             self._queue.popleft()
+        return members
 
-    def _transact(self, batch: Batch) -> None:
+    def _transact(self, batch: Batch, members: list[Submission]) -> None:
         connection, ending = self._connection, False
         try:
             connection.execute("BEGIN IMMEDIATE")
             self._recent.begin(connection.data_version())
-            self._run(batch.members)
+            self._run(members)
             ending = True
             connection.execute("COMMIT")
             batch.committed = True
@@ -166,13 +167,13 @@ class Combiner:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 
-    def _run(self, batch: list[Submission]) -> None:
-        if len(batch) == 1:  # the transaction is its savepoint
-            batch[0].run(self._connection, self._recent)
-            if batch[0].error is not None:
-                raise batch[0].error
+    def _run(self, members: list[Submission]) -> None:
+        if len(members) == 1:  # the transaction is its savepoint
+            members[0].run(self._connection, self._recent)
+            if members[0].error is not None:
+                raise members[0].error
             return
-        for submission in batch:
+        for submission in members:
             self._connection.execute("SAVEPOINT one")
             submission.run(self._connection, self._recent)
             if submission.error is None:

@@ -25,13 +25,20 @@ from pymemos.interface.arguments import (
     MOST_ATTEMPTS,
     PRIORITIES,
     When,
+    check_blob,
+    check_id,
     check_limit,
     check_member,
     check_metadata,
     check_name,
+    check_names,
     check_number,
+    check_records,
     check_text,
+    check_version,
+    optional_id,
     optional_time,
+    optional_version,
     parse_content,
     parse_labels,
 )
@@ -161,7 +168,9 @@ class MemOS:
         key = None if idempotency_key is None else check_name(idempotency_key, "idempotency_key")
         request: Request
         if isinstance(content, Activation | Parametric):
-            request = requests.AddTensor(payload=content, parents=tuple(parents), labels=labels, idempotency_key=key)
+            request = requests.AddTensor(
+                payload=content, parents=check_names(parents, "parents"), labels=labels, idempotency_key=key
+            )
         else:
             messages = parse_content(content, text_limit=self._settings.text_limit)
             conversation = not isinstance(content, str)
@@ -239,7 +248,10 @@ class MemOS:
             raise EmptyScope()
         call = self._bind(user_id, agent_id, run_id, session_id)
         where = None if filters is None else grammar.parse(filters)
-        deleted: Deleted = self._dispatch(call, requests.Delete(id=id, where=where, expected=expected))
+        deleted: Deleted = self._dispatch(
+            call,
+            requests.Delete(id=optional_id(id, "id"), where=where, expected=optional_version(expected, "expected")),
+        )
         return deleted
 
     # Reading.
@@ -276,7 +288,9 @@ class MemOS:
         self, id: str, *, version: int | str | None = None, user_id: str | None = None, agent_id: str | None = None
     ) -> MemCube:
         """One memory: its current version, or the revision or version hash that is named."""
-        cube: MemCube = self._dispatch(self._bind(user_id, agent_id), requests.Get(id=id, version=version))
+        cube: MemCube = self._dispatch(
+            self._bind(user_id, agent_id), requests.Get(id=check_id(id), version=optional_version(version, "version"))
+        )
         return cube
 
     def list(
@@ -297,20 +311,23 @@ class MemOS:
         call = self._bind(user_id, agent_id, run_id, session_id)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(filters)
-        request = requests.ListPage(where=where, limit=check_limit(limit), after=after, episodes=episodes)
+        request = requests.ListPage(
+            where=where, limit=check_limit(limit), after=optional_id(after, "after"), episodes=episodes
+        )
         page: Page = self._dispatch(call, request, window)
         return page
 
     def history(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> Sequence[Record]:
         """Every version of a memory, oldest first, with when it was known and when it was true."""
-        records: Sequence[Record] = self._dispatch(self._bind(user_id, agent_id), requests.History(id=id))
+        records: Sequence[Record] = self._dispatch(self._bind(user_id, agent_id), requests.History(id=check_id(id)))
         return records
 
     def diff(
         self, id: str, a: int | str, b: int | str, *, user_id: str | None = None, agent_id: str | None = None
     ) -> Difference:
         """What changed from version ``a`` of a memory to version ``b``."""
-        difference: Difference = self._dispatch(self._bind(user_id, agent_id), requests.Diff(id=id, a=a, b=b))
+        request = requests.Diff(id=check_id(id), a=check_version(a, "a"), b=check_version(b, "b"))
+        difference: Difference = self._dispatch(self._bind(user_id, agent_id), request)
         return difference
 
     def log(
@@ -330,9 +347,9 @@ class MemOS:
         query = AuditQuery(
             since=optional_time(since, "since"),
             until=optional_time(until, "until"),
-            caller=caller,
-            operation=operation,
-            memory=memory,
+            caller=optional_id(caller, "caller"),
+            operation=optional_id(operation, "operation"),
+            memory=optional_id(memory, "memory"),
             limit=check_limit(limit),
         )
         records: Sequence[AuditRecord] = self._dispatch(self._everywhere(user_id, agent_id), requests.Log(query=query))
@@ -342,7 +359,7 @@ class MemOS:
 
     def put_blob(self, source: bytes | BinaryIO) -> tuple[str, int]:
         """Store the bytes of a tensor before the memory that names them; gives hash and size."""
-        return self._tools.blobs.put(source)
+        return self._tools.blobs.put(check_blob(source))
 
     def open_blob(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> memoryview:
         """The bytes of a tensor memory, mapped and not copied."""
@@ -365,7 +382,9 @@ class MemOS:
 
     def import_records(self, memories: Iterable[tuple[Record, ...]]) -> transfer.Imported:
         """Take in memories that ``pymemos.interface.transfer.from_line`` read; repeating it changes nothing."""
-        report: transfer.Imported = self._dispatch(self._everywhere(), requests.Import(memories=tuple(memories)))
+        report: transfer.Imported = self._dispatch(
+            self._everywhere(), requests.Import(memories=check_records(memories))
+        )
         return report
 
     import_from = importers.import_from  # other programs' archives: it only calls what is public here
@@ -421,7 +440,7 @@ class MemOS:
 
     def control_job(self, id: str, action: str) -> Job:
         """Retry a job now ("retry") or take it out of the queue ("cancel")."""
-        job: Job = self._dispatch(self._everywhere(), requests.ControlJob(id=id, action=action))
+        job: Job = self._dispatch(self._everywhere(), requests.ControlJob(id=check_id(id), action=action))
         return job
 
     def next_due(self) -> datetime | None:
@@ -541,11 +560,11 @@ class MemOS:
         if content is None and labels == Labels():
             raise InvalidInput("the update changes nothing; pass a text, tags, metadata or another label")
         request = requests.Update(
-            id=id,
+            id=check_id(id),
             content=content,
             appended=appended,
             labels=labels,
-            expected=expected,
+            expected=optional_version(expected, "expected"),
             idempotency_key=None if idempotency_key is None else check_name(idempotency_key, "idempotency_key"),
         )
         cube: MemCube = self._dispatch(self._bind(user_id, agent_id), request)

@@ -262,6 +262,12 @@ class TestErrors:
 
         assert (result.exit_code, [file.name for file in Path(home).iterdir()]) == (1, ["letter.txt"])
 
+    def test_a_filter_without_a_bottom_is_a_wrong_call(self, cli):
+        result = cli("list", "--filter", '{"NOT":' * 20_000)
+
+        assert result.exit_code == 2
+        assert "write a JSON object" in result.stderr
+
     def test_an_unknown_filter_field_is_an_error(self, cli):
         cli("add", "x")
 

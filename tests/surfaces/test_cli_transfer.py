@@ -124,9 +124,11 @@ class TestMalformed:
         b"[1, 2]\n",
         b'{"content": "\xff"}\n',
         b'{"content": "four", "role": 7}\n',
+        b"[" * 100_000 + b"\n",
+        b'{"content": "early", "timestamp": "0001-01-01T00:00:00+05:00"}\n',
         b'{"content": "five"}',
     )
-    BAD = (2, 3, 5, 6, 7, 8, 9, 10, 11, 12)
+    BAD = (2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)
 
     def test_each_is_reported_by_line_and_byte_and_the_rest_is_kept(self, tmp_path):
         file = tmp_path / "in.jsonl"
@@ -169,11 +171,12 @@ class TestMalformed:
             {"content": "two", "name": "n" * 300},
             {"content": "three"},
         ]
-        file.write_text("\n".join(map(json.dumps, records)))
+        deep = '{"content": "deep", "metadata": ' + '{"a":' * 900 + "1" + "}" * 901
+        file.write_text("\n".join([*map(json.dumps, records), deep]))
 
         report = json.loads(run("import", file, "--home", tmp_path / "s", "--json").stdout)
 
-        assert [bad["line"] for bad in report["malformed"]] == [2, 3]
+        assert [bad["line"] for bad in report["malformed"]] == [2, 3, 5]
         assert texts(tmp_path / "s") == ["one", "three"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,17 @@ class TestRepeating:
         assert mem.get(id).text == "Bread."
 
 
+EARLY, LATE = "0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"  # outside the calendar in UTC
+
+
+def nested(depth: int, key: str = "k") -> Any:
+    """A mapping in a mapping in a mapping, with a filter at the bottom."""
+    inner: Any = {"speaker": "Ann"}
+    for _ in range(depth):
+        inner = {key: inner}
+    return inner
+
+
 BAD_CALLS: list[tuple[str, Any, type[Exception], str]] = [
     ("an empty scope on delete", lambda m: m.delete(), errors.EmptyScope, "user_id"),
     ("an empty text", lambda m: m.add("  "), errors.InvalidInput, "empty"),
@@ -323,6 +335,31 @@ BAD_CALLS: list[tuple[str, Any, type[Exception], str]] = [
     ("an update of nothing", lambda m: m.update("x"), errors.InvalidInput, "changes nothing"),
     ("an unknown id", lambda m: m.get("01890000-0000-7000-8000-000000000000"), errors.UnknownMemory, "no such memory"),
     ("an unknown state of jobs", lambda m: m.jobs(state="lazy"), errors.InvalidInput, "ready"),
+    ("a time before the calendar", lambda m: m.add("x", timestamp=EARLY), errors.InvalidInput, "years 1 to 9999"),
+    ("a time after the calendar", lambda m: m.search("x", valid_at=LATE), errors.InvalidInput, "years 1 to 9999"),
+    ("a filter before the calendar", lambda m: m.list(filters={"created": EARLY}), errors.InvalidInput, "years 1"),
+    ("a language that is a number", lambda m: m.add("x", language=5), errors.InvalidInput, "language"),
+    ("half a pair in an id", lambda m: m.get("\ud800"), errors.InvalidInput, "surrogate"),
+    ("an id that is a list", lambda m: m.delete(["x"]), errors.InvalidInput, "id is"),
+    ("an id that is a number", lambda m: m.history(5), errors.InvalidInput, "id is 5"),
+    ("half a pair in an id to update", lambda m: m.update("\ud800", "x"), errors.InvalidInput, "surrogate"),
+    ("half a pair in an id to compare", lambda m: m.diff("\ud800", 1, 2), errors.InvalidInput, "surrogate"),
+    ("a version that is none", lambda m: m.get("x", version={}), errors.InvalidInput, "version"),
+    ("an expected version that is none", lambda m: m.update("x", "y", expected=1.0), errors.InvalidInput, "expected"),
+    ("half a pair behind which to list", lambda m: m.list(after="\ud800"), errors.InvalidInput, "after"),
+    ("half a pair in the log", lambda m: m.log(memory="\ud800"), errors.InvalidInput, "memory"),
+    ("a caller that is a number", lambda m: m.log(caller=5), errors.InvalidInput, "caller"),
+    ("metadata without a bottom", lambda m: m.add("x", metadata=nested(3_000)), errors.InvalidInput, "100 deep"),
+    ("metadata below the limit", lambda m: m.add("x", metadata=nested(101)), errors.InvalidInput, "100 deep"),
+    ("a filter without a bottom", lambda m: m.list(filters=nested(3_000, "NOT")), errors.InvalidInput, "100 deep"),
+    ("a filter of a number", lambda m: m.list(filters={5: 1}), errors.InvalidInput, "5"),
+    ("half a pair in a field", lambda m: m.list(filters={"metadata.\ud800": 1}), errors.InvalidInput, "Unicode"),
+    ("a blob that is a text", lambda m: m.put_blob("x"), errors.InvalidInput, "bytes"),
+    ("a blob from a text file", lambda m: m.put_blob(io.StringIO("x")), errors.InvalidInput, "bytes"),
+    ("records that are texts", lambda m: m.import_records(["x"]), errors.InvalidInput, "from_line"),
+    ("records that are lines", lambda m: m.import_records(m.export_lines()), errors.InvalidInput, "read the lines"),
+    ("records that are a number", lambda m: m.import_records(5), errors.InvalidInput, "from_line"),
+    ("a job that is a number", lambda m: m.control_job(5, "retry"), errors.InvalidInput, "id is 5"),
     ("a priority that is a word", lambda m: m.enqueue("k", priority="high"), errors.InvalidInput, "priority"),
     ("a priority out of bounds", lambda m: m.enqueue("k", priority=1 << 70), errors.InvalidInput, "priority"),
     ("no attempts at a job", lambda m: m.enqueue("k", max_attempts=0), errors.InvalidInput, "max_attempts"),
@@ -342,6 +379,13 @@ def test_bad_input_is_refused_with_the_next_step_and_nothing_is_lost(
     with pytest.raises(error, match=says):
         act(mem)
     assert [cube.text for cube in mem.list()] == ["Milk."]
+
+
+def test_metadata_and_filters_may_be_nested_up_to_the_limit(mem: MemOS) -> None:
+    id = mem.add("Deep.", metadata=nested(99)).ids[0]
+
+    assert mem.get(id).header.descriptive.metadata == nested(99)
+    assert [cube.id for cube in mem.list(filters=nested(99, "NOT"))] == [id]
 
 
 def test_a_bad_message_among_good_ones_stores_none_of_them(mem: MemOS) -> None:

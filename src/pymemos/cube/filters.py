@@ -54,6 +54,7 @@ FIELDS: dict[str, str] = {
     "last_used": "time",
 }
 METADATA = "metadata."
+DEPTH_LIMIT = 100  # of filters inside filters
 
 
 class Compare(msgspec.Struct, frozen=True, tag=True):
@@ -97,10 +98,7 @@ Filter = Compare | All | Any_ | Not
 
 def parse(raw: Any) -> Filter:
     """The filter that the JSON value ``raw`` writes; unknown fields and operators are errors, never ignored."""
-    if not isinstance(raw, Mapping):
-        raise InvalidInput(f"a filter is an object such as {{'tags': {{'contains': 'work'}}}}, not {raw!r}")
-    parts = tuple(_clause(name, value) for name, value in raw.items())
-    return parts[0] if len(parts) == 1 else All(parts)
+    return _parse(raw, 0)
 
 
 def matches(where: Filter, cube: MemCube) -> bool:
@@ -133,7 +131,10 @@ def aware(moment: Any, name: str) -> datetime:
         raise InvalidInput(f"{name} is {moment!r}; pass an aware datetime or its ISO 8601 text")
     if moment.tzinfo is None:
         raise NaiveDatetime(f"{name} {moment.isoformat()} has no time zone; add one, for example '+00:00' for UTC")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput(f"{name} {moment.isoformat()} is outside the years 1 to 9999 in UTC") from error
 
 
 def field_value(cube: MemCube, where: Compare) -> Any:
@@ -174,15 +175,27 @@ def _plain(value: Any) -> Any:
     return microseconds(value) if isinstance(value, datetime) else value
 
 
-def _clause(name: str, value: Any) -> Filter:
+def _parse(raw: Any, depth: int) -> Filter:
+    if depth > DEPTH_LIMIT:
+        raise InvalidInput(f"the filter is nested more than {DEPTH_LIMIT} deep; write it flatter")
+    if not isinstance(raw, Mapping):
+        raise InvalidInput(f"a filter is an object such as {{'tags': {{'contains': 'work'}}}}, not {raw!r}")
+    parts = tuple(_clause(name, value, depth + 1) for name, value in raw.items())
+    return parts[0] if len(parts) == 1 else All(parts)
+
+
+def _clause(name: Any, value: Any, depth: int) -> Filter:
     match name:
         case "AND" | "OR":
             if not isinstance(value, list):
                 raise InvalidInput(f"{name} takes a list of filters, not {value!r}")
-            parts = tuple(parse(part) for part in value)
+            parts = tuple(_parse(part, depth) for part in value)
             return All(parts) if name == "AND" else Any_(parts)
         case "NOT":
-            return Not(All(tuple(parse(part) for part in value)) if isinstance(value, list) else parse(value))
+            many = isinstance(value, list)
+            return Not(All(tuple(_parse(part, depth) for part in value)) if many else _parse(value, depth))
+    if not isinstance(name, str) or _has_half_pair(name):
+        raise InvalidInput(f"a filter names fields by texts of valid Unicode, not by {name!r}")
     if name not in FIELDS and not (name.startswith(METADATA) and len(name) > len(METADATA)):
         raise UnknownField(f"no field is named {name!r}; use one of {', '.join(FIELDS)}, or 'metadata.{name}'")
     if not isinstance(value, Mapping):
@@ -219,9 +232,13 @@ def _operand(field: str, field_type: str, value: Any) -> Any:
         raise InvalidInput(f"{field!r} is compared with a {field_type} value, not {value!r}")
     if isinstance(value, int) and not -_INT64 <= value < _INT64:
         raise InvalidInput(f"{field!r} is compared with {value}, which has more than 64 bits")
-    if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+    if isinstance(value, str) and _has_half_pair(value):
         raise InvalidInput(f"{field!r} is compared with half of a surrogate pair; pass valid Unicode")
     return value
+
+
+def _has_half_pair(text: str) -> bool:
+    return any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _compare(where: Compare, found: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,12 +14,14 @@ from pymemos.cube.header import Origin, Priority, SemanticType
 from pymemos.errors import InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
 from pymemos.interface.requests import Labels, Message
+from pymemos.ports import Record
 
 Member = TypeVar("Member", bound=StrEnum)
 When = datetime | str | float  # an aware datetime, ISO 8601 text with a zone, or Unix seconds
 
 _OURS = frozenset({"role", "content", "id", "name", "timestamp"})
 NAME_LIMIT = 256  # characters of a user id, session id, tag or other name
+DEPTH_LIMIT = 100  # of lists and mappings inside metadata
 BATCH_LIMIT = 100_000  # messages in one atomic call
 PRIORITIES = 1_000_000  # of jobs: so far above and below the usual one
 MOST_ATTEMPTS = 40  # at a job: the later ones are an hour apart
@@ -66,6 +69,49 @@ def check_name(value: Any, name: str) -> str:
     return _encodable(value, name)
 
 
+def check_id(value: Any, name: str = "id") -> str:
+    """``value`` if it can be looked up, whether or not there is such a thing."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name} is {value!r}; pass text")
+    return _encodable(value, name)
+
+
+def optional_id(value: Any, name: str) -> str | None:
+    """An id, or another text to look up, that may be left out."""
+    return None if value is None else check_id(value, name)
+
+
+def check_version(value: Any, name: str) -> int | str:
+    """A version of a memory by its number or its hash."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise InvalidInput(f"{name} is {value!r}; pass a revision (a number) or a version (its hash)")
+    return value
+
+
+def optional_version(value: Any, name: str) -> int | str | None:
+    """A version that may be left out."""
+    return None if value is None else check_version(value, name)
+
+
+def check_blob(source: Any) -> Any:
+    """The bytes of a blob, or a file that gives them."""
+    readable = isinstance(source, bytes | bytearray | memoryview) or callable(getattr(source, "read", None))
+    if not readable or isinstance(source, io.TextIOBase):
+        raise InvalidInput(f"a blob is bytes, or a file that was opened to read bytes, not {type(source).__name__}")
+    return source
+
+
+def check_records(memories: Any) -> tuple[tuple[Record, ...], ...]:
+    """Memories as ``from_line`` reads them: each a tuple of its versions."""
+    if isinstance(memories, str | bytes) or not isinstance(memories, Iterable):
+        raise InvalidInput(f"import_records takes what from_line read, not {type(memories).__name__}")
+    given = tuple(memories)
+    for memory in given:
+        if not isinstance(memory, tuple) or not memory or not all(isinstance(record, Record) for record in memory):
+            raise InvalidInput(f"import_records takes what from_line read, not {type(memory).__name__}; read the lines")
+    return given
+
+
 def check_names(values: Any, name: str) -> tuple[str, ...]:
     """A list of names; one text alone is a mistake that is easily made."""
     if isinstance(values, str) or not isinstance(values, Iterable):
@@ -87,7 +133,7 @@ def check_metadata(value: Any, name: str = "metadata") -> dict[str, Any]:
     """Metadata that comes back as it was given: JSON with text keys and numbers of 64 bits."""
     if not isinstance(value, Mapping):
         raise InvalidInput(f"{name} is {value!r}; pass a mapping")
-    return {_key(key, name): _json(item, f"{name}.{key}") for key, item in value.items()}
+    return {_key(key, name): _json(item, f"{name}.{key}", 1) for key, item in value.items()}
 
 
 def parse_labels(
@@ -110,7 +156,7 @@ def parse_labels(
         tags=None if tags is None else check_names(tags, "tags"),
         entities=None if entities is None else check_names(entities, "entities"),
         metadata=None if metadata is None else check_metadata(metadata),
-        language=None if language is None else analysis.check_language(language),
+        language=None if language is None else analysis.check_language(check_name(language, "language")),
         priority=None if priority is None else check_member(Priority, priority, "priority"),
         sensitivity=None if sensitivity is None else check_names(sensitivity, "sensitivity"),
         origin=None if origin is None else check_member(Origin, origin, "origin"),
@@ -192,7 +238,9 @@ def _key(key: Any, name: str) -> str:
     return _encodable(key, name)
 
 
-def _json(value: Any, name: str) -> Any:
+def _json(value: Any, name: str, depth: int) -> Any:
+    if depth > DEPTH_LIMIT:
+        raise InvalidInput(f"{name[:NAME_LIMIT]} is nested more than {DEPTH_LIMIT} deep; keep it flatter, or as text")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -202,9 +250,9 @@ def _json(value: Any, name: str) -> Any:
     if isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, Mapping):
-        return {_key(key, name): _json(item, f"{name}.{key}") for key, item in value.items()}
+        return {_key(key, name): _json(item, f"{name}.{key}", depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_json(item, name) for item in value]
+        return [_json(item, name, depth + 1) for item in value]
     raise InvalidInput(
         f"{name} is {value!r}; metadata holds JSON: texts, finite numbers of 64 bits, flags, lists, mappings"
     )

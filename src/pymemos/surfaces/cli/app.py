@@ -89,7 +89,7 @@ def json_object(ctx: click.Context, param: click.Parameter, value: str | None) -
     """The value of an option that is written as a JSON object."""
     try:
         return None if value is None else msgspec.json.decode(value, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         example = """'{"tags": "work"}'"""
         raise click.BadParameter(f"{error}; write a JSON object in quotes, such as {example}", ctx, param) from error
 

@@ -115,7 +115,7 @@ class Intake:
             line, offset = _Line(number, offset, raw), offset + len(raw)
             try:
                 found = self._read(line)
-            except (PymemosError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (PymemosError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 self._reject(line, error)
                 continue
             if found is not None:

@@ -97,6 +97,37 @@ def test_a_malformed_filter_is_refused(raw: Any) -> None:
         parse(raw)
 
 
+@pytest.mark.parametrize("name", ["AND", "OR", "NOT"])
+def test_a_filter_is_at_most_500_wide(name: str) -> None:
+    parse({name: [{"speaker": "Ann"}] * 500})
+
+    with pytest.raises(InvalidInput, match="501 clauses side by side, more than 500; use in"):
+        parse({name: [{"speaker": "Ann"}] * 501})
+
+
+def test_an_object_is_as_wide_as_a_list() -> None:
+    parse({f"metadata.{n}": n for n in range(500)})
+
+    with pytest.raises(InvalidInput, match="501 clauses side by side"):
+        parse({f"metadata.{n}": n for n in range(501)})
+
+
+def test_a_filter_has_at_most_2000_clauses_however_they_are_nested() -> None:
+    wide = {"OR": [{"speaker": "Ann"}] * 499}
+    parse({"AND": [wide] * 3})
+
+    with pytest.raises(InvalidInput, match="more than 2000 clauses; use in"):
+        parse({"AND": [wide] * 4})
+    with pytest.raises(InvalidInput, match="more than 2000 clauses"):  # and at once, though it would be huge
+        parse({"AND": [{"AND": [{"AND": [wide] * 499}] * 499}] * 499})
+
+
+def test_a_list_of_values_is_as_long_as_one_likes() -> None:
+    where = parse({"speaker": {"in": [f"Ann {n}" for n in range(100_000)]}})
+
+    assert matches(where, a_cube(speaker="Ann 7"))
+
+
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(NaiveDatetime):
         parse({"created": {"gt": "2025-05-08T10:00:00"}})

@@ -11,7 +11,7 @@ equal and never ordered; a boolean is not a number.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,6 +55,8 @@ FIELDS: dict[str, str] = {
 }
 METADATA = "metadata."
 DEPTH_LIMIT = 100  # of filters inside filters
+WIDTH_LIMIT = 500  # clauses of one list or object
+SIZE_LIMIT = 2_000  # comparisons and connectives of a whole filter; SQLite takes a second for as many
 
 
 class Compare(msgspec.Struct, frozen=True, tag=True):
@@ -98,7 +100,7 @@ Filter = Compare | All | Any_ | Not
 
 def parse(raw: Any) -> Filter:
     """The filter that the JSON value ``raw`` writes; unknown fields and operators are errors, never ignored."""
-    return _parse(raw, 0)
+    return _parse(raw, 0, iter(range(SIZE_LIMIT)))
 
 
 def matches(where: Filter, cube: MemCube) -> bool:
@@ -175,25 +177,28 @@ def _plain(value: Any) -> Any:
     return microseconds(value) if isinstance(value, datetime) else value
 
 
-def _parse(raw: Any, depth: int) -> Filter:
+def _parse(raw: Any, depth: int, left: Iterator[int]) -> Filter:
+    """The filter; ``left`` runs out when the whole filter has as many clauses as it may have."""
     if depth > DEPTH_LIMIT:
         raise InvalidInput(f"the filter is nested more than {DEPTH_LIMIT} deep; write it flatter")
     if not isinstance(raw, Mapping):
         raise InvalidInput(f"a filter is an object such as {{'tags': {{'contains': 'work'}}}}, not {raw!r}")
-    parts = tuple(_clause(name, value, depth + 1) for name, value in raw.items())
+    _check_width(raw)
+    parts = tuple(_clause(name, value, depth + 1, left) for name, value in raw.items())
     return parts[0] if len(parts) == 1 else All(parts)
 
 
-def _clause(name: Any, value: Any, depth: int) -> Filter:
+def _clause(name: Any, value: Any, depth: int, left: Iterator[int]) -> Filter:
+    if next(left, None) is None:
+        raise InvalidInput(f"the filter has more than {SIZE_LIMIT} clauses; use in or nin for many values of one field")
     match name:
         case "AND" | "OR":
             if not isinstance(value, list):
                 raise InvalidInput(f"{name} takes a list of filters, not {value!r}")
-            parts = tuple(_parse(part, depth) for part in value)
+            parts = _parse_list(value, depth, left)
             return All(parts) if name == "AND" else Any_(parts)
         case "NOT":
-            many = isinstance(value, list)
-            return Not(All(tuple(_parse(part, depth) for part in value)) if many else _parse(value, depth))
+            return Not(All(_parse_list(value, depth, left)) if isinstance(value, list) else _parse(value, depth, left))
     if not isinstance(name, str) or _has_half_pair(name):
         raise InvalidInput(f"a filter names fields by texts of valid Unicode, not by {name!r}")
     if name not in FIELDS and not (name.startswith(METADATA) and len(name) > len(METADATA)):
@@ -202,6 +207,19 @@ def _clause(name: Any, value: Any, depth: int) -> Filter:
         return _comparison(name, "eq", value)
     parts = tuple(_comparison(name, op, operand) for op, operand in value.items())
     return parts[0] if len(parts) == 1 else All(parts)
+
+
+def _parse_list(raw: list[Any], depth: int, left: Iterator[int]) -> tuple[Filter, ...]:
+    _check_width(raw)
+    return tuple(_parse(part, depth, left) for part in raw)
+
+
+def _check_width(raw: Sized) -> None:
+    if len(raw) > WIDTH_LIMIT:
+        raise InvalidInput(
+            f"the filter has {len(raw)} clauses side by side, more than {WIDTH_LIMIT}; use in or nin for many values "
+            "of one field, or ask in several calls"
+        )
 
 
 def _comparison(field: str, op: str, value: Any) -> Compare:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pymemos.cube.filters import DEPTH_LIMIT, WIDTH_LIMIT, matches, parse
 from pymemos.cube.header import Behaviour, Origin, Priority, SemanticType, State
 from pymemos.cube.payload import Activation, ModelRef
 from pymemos.ports import Store, TermWeights
@@ -58,6 +59,7 @@ def _three(store: Store) -> None:
 
 ON = "2025-05-08T13:56:00Z"  # WHEN, as a filter writes it
 BEFORE, AFTER = "2025-05-08T13:00:00+00:00", "2025-05-08T16:56:00+02:00"
+MANY = 40_000
 NOT_FULL = f"{BARE} tensor"
 ALL = f"{BARE} {FULL} tensor"
 FILTERS: list[tuple[dict[str, Any], str]] = [
@@ -198,6 +200,43 @@ class FilterContract:
         change(store, the_next(entry, "new"))
 
         assert found(store, where={"revision": {"gte": 2}}) == ["new"]
+
+    @pytest.mark.parametrize(
+        ("field", "values"),
+        [
+            ("id", [f"id {n}" for n in range(MANY)]),
+            ("speaker", ["Ana", *(f"Ann {n}" for n in range(MANY))]),
+            ("tags", [*(f"tag {n}" for n in range(MANY)), "home"]),
+            ("frozen", [True, False] * (MANY // 2)),
+            ("revision", [-(2**63), 2**63 - 1, 1.5, float("inf"), float("nan"), 1.0, *range(2, MANY)]),
+            ("metadata.k", [*range(MANY), *map(str, range(100)), 0.5, True]),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "values",
+    )
+    def test_a_field_is_compared_with_tens_of_thousands_of_values(
+        self, store: Store, field: str, values: list[Any]
+    ) -> None:
+        kept = (7, "7", 0.5, True, False, -1, "x", None, [7], ["7", None], [[7]], [False])
+        entries = [an_entry(f"{n}", metadata={"k": value}) for n, value in enumerate(kept)]
+        entries += [an_entry("a", speaker="Ana"), an_entry("b", tags=("home", "odd")), an_entry("c", frozen=True)]
+        add(store, *entries)
+
+        for op in ("in", "nin"):
+            where = parse({field: {op: values}})
+            expected = sorted(entry.cube.text for entry in entries if matches(where, entry.cube))
+            assert found(store, where={field: {op: values}}) == expected
+
+    def test_the_widest_and_the_deepest_filter_are_answered(self, store: Store) -> None:
+        add(store, an_entry("one", speaker="Ana"), an_entry("two"))
+        none = [{f"metadata.k{n}": n} for n in range(WIDTH_LIMIT - 1)]
+        deep: dict[str, Any] = {"speaker": "Ana"}
+        for _ in range(DEPTH_LIMIT // 2):
+            deep = {"OR": [{"NOT": deep}, *none[:30]], "AND": [{"NOT": {"speaker": "Bo"}}] * 3}
+
+        assert found(store, where={"OR": [*none, {"speaker": "Ana"}]}) == ["one"]
+        assert found(store, where={"AND": [*none, {"speaker": "Ana"}]}) == []
+        assert found(store, where={"OR": [{"OR": [*none, {"speaker": "Ana"}]} for _ in range(3)]}) == ["one"]
+        assert found(store, where=deep) == ["one"]
 
     def test_a_filter_narrows_a_match(self, store: Store) -> None:
         add(store, an_entry("one", text=a_row("lisbon"), tags=("x",)), an_entry("two", text=a_row("lisbon")))

@@ -6,6 +6,8 @@ version (a row of ``memories`` or ``versions``), ``u`` its usage.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from pymemos.cube.call import Selection
@@ -112,19 +114,23 @@ def where(tree: Filter, parameters: Parameters) -> str:
     """The filter ``tree`` as a condition that is true or false, never NULL."""
     match tree:
         case All(parts):
-            return f"({' AND '.join(where(part, parameters) for part in parts)})" if parts else "1"
+            return _first([f"NOT {where(part, parameters)}" for part in parts], found=0)
         case Any_(parts):
-            return f"({' OR '.join(where(part, parameters) for part in parts)})" if parts else "0"
+            return _first([where(part, parameters) for part in parts], found=1)
         case Not(part):
             return f"(NOT {where(part, parameters)})"
         case Compare(op="ne"):
             return f"(NOT {where(Compare(tree.field, 'eq', tree.value), parameters)})"
         case Compare(op="nin"):
             return f"(NOT {where(Compare(tree.field, 'in', tree.value), parameters)})"
-        case Compare(op="in"):
-            return where(Any_(tuple(Compare(tree.field, "eq", value) for value in tree.value)), parameters)
         case Compare():
             return f"coalesce({_compare(tree, parameters)}, 0)"
+
+
+def _first(conditions: Sequence[str], *, found: int) -> str:
+    """``found`` where one of the conditions holds; flat, whereas a chain of ORs is for SQLite as deep as it is long."""
+    branches = " ".join(f"WHEN {condition} THEN {found}" for condition in conditions)
+    return f"CASE {branches} ELSE {1 - found} END" if conditions else f"{1 - found}"
 
 
 def _spaces(spaces: list[int] | None, parameters: Parameters) -> str:
@@ -149,28 +155,53 @@ def _compare(one: Compare, parameters: Parameters) -> str:
         return f"({value} IS NOT NULL) = {parameters.add(int(one.value))}"
     if one.op == "contains":
         return f"instr({value}, {parameters.add(one.value)}) > 0"
+    if one.op == "in":
+        return f"{value} IN {_listed(one.value, parameters)}"
     sign = _SIGNS.get(one.op, "=")
     return f"{value} {sign} {parameters.add(one.value)}"
+
+
+def _listed(values: Sequence[Any], parameters: Parameters) -> str:
+    """The values as one parameter, however many there are; NaN, which equals nothing, reads as NULL."""
+    return f"(SELECT value FROM json_each({parameters.add(json.dumps(values))}))"
 
 
 def _set(one: Compare, items: str, parameters: Parameters) -> str:
     if one.op == "exists":
         return f"EXISTS (SELECT 1 FROM {items}) = {parameters.add(int(one.value))}"
-    return f"EXISTS (SELECT 1 FROM {items} AS i WHERE i.value = {parameters.add(one.value)})"
+    wanted = f"IN {_listed(one.value, parameters)}" if one.op == "in" else f"= {parameters.add(one.value)}"
+    return f"EXISTS (SELECT 1 FROM {items} AS i WHERE i.value {wanted})"
 
 
 def _metadata(one: Compare, parameters: Parameters) -> str:
     """A condition on ``m``, the metadata entry with the right key."""
     if one.op == "exists":
         return "m.type <> 'null'"
-    placeholder = parameters.add(one.value)
     if one.op in _SIGNS:
-        return f"{_same_class('m', one.value)} AND m.value {_SIGNS[one.op]} {placeholder}"
-    held = f"EXISTS (SELECT 1 FROM {_ITEMS} AS i WHERE {_same_class('i', one.value)} AND i.value = {placeholder})"
+        return f"{_same_class('m', one.value)} AND m.value {_SIGNS[one.op]} {parameters.add(one.value)}"
+    if one.op == "in":
+        tests = [(same[0], f"IN {_listed(same, parameters)}") for same in _by_class(one.value)]
+    else:
+        tests = [(one.value, f"= {parameters.add(one.value)}")]
+    held = f"EXISTS (SELECT 1 FROM {_ITEMS} AS i WHERE {_any_of('i', tests)})"
     if one.op == "contains":
-        inside = f"m.type = 'text' AND instr(m.value, {placeholder}) > 0" if isinstance(one.value, str) else "0"
-        return f"(({inside}) OR {held})"
-    return f"(({_same_class('m', one.value)} AND m.value = {placeholder}) OR {held})"
+        inside = f"m.type = 'text' AND instr(m.value, {parameters.add(one.value)}) > 0"
+        return f"(({inside}) OR {held})" if isinstance(one.value, str) else held
+    return f"({_any_of('m', tests)} OR {held})"
+
+
+def _any_of(alias: str, tests: Sequence[tuple[Any, str]]) -> str:
+    """Whether the item passes one of the tests, each for values of the class of the one beside it."""
+    parts = [f"({_same_class(alias, value)} AND {alias}.value {test})" for value, test in tests]
+    return " OR ".join(parts) or "0"
+
+
+def _by_class(values: Sequence[Any]) -> list[list[Any]]:
+    """The values in lists of one class each."""
+    classes: dict[str, list[Any]] = {}
+    for value in values:
+        classes.setdefault(_same_class("i", value), []).append(value)
+    return list(classes.values())
 
 
 def _same_class(alias: str, value: Any) -> str:

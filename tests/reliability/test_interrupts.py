@@ -117,6 +117,17 @@ def test_an_interrupt_anywhere_in_a_write_leaves_nothing_locked(
     assert place > 20
 
 
+def test_nothing_is_remembered_of_a_write_that_failed_and_was_interrupted_as_it_did(store: SqliteStore) -> None:
+    place, believed = 0, []
+    while is_interrupted(store, refuses, Interrupt(place)):
+        if store.write(lambda unit: unit.setting("written")) is not None:
+            believed.append(place)
+        place += 1
+
+    assert believed == []
+    assert place > 20
+
+
 class Waiting(threading.Thread):
     """Another thread with a closure in the queue that waits before its turn, so that somebody else carries it out."""
 

@@ -13,8 +13,8 @@ MANY = 100  # ids in an audit entry
 class Recent:
     """True as long as nobody else has changed the database, which SQLite's data version tells.
 
-    Holds what every add asks for, but nothing large: a process may write to many sessions. Whoever rolls anything back
-    must call ``forget``.
+    Holds what every add asks for, but nothing large: a process may write to many sessions. It is believed only if the
+    last transaction came to ``committed``; whoever undoes a part of one, or leaves a change half done, must ``forget``.
     """
 
     def __init__(self) -> None:
@@ -26,9 +26,10 @@ class Recent:
         self._held = 0
 
     def begin(self, data_version: int) -> None:
-        """A transaction began: forget everything, unless the database is as the last one left it."""
+        """A transaction began: forget everything, unless the last one ended well and the database is as it left it."""
         if data_version != self._data_version:
             self.forget()
+        self._data_version = None  # however this one ends, unless it ends well
 
     def committed(self, data_version: int) -> None:
         """The transaction left the database like this."""

@@ -67,6 +67,13 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self.insert_all([entry])
 
     def insert_all(self, entries: Sequence[Entry]) -> None:
+        try:
+            self._insert_all(entries)
+        except BaseException:
+            self._recent.forget()  # some rows may be there, and the closure may catch this and go on
+            raise
+
+    def _insert_all(self, entries: Sequence[Entry]) -> None:
         first = self._next_memory()
         numbered = list(enumerate(entries, start=first))
         self._insert_rows(numbered)

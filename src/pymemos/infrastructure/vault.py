@@ -49,9 +49,9 @@ def write_turns(unit: WriteUnit, drafts: Sequence[Draft], now: datetime) -> Name
     previous = _last_turn(unit, first)
     entries = []
     for one in drafts:
-        entries.append(_entry(one, previous))
-        if _is_turn(one.cube):
-            previous = one
+        turn = _is_turn(one.cube)
+        entries.append(_entry(one, previous if turn else None))
+        previous = one if turn else previous
     unit.insert_all(entries)
     _note_languages(unit, drafts)
     return stamp
@@ -60,9 +60,7 @@ def write_turns(unit: WriteUnit, drafts: Sequence[Draft], now: datetime) -> Name
 def supersede(unit: WriteUnit, one: Draft, now: datetime) -> None:
     """Write the next version of a memory, and the context of the turn behind it anew."""
     unit.advance(one.cube.namespace, now)
-    before = unit.text(one.cube.id)
-    previous = _current_draft(unit, before.context_of) if before else None
-    unit.supersede(_entry(one, previous))
+    unit.supersede(_entry(one, _turn_before(unit, one.cube.id)))
     _note_languages(unit, [one])
     _recontext(unit, one.cube.id, one)
 
@@ -70,9 +68,7 @@ def supersede(unit: WriteUnit, one: Draft, now: datetime) -> None:
 def retire(unit: WriteUnit, cube: MemCube, now: datetime) -> None:
     """Delete a memory recoverably; the turn behind it now follows the turn before it."""
     unit.advance(cube.namespace, now)
-    if unit.followers(cube.id):
-        text = unit.text(cube.id)
-        _recontext(unit, cube.id, _current_draft(unit, text.context_of) if text else None)
+    _recontext(unit, cube.id, _turn_before(unit, cube.id))
     unit.retire(cube.id)
 
 
@@ -80,37 +76,42 @@ def adopt(unit: WriteUnit, records: Sequence[Record], now: datetime) -> None:
     """Take in a memory whole, as another store knew it."""
     newest = records[-1]
     unit.advance(newest.cube.namespace, now)
-    text: TextRow | None = None
-    one = draft(newest.cube)
-    if newest.known_to is None:
-        before = unit.text(newest.cube.id)
-        previous = _current_draft(unit, before.context_of) if before else _last_turn(unit, newest.cube)
-        text = text_row(one, previous)
-    unit.adopt(records, text)
+    one, current = draft(newest.cube), newest.known_to is None
+    known = unit.text(newest.cube.id) is not None
+    previous = _turn_before(unit, newest.cube.id) if known or not current else _last_turn(unit, newest.cube)
+    unit.adopt(records, text_row(one, previous) if current else None)
     _note_languages(unit, [one])
     unit.link(edge for record in records for edge in _derivations(record.cube))
-    _recontext(unit, newest.cube.id, one if newest.known_to is None else None)
+    _recontext(unit, newest.cube.id, one if current else previous)
 
 
-def retext(unit: WriteUnit, cube: MemCube) -> None:
-    """Analyse a current memory anew, as after a change of the analysis."""
-    before = unit.text(cube.id)
-    previous = _current_draft(unit, before.context_of) if before else None
-    unit.retext(cube.id, text_row(draft(cube), previous))
+def retext(unit: WriteUnit, cube: MemCube, now: datetime) -> None:
+    """Analyse a current memory anew, as after a change of the analysis, and the context of the turn behind it."""
+    unit.advance(cube.namespace, now)
+    one = draft(cube)
+    unit.retext(cube.id, text_row(one, _turn_before(unit, cube.id)))
+    _recontext(unit, cube.id, one)
 
 
 def text_row(one: Draft, previous: Draft | None) -> TextRow | None:
     """The full-text row of ``one`` said after ``previous``; None where there is nothing to find by words.
 
-    Words of the turn before are carried only where both turns are open to the same people: else a search could show
-    that the other turn holds a word to somebody who may not read it.
+    Where its words may not be carried, ``previous`` is named all the same: a later change of either may allow it.
     """
     if one.cube.is_episode or not (one.terms or one.facets):
         return None
-    if previous is None or not _same_access(one.cube, previous.cube):
+    if previous is None:
         return TextRow(terms=one.terms, facets=one.facets)
-    context = previous.terms[:CONTEXT_LIMIT]
+    context = previous.terms[:CONTEXT_LIMIT] if may_carry(one.cube, previous.cube) else ()
     return TextRow(terms=one.terms, context=context, facets=one.facets, context_of=previous.cube.id)
+
+
+def may_carry(one: MemCube, previous: MemCube) -> bool:
+    """Whether ``one`` may carry words of ``previous``: both are messages, of one conversation, open to the same people.
+
+    Else a search could show that the other turn holds a word to somebody who may not read it.
+    """
+    return _is_turn(one) and _is_turn(previous) and _same_talk(one, previous) and _same_access(one, previous)
 
 
 def valid_from(cube: MemCube) -> datetime:
@@ -146,39 +147,51 @@ def _derivations(cube: MemCube) -> tuple[Edge, ...]:
 
 
 def _last_turn(unit: WriteUnit, cube: MemCube) -> Draft | None:
-    if not _is_turn(cube):
-        return None
-    session = cube.header.descriptive.session
-    last = unit.last_turn(cube.namespace, session)
-    if last is None or last.text is None:
-        return None
-    if session is None and abs(valid_from(cube) - valid_from(last.cube)) > SAME_TALK:
-        return None
-    return Draft(cube=last.cube, terms=last.text.terms, facets=last.text.facets)
+    """The turn that ``cube`` is said after, by order of writing."""
+    last = unit.last_turn(cube.namespace, cube.header.descriptive.session) if _is_turn(cube) else None
+    return None if last is None or last.cube.id == cube.id else _stored_draft(last.cube, last.text)
 
 
-def _current_draft(unit: WriteUnit, id: str | None) -> Draft | None:
-    """A current memory as a draft, from the words that the index holds."""
-    records = unit.current([id]) if id is not None else []
-    text = unit.text(records[0].cube.id) if records else None
-    if text is None:
-        return None
-    return Draft(cube=records[0].cube, terms=text.terms, facets=text.facets)
+def _turn_before(unit: WriteUnit, id: str) -> Draft | None:
+    """The turn that a current memory is said after, as it is now, with the words that the index holds."""
+    text = unit.text(id)
+    records = unit.current([text.context_of]) if text is not None and text.context_of is not None else []
+    return _stored_draft(records[0].cube, unit.text(records[0].cube.id)) if records else None
+
+
+def _stored_draft(cube: MemCube, text: TextRow | None) -> Draft:
+    return Draft(cube=cube) if text is None else Draft(cube=cube, terms=text.terms, facets=text.facets)
 
 
 def _recontext(unit: WriteUnit, id: str, previous: Draft | None) -> None:
-    """Let the turns behind ``id`` carry the words of ``previous``."""
+    """Let the turns behind ``id`` be said after ``previous``."""
     for record in unit.current(unit.followers(id)):
         text = unit.text(record.cube.id)
-        if text is not None:
-            one = Draft(cube=record.cube, terms=text.terms, facets=text.facets)
-            unit.retext(record.cube.id, text_row(one, previous))
+        row = text_row(_stored_draft(record.cube, text), previous)
+        if row != text:
+            unit.retext(record.cube.id, row)
 
 
 def _is_turn(cube: MemCube) -> bool:
     return cube.header.descriptive.semantic_type is SemanticType.MESSAGE
 
 
+def _same_talk(one: MemCube, other: MemCube) -> bool:
+    """Whether both belong to one conversation: by its session, else by the call that brought both, else by time."""
+    a, b = one.header.descriptive, other.header.descriptive
+    if one.namespace != other.namespace or a.session != b.session:
+        return False
+    if a.session is not None or (a.episode is not None and a.episode == b.episode):
+        return True
+    return abs(_said_at(one) - _said_at(other)) <= SAME_TALK
+
+
+def _said_at(cube: MemCube) -> datetime:
+    return cube.header.descriptive.event_time or cube.header.descriptive.created
+
+
 def _same_access(one: MemCube, other: MemCube) -> bool:
     a, b = one.header.governance, other.header.governance
-    return (a.namespace, a.access, a.sensitivity) == (b.namespace, b.access, b.sensitivity)
+    return (a.owner, a.namespace, a.access) == (b.owner, b.namespace, b.access) and (
+        set(a.sensitivity) == set(b.sensitivity)
+    )

@@ -109,7 +109,7 @@ class ReindexHandler(Handler):
         request: Reindex = work.call.request  # type: ignore[assignment]
         records = work.unit.page(work.selection(), limit=request.limit, after=request.after)
         for record in records:
-            vault.retext(work.unit, record.cube)
+            vault.retext(work.unit, record.cube, work.now)
         if len(records) == request.limit:
             self._queue_rest(work, records[-1].cube.id)
         return Outcome(result=len(records), memories=tuple(record.cube.id for record in records))

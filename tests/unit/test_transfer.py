@@ -95,6 +95,12 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "an empty id": (lambda fields: [one["document"].update(id="") for one in fields["versions"]], "id ''"),
     "an empty salt": (lambda fields: fields.update(salt=""), "salt is empty"),
     "NUL in the id": (lambda fields: [one["document"].update(id="a\0") for one in fields["versions"]], "NUL"),
+    "NUL in the namespace": (
+        lambda fields: [one["document"]["governance"].update(namespace="a\0") for one in fields["versions"]],
+        "NUL",
+    ),
+    "NUL for a session": (said(session="\0"), "NUL"),
+    "NUL in a tag": (said(tags=["a\0"]), "NUL"),
     "superseded and still known": (known(0, known_to=None), "does not follow"),
     "known until after it was superseded": (known(0, known_to="2099-01-01T00:00:00Z"), "does not follow"),
     "the last one superseded": (known(1, known_to="2099-01-01T00:00:00Z"), "was known until 2099"),

@@ -66,6 +66,8 @@ def check_name(value: Any, name: str) -> str:
         raise InvalidInput(f"{name} is {value!r}; pass text")
     if not value.strip() or len(value) > NAME_LIMIT:
         raise InvalidInput(f"{name} must hold 1 to {NAME_LIMIT} characters, not {len(value)}")
+    if "\0" in value:  # to a store it may be the end of a text, or stand for no name at all
+        raise InvalidInput(f"{name} {value!r} holds a NUL character at {value.index(chr(0))}; pass a name without it")
     return _encodable(value, name)
 
 

@@ -206,8 +206,11 @@ def _check_version(record: Record) -> None:
     for moment in (said.created, said.updated, said.event_time, said.valid_from, said.valid_to, seen.last_used):
         _time(moment)
     _time(cube.header.governance.lifespan.expires)
-    if not (cube.id and cube.namespace and cube.salt) or "\0" in cube.id:
-        raise ValueError(f"id {cube.id!r}, namespace {cube.namespace!r} or the salt is empty, or the id holds NUL")
+    if not (cube.id and cube.namespace and cube.salt):
+        raise ValueError(f"id {cube.id!r}, namespace {cube.namespace!r} or the salt is empty")
+    for name in (cube.id, cube.namespace, said.session, said.agent, *said.tags, *said.source_ids):
+        if name is not None and "\0" in name:
+            raise ValueError(f"the name {name!r} holds a NUL character")
     if not (0 < cube.revision < _INT64 and 0 <= seen.uses < _INT64):
         raise ValueError(f"revision {cube.revision} or uses {seen.uses} are no count of 64 bits")
     if said.language is not None:

@@ -157,6 +157,19 @@ class TestChanging:
         assert newer.content_hash == mem.get(id, version=1).content_hash
         assert newer.version != mem.get(id, version=1).version
 
+    def test_a_manifest_keeps_its_text_and_type_and_takes_labels(self, mem: MemOS) -> None:
+        episode = mem.add(TALK, user_id="ann").episode
+        assert episode is not None
+        for act in (
+            lambda: mem.update(episode.id, "Nothing was said."),
+            lambda: mem.append(episode.id, "And then?"),
+            lambda: mem.update(episode.id, type="fact"),
+        ):
+            with pytest.raises(errors.InvalidInput, match="update its messages"):
+                act()
+
+        assert mem.update(episode.id, tags=["dog"]).text == episode.text
+
     def test_a_change_of_a_turn_changes_the_context_of_the_next(self, mem: MemOS) -> None:
         id = mem.add(TALK, user_id="ann").ids[0]
         mem.update(id, "Bello loves the forest.")
@@ -322,6 +335,10 @@ BAD_CALLS: list[tuple[str, Any, type[Exception], str]] = [
     ("metadata that is no JSON", lambda m: m.add("x", metadata={"a": object()}), errors.InvalidInput, "JSON"),
     ("a number too large", lambda m: m.add("x", metadata={"a": 2**70}), errors.InvalidInput, "64"),
     ("an unknown type", lambda m: m.add("x", type="novel"), errors.InvalidInput, "fact"),
+    ("a type that is the system's", lambda m: m.add("x", type="episode"), errors.InvalidInput, "use one of message, f"),
+    ("it for messages", lambda m: m.add(TALK, type=SemanticType.EPISODE), errors.InvalidInput, "use one of message, f"),
+    ("it for an update", lambda m: m.update(m.list()[0].id, type="episode"), errors.InvalidInput, "one of message, f"),
+    ("a type that is a list", lambda m: m.add("x", type=["fact"]), errors.InvalidInput, "use one of message, fact"),
     ("an unknown language", lambda m: m.add("x", language="xx"), errors.InvalidInput, "xx"),
     ("an empty user", lambda m: m.add("x", user_id=""), errors.InvalidInput, "user"),
     ("a user that is no text", lambda m: m.add("x", user_id=7), errors.InvalidInput, "7"),

@@ -64,6 +64,14 @@ def test_somebody_elses_memory_is_no_parent(mem: MemOS) -> None:
         a_kv(mem, user_id="ann", parents=secret)
 
 
+def test_a_tensor_is_no_message(mem: MemOS) -> None:
+    with pytest.raises(errors.InvalidInput, match="use one of fact"):
+        a_kv(mem, type="message")
+    id, _ = a_kv(mem, type="procedure")
+    with pytest.raises(errors.InvalidInput, match="use one of fact"):
+        mem.update(id, type="message")
+
+
 def test_tensors_are_listed_by_kind_and_never_found_by_words(mem: MemOS) -> None:
     id, _ = a_kv(mem, user_id="ann")
 

@@ -24,6 +24,7 @@ NAME_LIMIT = 256  # characters of a user id, session id, tag or other name
 DEPTH_LIMIT = 100  # of lists and mappings inside metadata
 BATCH_LIMIT = 100_000  # messages in one atomic call
 PRIORITIES = 1_000_000  # of jobs: so far above and below the usual one
+TYPES = tuple(one for one in SemanticType if one is not SemanticType.EPISODE)  # the manifests are the system's own
 MOST_ATTEMPTS = 40  # at a job: the later ones are an hour apart
 _INT64 = 1 << 63
 
@@ -154,7 +155,7 @@ def parse_labels(
 ) -> Labels:
     """What a caller says about memories, each value checked."""
     labels = Labels(
-        semantic_type=None if type is None else check_member(SemanticType, type, "type"),
+        semantic_type=None if type is None else check_type(type),
         tags=None if tags is None else check_names(tags, "tags"),
         entities=None if entities is None else check_names(entities, "entities"),
         metadata=None if metadata is None else check_metadata(metadata),
@@ -196,6 +197,22 @@ def check_member(kind: type[Member], value: Any, name: str) -> Member:
         return kind(value)
     except ValueError as error:
         raise InvalidInput(f"{name} is {value!r}; use one of {', '.join(kind)}") from error
+
+
+def check_type(value: Any) -> SemanticType:
+    """What a caller may say that a memory is about."""
+    if value in TYPES:
+        return SemanticType(value)
+    own = ", which add makes itself of a conversation" if value == SemanticType.EPISODE else ""
+    raise InvalidInput(f"type is {str(value)!r}{own}; use one of {', '.join(TYPES)}")
+
+
+def check_tensor_labels(labels: Labels) -> Labels:
+    """``labels`` if they fit a tensor: a message is a text that was said."""
+    if labels.semantic_type is SemanticType.MESSAGE:
+        fitting = ", ".join(one for one in TYPES if one is not SemanticType.MESSAGE)
+        raise InvalidInput(f"type is 'message', but a tensor is no text that was said; use one of {fitting}")
+    return labels
 
 
 def _message(given: Any, place: int, text_limit: int) -> Message:

@@ -21,6 +21,7 @@ from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface.api import Handler, Outcome, Tools, Work
+from pymemos.interface.arguments import check_tensor_labels
 from pymemos.interface.embedding import queue_embedding
 from pymemos.interface.requests import (
     Add,
@@ -45,6 +46,7 @@ from pymemos.operation.hits import Hits
 from pymemos.operation.retrieval.question import Question
 from pymemos.ports import ReadUnit, Record, Vector
 
+Tensor = Activation | Parametric
 Facets = Callable[[str | None, date | None, str | None], tuple[str, ...]]
 
 
@@ -116,7 +118,7 @@ class AddTensorHandler(Handler):
         parents = [_current(work, id) for id in request.parents]
         if any(parent.cube.namespace not in (work.decision.namespaces or ()) for parent in parents):
             raise UnknownMemory()
-        said = _descriptive(request.labels, work.call, work.now)
+        said = _descriptive(check_tensor_labels(request.labels), work.call, work.now)
         if not request.labels.origin:
             said = msgspec.structs.replace(said, origin=Origin.INFERENCE)
         cube = MemCube.make(
@@ -188,6 +190,10 @@ class UpdateHandler(OnMemory):
         cube = _current(work, request.id).cube
         _check_expected(cube, request.expected)
         _check_editable(cube)
+        if cube.is_episode and (request.content is not None or request.labels.semantic_type is not None):
+            raise InvalidInput(
+                f"memory {cube.id!r} is the manifest of a conversation, whose text and type stay; update its messages"
+            )
         newer = _next_version(cube, request, work)
         vectors = work.unit.vectors_of(cube.id) if newer.text == cube.text else prepared.get(newer.text, ())
         vault.supersede(work.unit, msgspec.structs.replace(vault.draft(newer), vectors=vectors), work.now)
@@ -396,7 +402,8 @@ def _texts(work: Work, cube: MemCube) -> set[str]:
 
 
 def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:
-    labels, said, rules = request.labels, cube.header.descriptive, cube.header.governance
+    said, rules = cube.header.descriptive, cube.header.governance
+    labels = check_tensor_labels(request.labels) if isinstance(cube.payload, Tensor) else request.labels
     payload = _next_payload(cube, request)
     speaks_anew = payload is not cube.payload
     given = {name: value for name in ("tags", "entities", "metadata") if (value := getattr(labels, name)) is not None}
@@ -423,7 +430,7 @@ def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:
 def _next_payload(cube: MemCube, request: Update) -> Payload:
     if request.content is None:
         return cube.payload
-    if isinstance(cube.payload, Activation | Parametric):
+    if isinstance(cube.payload, Tensor):
         raise InvalidInput(f"memory {cube.id!r} holds tensors, not text; add a new one from its sources")
     content = f"{cube.payload.content}\n{request.content}" if request.appended else request.content
     return msgspec.structs.replace(cube.payload, content=content)

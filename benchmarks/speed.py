@@ -100,7 +100,7 @@ def search_all(store: Store) -> list[Row]:
     with mem._tools.store.read() as unit:
         snapshot = Spaces(1 << 40).snapshot(unit, "users/all", known.identity, DIMENSIONS)
         assert snapshot is not None
-        matrix = snapshot.vectors
+        matrix = snapshot.parts.vectors
         scan = _best_of(lambda: np.argpartition(-(matrix @ vector), 10))
         read = _best_of(lambda: matrix.max())
     return [

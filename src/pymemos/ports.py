@@ -8,9 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 import msgspec
 
@@ -175,16 +175,17 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: int
     seq: int  # of the change
     record: Record | None  # without what was observed of it
-    length: int = 0  # its own terms, without context and facets
+    terms: int = 0  # its own, without context and facets
+    length: int = 0  # the terms of its full-text row, of all columns
     vectors: tuple[tuple[int, bytes], ...] = ()  # part and float32 values, of the embedder that was asked for
 
 
-class Scores(NamedTuple):
-    """The memories that share words with a query: their keys, scores, and which terms, as bits in the query's order."""
+class Column(IntEnum):
+    """The columns of a full-text row."""
 
-    keys: list[int]
-    scores: list[float]
-    words: list[int]
+    TERMS = 0
+    CONTEXT = 1
+    FACETS = 2
 
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,8 +282,11 @@ class ReadUnit(ABC):
         """
 
     @abstractmethod
-    def scores(self, terms: Sequence[str], namespace: str, *, weights: TermWeights) -> Scores:
-        """The BM25 score of every current memory of a namespace that holds one of ``terms``, as ``match`` counts."""
+    def postings(self, terms: Sequence[str], namespace: str) -> list[list[int]]:
+        """For each of ``terms`` where the current memories of a namespace hold it: ``key * 4 + column``, rising.
+
+        A term that occurs twice in a column is there twice.
+        """
 
     @abstractmethod
     def changes(self, namespace: str, *, since: int = 0, embedder: str | None = None) -> list[Change]:
@@ -293,7 +297,7 @@ class ReadUnit(ABC):
         """The keys of the current memories that a selection (which may not look back) admits."""
 
     @abstractmethod
-    def keyed(self, keys: Sequence[int]) -> list[Record]:
+    def cubes(self, keys: Sequence[int]) -> list[MemCube]:
         """The current versions of the memories with these keys, in that order."""
 
     @abstractmethod
@@ -398,7 +402,7 @@ class WriteUnit(ReadUnit):
 
     @abstractmethod
     def retext(self, id: str, text: TextRow | None) -> None:
-        """Replace the full-text row of a current version."""
+        """Replace the full-text row of a current version; for what searches keep in memory that is a change."""
 
     @abstractmethod
     def put_vectors(self, id: str, vectors: Sequence[Vector]) -> None:
@@ -504,7 +508,9 @@ class Store(ABC):
         return self._write(guarded)
 
     def close(self) -> None:
-        """Release everything; closing twice is allowed."""
+        """Release everything; closing twice is allowed. Threads that still use the store get StoreClosed."""
+        if getattr(self._writing, "active", False):
+            raise NestedWrite("the store was closed inside a write, which waits for its end; close it behind the write")
         if not self._closed and self._process == os.getpid():
             self._closed = True
             self._close()

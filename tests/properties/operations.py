@@ -104,8 +104,10 @@ def adopt(
     return len(records)
 
 
-def retext(unit: WriteUnit, id: str, text: TextRow | None) -> Any:
+def retext(unit: WriteUnit, id: str, text: TextRow | None, at: datetime) -> Any:
     current = unit.current([id])
+    if current:
+        unit.advance(current[0].cube.namespace, at)
     return unit.retext(id, _fitting(current[0].cube, text) if current else text)
 
 
@@ -234,7 +236,7 @@ operations = st.one_of(
         honest=st.sampled_from([True, True, True, False]),
         at=moments,
     ),
-    _operation(retext, id=known, text=texts),
+    _operation(retext, id=known, text=texts, at=moments),
     _operation(put_vectors, id=known, vectors=vectors, at=moments),
     _operation(link, edges=st.lists(edges, max_size=3)),
     _operation(use, ids=st.lists(known, max_size=3), at=kit.times),

@@ -16,7 +16,7 @@ from pymemos.operation.retrieval.cues import Cue, cues_of
 from pymemos.operation.retrieval.passages import PARTS, passages
 from pymemos.operation.retrieval.routing import BY_MEANING, BY_WORDS, plan
 from pymemos.operation.retrieval.signals import by_passage, nearby, of_conversation, shifted
-from pymemos.operation.retrieval.space import Kind, Spaces
+from pymemos.operation.retrieval.space import Kind, Parts, Spaces
 from pymemos.testing.acts import add, change, remove
 from pymemos.testing.builders import ANA, a_vector, an_entry, the_next
 from pymemos.testing.doubles import WHEN, FailingEmbedder, FrozenClock, HashingEmbedder
@@ -204,7 +204,9 @@ class TestSignals:
         assert behind.tolist() == [2, 3, 0, 5, 6, 0, 0]
 
     def test_a_row_has_its_first_passage_and_its_best(self):
-        first, best = by_passage(np.array([0.2, 0.6, 0.4], np.float32), np.array([1, 1, 3]), 4)
+        parts = Parts(np.zeros((3, 1), np.float32), np.array([1, 3]), np.array([0, 2]))
+
+        first, best = by_passage(np.array([0.2, 0.6, 0.4], np.float32), parts, 4)
 
         assert first.tolist() == pytest.approx([0, 0.2, 0, 0.4])
         assert best.tolist() == pytest.approx([0, 0.6, 0, 0.4])

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymemos.cube.call import Selection
 from pymemos.cube.filters import parse
-from pymemos.ports import Entry, Match, Namespace, Record, Store, TermWeights, WriteUnit
+from pymemos.ports import Entry, Match, Namespace, Record, Store, TermWeights, TextRow, WriteUnit
 from pymemos.testing.builders import ANA
 from pymemos.testing.doubles import WHEN
 
@@ -48,6 +48,16 @@ def remove(store: Store, *ids: str, namespace: str = ANA, at: datetime = WHEN) -
         return stamp
 
     return store.write(work)
+
+
+def retext(store: Store, id: str, text: TextRow | None, *, namespace: str = ANA) -> None:
+    """Replace the full-text row of a memory."""
+
+    def work(unit: WriteUnit) -> None:
+        unit.advance(namespace, WHEN)
+        unit.retext(id, text)
+
+    store.write(work)
 
 
 def current(store: Store, id: str) -> Record | None:

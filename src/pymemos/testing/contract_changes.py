@@ -1,14 +1,12 @@
-"""Contract of what a search keeps in memory: it can be brought forward from any seq, and scores as ``match`` does."""
+"""Contract of what a search keeps in memory: it can be brought forward from any seq, and words are found by key."""
 
 from __future__ import annotations
 
 import struct
 
-import pytest
-
 from pymemos.cube.call import Selection
-from pymemos.ports import Change, Store, WriteUnit
-from pymemos.testing.acts import PLAIN, add, change, remove
+from pymemos.ports import Change, Column, Store, WriteUnit
+from pymemos.testing.acts import add, change, remove, retext
 from pymemos.testing.builders import ANA, a_row, a_vector, an_entry, the_next
 from pymemos.testing.doubles import WHEN
 
@@ -29,7 +27,7 @@ class ChangesContract:
             [none] = unit.changes(ANA)
 
         assert told.record is not None
-        assert (told.record.cube, told.seq, told.length) == (entry.cube, 1, 2)
+        assert (told.record.cube, told.seq, told.terms) == (entry.cube, 1, 2)
         assert told.vectors == ((0, one.values), (1, two.values))
         assert other.vectors == none.vectors == ()
 
@@ -81,42 +79,62 @@ class ChangesContract:
     def test_vectors_are_float32(self) -> None:
         assert len(a_vector(1.0).values) % struct.calcsize("<f") == 0
 
-    def test_scores_are_those_of_match_with_the_words_as_bits(self, store: Store) -> None:
+    def test_postings_tell_every_place_of_a_term_by_key_and_column(self, store: Store) -> None:
         add(
             store,
-            an_entry("a", text=a_row("tea mint")),
+            an_entry("a", text=a_row("tea mint tea")),
             an_entry("b", text=a_row("mint", context="tea")),
             an_entry("c", text=a_row("coffee")),
         )
 
         with store.read() as unit:
-            scores = unit.scores(["tea", "mint", "tea"], ANA, weights=PLAIN)
-            matches = unit.match(["tea", "mint"], Selection(namespaces=(ANA,)), limit=9, weights=PLAIN)
-            records = unit.keyed(scores.keys)
+            tea, mint, none = unit.postings(["tea", "mint", "sage"], ANA)
+            cubes = {told.key: told.record.cube.text for told in unit.changes(ANA) if told.record is not None}
 
-        told = {r.cube.text: (s, w) for r, s, w in zip(records, scores.scores, scores.words, strict=True)}
-        assert {text: words for text, (_, words) in told.items()} == {"a": 0b11, "b": 0b11}
-        for match in matches:
-            assert told[match.record.cube.text][0] == pytest.approx(match.score)
+        assert tea == sorted(tea)
+        assert [(cubes[place >> 2], Column(place & 3)) for place in tea] == [
+            ("a", Column.TERMS),
+            ("a", Column.TERMS),
+            ("b", Column.CONTEXT),
+        ]
+        assert [cubes[place >> 2] for place in mint] == ["a", "b"]
+        assert none == []
 
-    def test_an_unknown_namespace_has_no_changes_and_no_scores(self, store: Store) -> None:
+    def test_a_change_counts_the_terms_of_the_text_and_of_its_row(self, store: Store) -> None:
+        add(store, an_entry("a", text=a_row("tea mint tea", context="sage")))
+
+        [told] = self._changes(store)
+
+        assert (told.terms, told.length) == (3, 4)
+
+    def test_a_text_that_is_indexed_anew_is_a_change(self, store: Store) -> None:
+        entry = an_entry("a", text=a_row("tea mint", context="sage"))
+        add(store, entry)
+        [before] = self._changes(store)
+
+        retext(store, entry.cube.id, a_row("tea mint"))
+
+        [after] = self._changes(store, since=before.seq)
+        assert (after.key, after.terms, after.length) == (before.key, 2, 2)
+
+    def test_an_unknown_namespace_has_no_changes_and_no_postings(self, store: Store) -> None:
         with store.read() as unit:
             assert unit.changes("users/nobody") == []
-            assert unit.scores(["tea"], "users/nobody", weights=PLAIN).keys == []
+            assert unit.postings(["tea", "mint"], "users/nobody") == [[], []]
 
     def test_keys_are_those_of_the_current_memories_that_a_selection_admits(self, store: Store) -> None:
         add(store, an_entry("tea", session="s1"), an_entry("mint", session="s2"))
 
         with store.read() as unit:
             keys = unit.keys(Selection(namespaces=(ANA,), session="s2"))
-            assert [record.cube.text for record in unit.keyed(keys)] == ["mint"]
+            assert [cube.text for cube in unit.cubes(keys)] == ["mint"]
 
-    def test_records_come_in_the_order_of_the_keys(self, store: Store) -> None:
+    def test_cubes_come_in_the_order_of_the_keys(self, store: Store) -> None:
         add(store, an_entry("tea"), an_entry("mint"))
 
         with store.read() as unit:
             first, second = (told.key for told in unit.changes(ANA))
-            assert [record.cube.text for record in unit.keyed([second, first])] == ["mint", "tea"]
+            assert [cube.text for cube in unit.cubes([second, first])] == ["mint", "tea"]
 
     def _changes(self, store: Store, since: int = 0) -> list[Change]:
         with store.read() as unit:

@@ -12,7 +12,7 @@ from pymemos.cube.header import Behaviour, SemanticType
 from pymemos.cube.payload import Activation, ModelRef, Parametric
 from pymemos.errors import StoreError, UnknownMemory
 from pymemos.ports import Edge, Entry, Namespace, ReadUnit, Record, Store, StoredVector, TextRow, Vector, WriteUnit
-from pymemos.testing.acts import add, change, current, found, ids_of, remove, search, select, versions
+from pymemos.testing.acts import add, change, current, found, ids_of, remove, retext, search, select, versions
 from pymemos.testing.builders import ANA, EVERYTHING, a_cube, a_row, a_vector, an_entry, the_next
 from pymemos.testing.doubles import WHEN
 
@@ -127,7 +127,7 @@ class MemoriesContract:
             with pytest.raises(UnknownMemory):
                 remove(store, gone.cube.id)
             with pytest.raises(UnknownMemory):
-                _retext(store, gone.cube.id, None)
+                retext(store, gone.cube.id, None)
             with pytest.raises(UnknownMemory):
                 _put(store, gone.cube.id, a_vector(1.0))
 
@@ -224,13 +224,13 @@ class MemoriesContract:
         entry = an_entry(text=a_row("lisbon"))
         add(store, entry)
 
-        store.write(lambda unit: unit.retext(entry.cube.id, a_row("porto", context_of="turn")))
+        retext(store, entry.cube.id, a_row("porto", context_of="turn"))
 
         assert [match.words for match in search(store, "lisbon porto")] == [("porto",)]
         with store.read() as unit:
             assert unit.followers("turn") == [entry.cube.id]
 
-        store.write(lambda unit: unit.retext(entry.cube.id, None))
+        retext(store, entry.cube.id, None)
 
         assert search(store, "lisbon porto") == []
         with store.read() as unit:
@@ -511,10 +511,6 @@ def _put(store: Store, id: str, *vectors: Vector) -> None:
         unit.put_vectors(id, vectors)
 
     store.write(work)
-
-
-def _retext(store: Store, id: str, text: TextRow | None) -> None:
-    store.write(lambda unit: unit.retext(id, text))
 
 
 def _history(entry: Entry, content: str) -> list[Record]:

@@ -12,7 +12,7 @@ from pymemos.cube.filters import DEPTH_LIMIT, WIDTH_LIMIT, matches, parse
 from pymemos.cube.header import Behaviour, Origin, Priority, SemanticType, State
 from pymemos.cube.payload import Activation, ModelRef
 from pymemos.ports import Store, TermWeights
-from pymemos.testing.acts import PLAIN, add, change, found, ids_of, remove, search, select
+from pymemos.testing.acts import PLAIN, add, change, found, ids_of, remove, retext, search, select
 from pymemos.testing.builders import ANA, a_cube, a_row, an_entry, the_next
 from pymemos.testing.doubles import WHEN
 
@@ -381,7 +381,7 @@ class LexicalContract:
         entry = an_entry("one", text=a_row("lisbon"))
         add(store, entry)
 
-        store.write(lambda unit: unit.retext(entry.cube.id, None))
+        retext(store, entry.cube.id, None)
 
         assert search(store, "lisbon") == []
         with store.read() as unit:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from pymemos.ports import Store
-from pymemos.testing.acts import add, change, found, remove, search, select
+from pymemos.testing.acts import add, change, found, remove, retext, search, select
 from pymemos.testing.builders import a_row, an_entry, the_next
 from pymemos.testing.doubles import WHEN
 
@@ -184,7 +184,7 @@ class TimesContract:
     def test_a_past_version_is_found_by_the_full_text_row_it_had_last(self, store: Store) -> None:
         entry = an_entry(text=a_row("lisbon"))
         add(store, entry, at=day(0))
-        store.write(lambda unit: unit.retext(entry.cube.id, a_row("lisboa")))
+        retext(store, entry.cube.id, a_row("lisboa"))
         change(store, the_next(entry, text=a_row("porto")), at=day(10))
 
         assert [match.words for match in search(store, "lisbon lisboa", known_at=day(1))] == [("lisboa",)]

@@ -7,7 +7,7 @@ from math import log
 
 import msgspec
 
-from pymemos.ports import TermWeights, TextRow
+from pymemos.ports import Column, TermWeights, TextRow
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +37,12 @@ def statistics(rows: Sequence[TextRow], terms: Sequence[str]) -> Statistics:
 def holds(row: TextRow, term: str) -> bool:
     """Whether the row has the term in any column."""
     return term in row.terms or term in row.context or term in row.facets
+
+
+def columns_of(row: TextRow, term: str) -> list[Column]:
+    """The column of every occurrence of the term in the row."""
+    columns = {Column.TERMS: row.terms, Column.CONTEXT: row.context, Column.FACETS: row.facets}
+    return [column for column, terms in columns.items() for _ in range(terms.count(term))]
 
 
 def bm25(row: TextRow, terms: Sequence[str], seen: Statistics, weights: TermWeights) -> float:

@@ -10,6 +10,7 @@ from pymemos.adapters.memory import lexical
 from pymemos.adapters.memory.selecting import select
 from pymemos.adapters.memory.state import Memory, State
 from pymemos.cube.call import Selection
+from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Behaviour, SemanticType
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.ports import (
@@ -24,7 +25,6 @@ from pymemos.ports import (
     ReadUnit,
     Record,
     Replay,
-    Scores,
     StoredVector,
     TermWeights,
     TextRow,
@@ -98,18 +98,16 @@ class MemoryReadUnit(ReadUnit):
 
     # ── What a search keeps in memory ───────────────────────────────────────────────────────────────────────────────
 
-    def scores(self, terms: Sequence[str], namespace: str, *, weights: TermWeights) -> Scores:
-        asked = lexical.distinct(terms)
-        seen = lexical.statistics(self._state.current_texts(namespace), asked)
-        found = Scores([], [], [])
-        for memory in self._numbered(namespace):
-            text = memory.current.text if memory.current is not None else None
-            words = sum(1 << place for place, term in enumerate(asked) if text and lexical.holds(text, term))
-            if text is not None and words:
-                found.keys.append(memory.number)
-                found.scores.append(lexical.bm25(text, asked, seen, weights))
-                found.words.append(words)
-        return found
+    def postings(self, terms: Sequence[str], namespace: str) -> list[list[int]]:
+        texts = [
+            (memory.number, memory.current.text)
+            for memory in self._numbered(namespace)
+            if memory.current is not None and memory.current.text is not None
+        ]
+        return [
+            [number * 4 + column for number, text in texts for column in lexical.columns_of(text, term)]
+            for term in terms
+        ]
 
     def changes(self, namespace: str, *, since: int = 0, embedder: str | None = None) -> list[Change]:
         changed = [memory for memory in self._numbered(namespace) if memory.changed > since]
@@ -119,9 +117,9 @@ class MemoryReadUnit(ReadUnit):
         chosen = {record.cube.id for record, _ in select(self._state, selection)}
         return sorted(memory.number for id, memory in self._state.memories.items() if id in chosen)
 
-    def keyed(self, keys: Sequence[int]) -> list[Record]:
+    def cubes(self, keys: Sequence[int]) -> list[MemCube]:
         numbered = {memory.number: memory for memory in self._state.memories.values()}
-        return [memory.record(memory.current) for key in keys if (memory := numbered[key]).current is not None]
+        return [memory.record(memory.current).cube for key in keys if (memory := numbered[key]).current is not None]
 
     def vectors_of(self, id: str) -> tuple[Vector, ...]:
         memory = self._state.memories.get(id)
@@ -237,9 +235,13 @@ def _change(memory: Memory, embedder: str | None) -> Change:
         return Change(key=memory.number, seq=memory.changed, record=None)
     current = [stored.vector for stored in memory.vectors if stored.seq_to is None]
     vectors = tuple(sorted((one.part, one.values) for one in current if one.embedder == embedder))
-    length = len(row.text.terms) if row.text is not None else 0
     return Change(
-        key=memory.number, seq=memory.changed, record=row.record(Behaviour(), None), length=length, vectors=vectors
+        key=memory.number,
+        seq=memory.changed,
+        record=row.record(Behaviour(), None),
+        terms=len(row.text.terms) if row.text is not None else 0,
+        length=row.text.length if row.text is not None else 0,
+        vectors=vectors,
     )
 
 

@@ -115,9 +115,10 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
         )
 
     def retext(self, id: str, text: TextRow | None) -> None:
-        """No seq is needed: the row belongs to the version that is there."""
         memory, current = self._current(id)
-        self._state.memories[id] = replace(memory, rows=(*memory.rows[:-1], replace(current, text=text)))
+        seq, _ = self._stamp(memory.namespace)
+        rows = (*memory.rows[:-1], replace(current, text=text))
+        self._state.memories[id] = replace(memory, rows=rows, changed=seq)
 
     def put_vectors(self, id: str, vectors: Sequence[Vector]) -> None:
         memory, _ = self._current(id)

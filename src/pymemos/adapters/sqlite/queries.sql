@@ -37,6 +37,15 @@ LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE v.document IS NOT NULL
 ORDER BY wanted.key;
 
+-- :cubes
+-- The current versions of the memories with some row numbers.
+SELECT v.salt, v.version, v.content_hash, v.document, u.state, u.uses, u.last_used, u.heat, u.extra
+FROM json_each(:keys) AS wanted
+CROSS JOIN memories AS v ON v.mem = wanted.value
+LEFT JOIN usage AS u ON u.mem = v.mem
+WHERE v.document IS NOT NULL
+ORDER BY wanted.key;
+
 -- :versions
 -- Every version of a memory, oldest first.
 SELECT
@@ -125,7 +134,7 @@ ORDER BY m.id, v.part, v.seq_from, v.seq_to IS NULL, v.seq_to;
 SELECT
     v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
     v.valid_to, v.document, NULL, NULL, NULL, NULL, NULL, v.mem, v.changed,
-    CASE WHEN t.terms <> '' THEN length(t.terms) - length(replace(t.terms, ' ', '')) + 1 END
+    CASE WHEN t.terms <> '' THEN length(t.terms) - length(replace(t.terms, ' ', '')) + 1 END, t.length
 FROM memories AS v
 LEFT JOIN texts AS t ON t.mem = v.mem
 WHERE v.ns = :ns AND v.changed > :since

@@ -12,10 +12,11 @@ import msgspec
 
 from pymemos.adapters.sqlite.connection import from_microseconds
 from pymemos.adapters.sqlite.queries import QUERIES
-from pymemos.adapters.sqlite.ranking import Space, rank, score
+from pymemos.adapters.sqlite.ranking import Space, postings, rank
 from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, is_current
 from pymemos.adapters.sqlite.terms import unqualified
 from pymemos.cube.call import Selection
+from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import microseconds
 from pymemos.cube.header import Behaviour, State
 from pymemos.cube.wire import parse_document
@@ -31,7 +32,6 @@ from pymemos.ports import (
     ReadUnit,
     Record,
     Replay,
-    Scores,
     StoredVector,
     TermWeights,
     TextRow,
@@ -142,12 +142,9 @@ class SqliteReadUnit(ReadUnit):
         names = dict.fromkeys(selection.namespaces)  # each once: a repeated name must not count twice
         return [row for name in names if (row := self._row("namespace", name=name))]
 
-    def scores(self, terms: Sequence[str], namespace: str, *, weights: TermWeights) -> Scores:
+    def postings(self, terms: Sequence[str], namespace: str) -> list[list[int]]:
         space = self._row("namespace", name=namespace)
-        if space is None:
-            return Scores([], [], [])
-        ns, _, _, _, memories, total = space
-        return score(self._connection, list(dict.fromkeys(terms)), Space(ns, memories, total), weights)
+        return [[] for _ in terms] if space is None else postings(self._connection, terms, space[0])
 
     def text(self, id: str) -> TextRow | None:
         row = self._row("text", id=id)
@@ -200,9 +197,8 @@ class SqliteReadUnit(ReadUnit):
         wanted = conditions(selection, self._spaces(selection), parameters)
         return [row[0] for row in self._connection.execute(_KEYS.format(conditions=wanted), parameters)]
 
-    def keyed(self, keys: Sequence[int]) -> list[Record]:
-        rows = self._connection.execute(_RANKED[True], {"mems": json.dumps(list(keys))})
-        return [_record(row) for row in rows]
+    def cubes(self, keys: Sequence[int]) -> list[MemCube]:
+        return [_cube(*row) for row in self._rows("cubes", keys=json.dumps(list(keys)))]
 
     def vectors_of(self, id: str) -> tuple[Vector, ...]:
         rows = self._rows("vectors_of", id=id)
@@ -279,10 +275,10 @@ class SqliteReadUnit(ReadUnit):
 
 
 def _change(row: tuple[Any, ...], vectors: tuple[tuple[int, bytes], ...]) -> Change:
-    *record, mem, changed, length = row
+    *record, mem, changed, terms, length = row
     if record[11] is None:
         return Change(key=mem, seq=changed, record=None)
-    return Change(key=mem, seq=changed, record=_record(record), length=length or 0, vectors=vectors)
+    return Change(key=mem, seq=changed, record=_record(record), terms=terms or 0, length=length or 0, vectors=vectors)
 
 
 def _text_row(ns: int, terms: str, context: str, facets: str, context_of: str | None) -> TextRow:
@@ -308,16 +304,30 @@ def _optional_time(value: int | None) -> datetime | None:
     return None if value is None else from_microseconds(value)
 
 
+def _cube(
+    salt: bytes,
+    version: str,
+    content_hash: str,
+    document: bytes,
+    state: str | None,
+    uses: int,
+    last_used: int | None,
+    heat: float,
+    more: str | None,
+) -> MemCube:
+    cube = parse_document(document, salt=salt, version=version, content_hash=content_hash)
+    if state is None:  # nothing was observed yet
+        return cube
+    extra = json.loads(more) if more else {}
+    return cube.observed(
+        Behaviour(state=State(state), uses=uses, last_used=_optional_time(last_used), heat=heat, extra=extra)
+    )
+
+
 def _record(row: Sequence[Any]) -> Record:
     (_, salt, retired, version, content_hash, seq_from, seq_to, known_from, known_to, valid_from, valid_to) = row[:11]
-    document, state, uses, last_used, heat, more = row[11:]
-    cube = parse_document(document, salt=salt, version=version, content_hash=content_hash)
-    if uses is not None:
-        extra = json.loads(more) if more else {}
-        seen = Behaviour(state=State(state), uses=uses, last_used=_optional_time(last_used), heat=heat, extra=extra)
-        cube = cube.observed(seen)
     return Record(
-        cube=cube,
+        cube=_cube(salt, version, content_hash, *row[11:]),
         seq_from=seq_from,
         known_from=from_microseconds(known_from),
         valid_from=from_microseconds(valid_from),

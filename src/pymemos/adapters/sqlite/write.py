@@ -285,11 +285,16 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
     # Full text.
 
     def retext(self, id: str, text: TextRow | None) -> None:
+        owner = self.owner_of(id)
+        if owner is None:
+            raise UnknownMemory()
         self._recent.drop_turns()
-        mem, ns, _ = self._current_place(id)
+        mem = self._current_place(id)[0]
+        ns, seq, _ = self._stamp(owner)
         self._unwrite_text(mem, ns, keep_as=None)
         if text is not None:
             self._write_text(mem, ns, text, ends=self._place(id)[4])
+        self._row("touch", mem=mem, seq=seq)
 
     def _write_text(self, mem: int, ns: int, text: TextRow, *, ends: int | None) -> None:
         stored = [terms.column(ns, part) for part in (text.terms, text.context, text.facets)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,12 +13,13 @@ from pymemos.cube.call import Hit, Signal, Why
 from pymemos.cube.filters import microseconds
 from pymemos.errors import EmbedderFailed
 from pymemos.infrastructure import analysis
+from pymemos.operation.retrieval.bm25 import WordScores, word_scores
 from pymemos.operation.retrieval.question import Found, Question
 from pymemos.operation.retrieval.routing import Plan, plan
 from pymemos.operation.retrieval.signals import SIGNALS, Evidence, evidence
 from pymemos.operation.retrieval.space import Kind, Snapshot, Spaces
 from pymemos.operation.retrieval.words import CHAT_WEIGHTS, WEIGHTS
-from pymemos.ports import Embedder, ReadUnit, Scores, TermWeights
+from pymemos.ports import Embedder, ReadUnit
 
 if TYPE_CHECKING:
     from pymemos.ports import Floats
@@ -29,12 +30,12 @@ class _Candidate(NamedTuple):
 
     score: float
     key: int
-    entered: dict[str, tuple[float, float]]
+    entered: tuple[tuple[str, float, float], ...]
     words: tuple[str, ...]
 
     def why(self) -> Why:
         """The signals that moved the score, the strongest first."""
-        moved = [(name, value, weight) for name, (value, weight) in self.entered.items() if value * weight]
+        moved = [entry for entry in self.entered if entry[1] * entry[2]]
         moved.sort(key=lambda one: -abs(one[1] * one[2]))
         return Why(Signal(name, round(value, 4), round(weight, 4), self._detail(name)) for name, value, weight in moved)
 
@@ -67,10 +68,9 @@ class Search:
         ]
         candidates = sorted((one for look in looks for one in look.best), key=lambda one: (-one.score, one.key))
         best = candidates[: question.limit]
-        records = unit.keyed([one.key for one in best])
+        cubes = unit.cubes([one.key for one in best])
         hits = [
-            Hit(cube=record.cube, score=_logistic(one.score), why=one.why())
-            for one, record in zip(best, records, strict=True)
+            Hit(cube=cube, score=_logistic(one.score), why=one.why()) for one, cube in zip(best, cubes, strict=True)
         ]
         terms = tuple(dict.fromkeys(word for look in looks for word in look.words))
         return Found(hits, terms, tuple(dict.fromkeys(reason for look in looks for reason in look.reasons)))
@@ -107,13 +107,13 @@ class _Meanings:
 
 def _look(unit: ReadUnit, question: Question, namespace: str, snapshot: Snapshot, meanings: _Meanings) -> _Look:
     """What one namespace has to say."""
-    made = plan(question.text, snapshot.speakers, now=question.now, by_meaning=len(snapshot.part_rows) > 0)
+    made = plan(question.text, snapshot.speakers, now=question.now, by_meaning=len(snapshot.parts) > 0)
     reasons = made.reasons
-    vector = meanings.of(made.meaning) if len(snapshot.part_rows) else None
-    if vector is None and len(snapshot.part_rows):
+    vector = meanings.of(made.meaning) if len(snapshot.parts) else None
+    if vector is None and len(snapshot.parts):
         made = plan(question.text, snapshot.speakers, now=question.now, by_meaning=False)
         reasons = (*made.reasons, "the embedder failed: by words alone")
-    found, words = _words(unit, question, made, namespace, WEIGHTS if snapshot.speakers else CHAT_WEIGHTS)
+    found = _words(unit, question, made, namespace, snapshot)
     seen = evidence(snapshot, made, found, vector)
     admitted = _admitted(unit, question, seen)
     left_out = int(np.count_nonzero(snapshot.seen) - np.count_nonzero(admitted))
@@ -122,45 +122,40 @@ def _look(unit: ReadUnit, question: Question, namespace: str, snapshot: Snapshot
             *reasons,
             f"{left_out:,} memories are left out by scope, filter or the end of their validity",
         )
-    return _Look(_best(question, seen, admitted, found, words), words, reasons)
+    return _Look(_best(question, seen, admitted, found), found.terms, reasons)
 
 
-def _words(
-    unit: ReadUnit, question: Question, made: Plan, namespace: str, weights: TermWeights
-) -> tuple[Scores, tuple[str, ...]]:
+def _words(unit: ReadUnit, question: Question, made: Plan, namespace: str, snapshot: Snapshot) -> WordScores:
     """The scores of the question's words; the names of people count only where nothing else is found."""
-    words = analysis.query_terms(made.words, question.languages) if made.words else ()
-    found = unit.scores(words, namespace, weights=weights)
-    if found.keys or made.words == question.text:
-        return found, words
-    words = analysis.query_terms(question.text, question.languages)
-    return unit.scores(words, namespace, weights=weights), words
+    weights = WEIGHTS if snapshot.speakers else CHAT_WEIGHTS
+    for text in dict.fromkeys(filter(None, (made.words, question.text))):
+        terms = tuple(dict.fromkeys(analysis.query_terms(text, question.languages)))
+        found = word_scores(snapshot, terms, unit.postings(terms, namespace), weights)
+        if len(found.rows):
+            break
+    return found
 
 
-def _best(
-    question: Question, seen: Evidence, admitted: NDArray[np.bool_], found: Scores, words: Sequence[str]
-) -> list[_Candidate]:
+def _best(question: Question, seen: Evidence, admitted: NDArray[np.bool_], found: WordScores) -> list[_Candidate]:
     """The best rows of one namespace, of those that have anything to do with the question."""
     columns = seen.snapshot.columns
     rows = np.flatnonzero(admitted & ((seen.words > 0) | (seen.cosine > 0)))
     if not len(rows):
         return []
-    kinds = columns.kind[rows]
-    entered: dict[str, tuple[Floats, Floats]] = {}
-    total = np.zeros(len(rows), np.float32)
-    for name, weights in _weights(seen.plan, kinds).items():
+    entered, total = {}, np.zeros(len(rows), np.float32)
+    for name, weight in _weights(seen.plan, columns.kind[rows]).items():
         value = SIGNALS[name].values(seen)[rows]
-        weight = weights[kinds]
         total += weight * value
-        entered[name] = value, weight
-    bits = dict(zip(found.keys, found.words, strict=True))
-    candidates = []
-    for place in _top(total, columns.key[rows], question.limit):
-        key = int(columns.key[rows[place]])
-        shared = tuple(word for n, word in enumerate(words) if bits.get(key, 0) >> n & 1)
-        moved = {name: (float(value[place]), float(weight[place])) for name, (value, weight) in entered.items()}
-        candidates.append(_Candidate(float(total[place]), key, moved, shared))
-    return candidates
+        entered[name] = value, np.broadcast_to(weight, len(rows))
+    top = _top(total, columns.key[rows], question.limit)
+    values = np.array([value[top] for value, _ in entered.values()]).T.tolist()
+    weights = np.array([weight[top] for _, weight in entered.values()]).T.tolist()
+    return [
+        _Candidate(score, key, tuple(zip(entered, value, weight, strict=True)), found.words_in(row))
+        for score, key, row, value, weight in zip(
+            total[top].tolist(), columns.key[rows[top]].tolist(), rows[top].tolist(), values, weights, strict=True
+        )
+    ]
 
 
 def _top(total: Floats, keys: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
@@ -184,10 +179,12 @@ def _admitted(unit: ReadUnit, question: Question, seen: Evidence) -> NDArray[np.
 
 
 def _weights(made: Plan, kinds: NDArray[np.int8]) -> dict[str, Floats]:
-    """The weights of each signal by kind, of those signals that count for a kind that is there."""
+    """The weights of each signal, of those that count for a kind that is there: one, or one for each row."""
     present = [kind for kind in Kind if (kinds == kind).any()]
     names = [name for name in SIGNALS if any(made.weights[kind].get(name) for kind in present)]
-    return {name: np.array([made.weights[kind].get(name, 0.0) for kind in Kind], np.float32) for name in names}
+    if len(present) == 1:
+        return {name: np.array(made.weights[present[0]][name], np.float32) for name in names}
+    return {name: np.array([made.weights[kind].get(name, 0.0) for kind in Kind], np.float32)[kinds] for name in names}
 
 
 def _logistic(x: float) -> float:

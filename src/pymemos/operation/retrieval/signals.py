@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pymemos.operation.retrieval.bm25 import WordScores
 from pymemos.operation.retrieval.cues import Cue
 from pymemos.operation.retrieval.routing import Plan
-from pymemos.operation.retrieval.space import Snapshot
-from pymemos.ports import Scores
+from pymemos.operation.retrieval.space import Parts, Snapshot
 
 if TYPE_CHECKING:
     from pymemos.ports import Floats
@@ -45,16 +45,14 @@ class SignalKind(NamedTuple):
     reason: str
 
 
-def evidence(snapshot: Snapshot, plan: Plan, found: Scores, vector: Floats | None) -> Evidence:
+def evidence(snapshot: Snapshot, plan: Plan, found: WordScores, vector: Floats | None) -> Evidence:
     """What the indexes say, row by row."""
-    count = len(snapshot.columns.key)
-    words = np.zeros(count, np.float32)
-    rows, here = snapshot.turns.rows_of(found.keys)
-    words[rows[here]] = np.asarray(found.scores, np.float32)[here] * _gain(len(snapshot.turns.keys))
-    first = best = np.zeros_like(words)
-    if vector is not None and len(snapshot.part_rows):
-        first, best = by_passage(snapshot.vectors @ vector, snapshot.part_rows, count)
-    return Evidence(snapshot, plan, words, LEAD * first + (1 - LEAD) * best, best)
+    words = found.values * np.float32(_gain(len(snapshot.turns.rows)))
+    if vector is None:
+        nothing = np.zeros_like(words)
+        return Evidence(snapshot, plan, words, nothing, nothing)
+    first, best = by_passage(snapshot.parts.vectors @ vector, snapshot.parts, len(words))
+    return Evidence(snapshot, plan, words, LEAD * first + (1 - LEAD) * best if first is not best else best, best)
 
 
 def _gain(memories: int) -> float:
@@ -146,12 +144,14 @@ SIGNALS: Mapping[str, SignalKind] = {
 }
 
 
-def by_passage(cosines: Floats, part_rows: NDArray[np.int64], count: int) -> tuple[Floats, Floats]:
+def by_passage(cosines: Floats, parts: Parts, count: int) -> tuple[Floats, Floats]:
     """For each of ``count`` rows the value of its first passage and of its best; 0 where it has none."""
-    starts = np.flatnonzero(np.diff(part_rows, prepend=part_rows[0] - 1))
-    first, best = np.zeros(count, np.float32), np.zeros(count, np.float32)
-    first[part_rows[starts]] = cosines[starts]
-    best[part_rows[starts]] = np.maximum.reduceat(cosines, starts)
+    first = np.zeros(count, np.float32)
+    first[parts.rows] = cosines[parts.starts]
+    if len(parts.starts) == len(cosines):  # every text is one passage
+        return first, first
+    best = np.zeros(count, np.float32)
+    best[parts.rows] = np.maximum.reduceat(cosines, parts.starts)
     return first, best
 
 

@@ -5,6 +5,7 @@ Rows are only ever added and closed, so that a search in an older snapshot still
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -50,13 +51,16 @@ class Columns(NamedTuple):
     speaker: NDArray[np.int32]
     kind: NDArray[np.int8]
     user: NDArray[np.bool_]  # said by the user, in a chat
+    terms: NDArray[np.float32]  # how many its own text has
+    row_terms: NDArray[np.float32]  # how many its full-text row has, with what it carries of the turn before
     length: NDArray[np.float32]  # log(1 + terms)
     cues: NDArray[np.int8]
 
 
 _TYPES: dict[str, Any] = {
     "key": np.int64, "since": np.int64, "until": np.int64, "said": np.int64, "ends": np.int64, "session": np.int32,
-    "speaker": np.int32, "kind": np.int8, "user": np.bool_, "length": np.float32, "cues": np.int8,
+    "speaker": np.int32, "kind": np.int8, "user": np.bool_, "terms": np.float32,
+    "row_terms": np.float32, "length": np.float32, "cues": np.int8,
 }  # fmt: skip
 
 
@@ -68,14 +72,27 @@ class Turns(NamedTuple):
     starts: NDArray[np.int64]  # where each conversation begins in ``rows``
     keys: NDArray[np.int64]  # the keys of all rows that are seen, rising
     keyed: NDArray[np.int64]  # the rows that they belong to
+    mean_terms: float
+    mean_row_terms: float
 
-    def rows_of(self, keys: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def rows_of(self, keys: Sequence[int] | NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The rows of some keys, and which of them are here."""
         wanted = np.asarray(keys, np.int64)
         if not len(self.keys):
             return wanted, np.zeros(len(wanted), np.bool_)
         places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return self.keyed[places], self.keys[places] == wanted
+
+
+class Parts(NamedTuple):
+    """The passages of a space that have vectors, row by row."""
+
+    vectors: Floats  # (parts, dimensions)
+    rows: NDArray[np.int64]  # the row that each begins, for each of ``starts``
+    starts: NDArray[np.int64]  # the first part of each row
+
+    def __len__(self) -> int:
+        return len(self.vectors)
 
 
 class Snapshot(NamedTuple):
@@ -85,8 +102,7 @@ class Snapshot(NamedTuple):
     seen: NDArray[np.bool_]
     turns: Turns
     speakers: dict[str, int]
-    vectors: Floats  # (parts, dimensions)
-    part_rows: NDArray[np.int64]  # the row that each part belongs to, rising
+    parts: Parts
 
 
 class Space:
@@ -100,7 +116,7 @@ class Space:
         self._lock = threading.Lock()
         self._columns = {name: _Buffer(dtype) for name, dtype in _TYPES.items()}
         self._vectors = _Buffer(np.float32, dimensions)
-        self._part_rows = _Buffer(np.int64)
+        self._parts = {"rows": _Buffer(np.int64), "starts": _Buffer(np.int64)}
         self._rows: dict[int, int] = {}  # key -> its open row
         self._speakers: dict[str, int] = {}
         self._sessions: dict[str, int] = {}
@@ -115,15 +131,16 @@ class Space:
             columns = Columns(**{name: buffer.view for name, buffer in self._columns.items()})
             seen = (columns.since <= seq) & (columns.until > seq)
             turns = self._turns_at(seq, columns, seen)
-            return Snapshot(columns, seen, turns, dict(self._speakers), self._vectors.view, self._part_rows.view)
+            parts = Parts(self._vectors.view, **{name: buffer.view for name, buffer in self._parts.items()})
+            return Snapshot(columns, seen, turns, dict(self._speakers), parts)
 
     def _advance(self, changes: Sequence[Change], seq: int) -> None:
         if self._closed > COMPACT_ABOVE and 2 * self._closed > len(self._columns["key"].view):
             raise NeedsReload
         added: list[tuple[Any, ...]] = []
-        parts: list[bytes] = []
-        part_rows: list[int] = []
-        first = len(self._columns["key"].view)
+        vectors: list[bytes] = []
+        parts: list[tuple[int, int]] = []
+        first, first_part = len(self._columns["key"].view), len(self._vectors.view)
         for change in changes:
             row = self._rows.pop(change.key, None)
             if row is not None:
@@ -131,16 +148,18 @@ class Space:
                 self._closed += 1
             if change.record is None or change.record.cube.is_episode:
                 continue
-            self._rows[change.key] = first + len(added)
-            part_rows += [first + len(added)] * len(change.vectors)
-            parts += [values for _, values in change.vectors]
+            row = self._rows[change.key] = first + len(added)
+            if change.vectors:
+                parts.append((row, first_part + len(vectors)))
+                vectors += [values for _, values in change.vectors]
             added.append(self._row(change))
         for name, values in zip(_TYPES, zip(*added, strict=True), strict=False):
             self._columns[name].extend(values)
-        if parts:
-            self._part_rows.extend(part_rows)
-            self._vectors.extend(np.frombuffer(b"".join(parts), np.float32).reshape(len(parts), -1))
-        self.size = sum(buffer.bytes for buffer in (*self._columns.values(), self._vectors, self._part_rows))
+        for name, places in zip(("rows", "starts"), zip(*parts, strict=True), strict=False):
+            self._parts[name].extend(places)
+        if vectors:
+            self._vectors.extend(np.frombuffer(b"".join(vectors), np.float32).reshape(len(vectors), -1))
+        self.size = sum(buffer.bytes for buffer in (*self._columns.values(), *self._parts.values(), self._vectors))
         self.seq = seq
 
     def _row(self, change: Change) -> tuple[Any, ...]:
@@ -159,7 +178,9 @@ class Space:
             _code(self._speakers, said.speaker),
             kind,
             kind is Kind.CHAT and said.speaker_role == "user",
-            np.log1p(change.length),
+            change.terms,
+            change.length,
+            math.log1p(change.terms),
             int(cues_of(cube.text)),
         )
 
@@ -263,10 +284,12 @@ def _in_order(columns: Columns, rows: NDArray[np.int64]) -> Turns:
     order = np.lexsort((columns.key[rows], said, session))
     rows, session, said = rows[order], session[order], said[order]
     if not len(rows):
-        return Turns(rows, rows, rows, rows, rows)
+        return Turns(rows, rows, rows, rows, rows, 0.0, 0.0)
     pause = np.diff(said, prepend=said[0]) > SAME_TALK.total_seconds() * 1e6
     new = (np.diff(session, prepend=session[0] - 1) != 0) | (session == NO_SESSION) | ((session == TALK) & pause)
-    return Turns(rows, np.cumsum(new) - 1, np.flatnonzero(new), columns.key[keyed], keyed)
+    talk, starts = np.cumsum(new) - 1, np.flatnonzero(new)
+    means = float(columns.terms[rows].mean()), float(columns.row_terms[rows].mean())
+    return Turns(rows, talk, starts, columns.key[keyed], keyed, *means)
 
 
 def _code(codes: dict[str, int], name: str | None) -> int:

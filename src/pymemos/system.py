@@ -494,7 +494,7 @@ class MemOS:
         if not self._root:
             return
         try:
-            self._api.buffer.flush()
+            self._api.buffer.close()
         finally:
             self._tools.store.close()
 

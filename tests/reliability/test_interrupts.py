@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -14,6 +14,7 @@ from typing import Any
 
 import apsw
 import pytest
+from tests.reliability.support import Waiting
 
 from pymemos.adapters.sqlite import SqliteStore
 from pymemos.adapters.sqlite.store import DATABASE, TICKET
@@ -90,6 +91,7 @@ def refuses(unit: WriteUnit) -> None:
 
 def is_interrupted(store: Store, work: Callable[[WriteUnit], None], interrupt: Interrupt) -> bool:
     """Write, with an interrupt; says whether the write was not over before."""
+    gc.disable()  # what is raised in its callbacks comes to nobody
     sys.setprofile(interrupt)
     try:
         store.write(work)
@@ -99,6 +101,7 @@ def is_interrupted(store: Store, work: Callable[[WriteUnit], None], interrupt: I
         return True
     finally:
         sys.setprofile(None)
+        gc.enable()
     return False
 
 
@@ -126,39 +129,6 @@ def test_nothing_is_remembered_of_a_write_that_failed_and_was_interrupted_as_it_
 
     assert believed == []
     assert place > 20
-
-
-class Waiting(threading.Thread):
-    """Another thread with a closure in the queue that waits before its turn, so that somebody else carries it out."""
-
-    def __init__(self, store: Store, name: str, work: Callable[[WriteUnit], None]) -> None:
-        super().__init__(daemon=True, name=name)
-        self.told: object = "nothing"
-        self._store, self._work = store, work
-        self._queued, self._may_go_on = threading.Event(), threading.Event()
-        self.start()
-        assert self._queued.wait(5)
-
-    def run(self) -> None:
-        sys.setprofile(self._pause)
-        try:
-            self._store.write(self._work)
-            self.told = "written"
-        except StoreError as error:
-            self.told = error
-        except KeyboardInterrupt:
-            self.told = "interrupted"
-
-    def _pause(self, frame: FrameType, event: str, function: Any) -> None:
-        if event == "c_return" and function.__name__ == "append" and frame.f_code.co_name == "write":
-            sys.setprofile(None)
-            self._queued.set()
-            self._may_go_on.wait()
-
-    def go_on(self) -> None:
-        self._may_go_on.set()
-        self.join(5)
-        assert not self.is_alive()
 
 
 def sets(name: str) -> Callable[[WriteUnit], None]:

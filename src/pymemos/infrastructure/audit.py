@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import StoreError, StoreReadOnly
+from pymemos.errors import StoreClosed, StoreError, StoreReadOnly
 from pymemos.ports import AuditRecord, WriteUnit
 
 KEY_BYTES = 32
@@ -81,11 +81,15 @@ class AuditBuffer:
         self._flush = flush
         self._records: list[AuditRecord] = []
         self._lock = threading.Lock()
+        self._flushing = threading.RLock()  # so that closing waits for what another thread is writing
+        self._closed = False
         self._timer: threading.Timer | None = None
 
     def add(self, record: AuditRecord) -> None:
         """Keep a record; writes them all when there are too many, and raises what that raises."""
         with self._lock:
+            if self._closed:
+                raise StoreClosed()  # nobody would write it, so the answer may not be given
             self._records.append(record)
             full = len(self._records) >= BUFFER_LIMIT
             if self._timer is None:
@@ -97,19 +101,28 @@ class AuditBuffer:
 
     def flush(self) -> None:
         """Write what waits; where that fails nothing is lost, it waits on."""
-        with self._lock:
-            records, self._records = self._records, []
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-        if not records:
-            return
-        try:
-            self._flush(records)
-        except StoreError:
+        with self._flushing:
             with self._lock:
-                self._records[:0] = records
-            raise
+                records, self._records = self._records, []
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
+            if not records:
+                return
+            try:
+                self._flush(records)
+            except StoreError:
+                with self._lock:
+                    self._records[:0] = records
+                raise
+
+    def close(self) -> None:
+        """Write what waits, for the last time; closing twice is allowed."""
+        with self._flushing:
+            with self._lock:
+                closed, self._closed = self._closed, True
+            if not closed:
+                self.flush()
 
     def _flush_later(self) -> None:
         try:

@@ -258,6 +258,40 @@ class UnitsContract:
         with pytest.raises(StoreClosed):
             store.check()
 
+    def test_closing_inside_a_write_is_refused_and_undoes_it(self, store: Store) -> None:
+        def work(unit: WriteUnit) -> None:
+            unit.set_setting("name", "1")
+            store.close()
+
+        with pytest.raises(NestedWrite, match="closed inside a write"):
+            store.write(work)
+        with store.read() as unit:
+            assert unit.setting("name") is None
+
+    def test_writers_and_readers_beside_a_close_are_told_so(self, store: Store) -> None:
+        begun, told = threading.Barrier(7), list[type[Exception]]()
+
+        def use(n: int) -> None:
+            begun.wait()
+            try:
+                while True:
+                    if n % 2:
+                        store.write(lambda unit: unit.set_setting("name", str(n)))
+                    else:
+                        with store.read() as unit:
+                            unit.setting("name")
+            except StoreError as error:
+                told.append(type(error))
+
+        with ThreadPoolExecutor(6) as pool:
+            users = [pool.submit(use, n) for n in range(6)]
+            begun.wait()
+            store.close()
+            for user in users:
+                user.result()
+
+        assert told == [StoreClosed] * 6
+
     def test_the_check_of_a_sound_store_finds_nothing_wrong(self, store: Store) -> None:
         entry, other = an_entry(vectors=[a_vector(1.0)]), an_entry()
         add(store, entry, other)

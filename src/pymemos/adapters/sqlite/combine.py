@@ -18,7 +18,7 @@ import apsw
 from pymemos.adapters.sqlite.connection import translate
 from pymemos.adapters.sqlite.recent import Recent
 from pymemos.adapters.sqlite.write import SqliteWriteUnit
-from pymemos.errors import StoreError, StoreReadOnly
+from pymemos.errors import StoreClosed, StoreError, StoreReadOnly
 
 BATCH_LIMIT = 128  # closures in one transaction: enough to share an fsync, few enough to keep others' wait short
 
@@ -80,6 +80,7 @@ class Combiner:
         self._ticket = _open_ticket(ticket)
         self._recent = Recent()
         self._log_pages = 0
+        self._closed = False  # read and written by whoever has the turn
         connection.wal_autocheckpoint(0)  # it would run within COMMIT, and its failure would look like ours
         connection.set_wal_hook(self._note_log)
 
@@ -103,16 +104,27 @@ class Combiner:
         """The writing connection, while no other thread or process writes."""
         with self._turn:
             try:
-                _take(self._ticket)
+                self._take()
                 yield self._connection
             finally:
-                fcntl.flock(self._ticket, fcntl.LOCK_UN)
+                if not self._closed:  # else its number may be that of another file by now
+                    fcntl.flock(self._ticket, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Close the connection and the ticket."""
+        """Close the connection and the ticket, once; whoever still waits for the turn is told so."""
         with self._turn:
-            self._connection.close()
-            os.close(self._ticket)
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                self._connection.close()
+            finally:
+                os.close(self._ticket)
+
+    def _take(self) -> None:
+        if self._closed:
+            raise StoreClosed()
+        _take(self._ticket)
 
     def _note_log(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
         """SQLite tells after each commit how long the log is."""
@@ -130,12 +142,13 @@ class Combiner:
         batch = Batch()
         try:
             members = self._gather(batch)
-            _take(self._ticket)
+            self._take()
             self._transact(batch, members)
         except Exception as error:  # noqa: BLE001 (nothing was committed, so everybody in the batch must know)
             batch.failure = _in_our_terms(error)
         finally:
-            fcntl.flock(self._ticket, fcntl.LOCK_UN)
+            if not self._closed:
+                fcntl.flock(self._ticket, fcntl.LOCK_UN)
 
     def _gather(self, batch: Batch) -> list[Submission]:
         """Take closures from the queue; one that an interrupt left there belongs to a batch already, and is over."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,9 +13,9 @@ import apsw
 
 from pymemos.adapters.sqlite import check, migrations
 from pymemos.adapters.sqlite.combine import Combiner
-from pymemos.adapters.sqlite.connection import connect, translated
+from pymemos.adapters.sqlite.connection import connect, translate, translated
 from pymemos.adapters.sqlite.read import SqliteReadUnit
-from pymemos.errors import BrokenStore, ForeignFolder, NetworkFilesystem, StoreError, StoreReadOnly
+from pymemos.errors import BrokenStore, ForeignFolder, NetworkFilesystem, StoreClosed, StoreError, StoreReadOnly
 from pymemos.ports import Finding, ReadUnit, Store, WriteUnit
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class SqliteStore(Store):
 
     @contextmanager
     def _read(self) -> Iterator[ReadUnit]:
-        with translated():
+        with self._in_use():
             connection = self._borrow()
             try:
                 connection.execute("BEGIN")
@@ -78,10 +78,25 @@ class SqliteStore(Store):
             return connect(self.home / DATABASE, vfs=self._vfs)
 
     def _give_back(self, connection: apsw.Connection) -> None:
-        if self._closed or len(self._idle) >= _READERS:
+        if len(self._idle) >= _READERS:
             connection.close()
-        else:
-            self._idle.append(connection)
+            return
+        self._idle.append(connection)
+        if self._closed:  # perhaps after whoever closed the store had looked
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Raise SQLite's errors as ours; once the store is closed, its files may be gone, and that is what to say."""
+        try:
+            yield
+        except apsw.Error as error:
+            raise (StoreClosed() if self._closed else translate(error)) from error
 
     def _write(self, work: Callable[[WriteUnit], T]) -> T:
         result: T = self._writer.write(work)
@@ -89,14 +104,13 @@ class SqliteStore(Store):
 
     def _close(self) -> None:
         with translated():
-            while self._idle:
-                self._idle.pop().close()
+            self._close_idle()
             self._writer.close()
 
     def _check(self) -> list[Finding]:
         with self._writer.exclusive() as connection, translated():
             indexes = check.index_findings(connection)
-        with translated():
+        with self._in_use():
             # A connection of its own: to one that has searched before, FTS5 shows an index that has changed since as
             # damaged, though its searches are right.
             connection = connect(self.home / DATABASE, vfs=self._vfs)
@@ -111,7 +125,7 @@ class SqliteStore(Store):
             raise StoreError(f"{target} exists; name a new file for the backup")
         partial = target.with_name(target.name + ".partial")
         partial.unlink(missing_ok=True)
-        with translated():
+        with self._in_use():
             copy = apsw.Connection(str(partial))
             try:
                 self._copy_into(copy)

@@ -86,6 +86,8 @@ class AddHandler(Handler):
         episode_id, drafts, unembedded = prepared
         known = _known_turns(work, drafts)
         fresh = [one for place, one in enumerate(drafts) if place not in known]
+        for one in fresh:
+            _check_interval(one.cube)
         cubes = [known.get(place, one.cube) for place, one in enumerate(drafts)]
         episode = _episode(episode_id, cubes, work) if episode_id is not None and fresh else None
         if fresh:
@@ -129,6 +131,7 @@ class AddTensorHandler(Handler):
             payload=request.payload,
             parents=tuple(parent.cube.pin() for parent in parents),
         )
+        _check_interval(cube)
         vault.write_turns(work.unit, [Draft(cube=cube)], work.now)
         return Outcome(result=Added(cubes=(cube,)), memories=(cube.id,), replay=("", cube.id))
 
@@ -195,6 +198,8 @@ class UpdateHandler(OnMemory):
                 f"memory {cube.id!r} is the manifest of a conversation, whose text and type stay; update its messages"
             )
         newer = _next_version(cube, request, work)
+        if _interval(newer) != _interval(cube):
+            _check_interval(newer)
         vectors = work.unit.vectors_of(cube.id) if newer.text == cube.text else prepared.get(newer.text, ())
         vault.supersede(work.unit, msgspec.structs.replace(vault.draft(newer), vectors=vectors), work.now)
         if newer.text and not vectors and work.tools.embedder is not None:
@@ -458,6 +463,21 @@ def _check_expected(cube: MemCube, expected: int | str | None) -> None:
     if expected is not None and expected not in (cube.revision, cube.version):
         raise StaleVersion(
             f"memory {cube.id!r} is at revision {cube.revision}, not {expected!r}; read it again and repeat the change"
+        )
+
+
+def _interval(cube: MemCube) -> tuple[datetime, datetime | None]:
+    """When the memory holds: from, and until."""
+    return vault.valid_from(cube), cube.header.descriptive.valid_to
+
+
+def _check_interval(cube: MemCube) -> None:
+    """Refuse what would hold at no time; a retry of what once held is checked by its key before."""
+    start, end = _interval(cube)
+    if end is not None and start >= end:
+        raise InvalidInput(
+            f"the memory would hold at no time: valid_to {end.isoformat()} is not after {start.isoformat()}, its "
+            "valid_from (else its timestamp, else now); pass a later valid_to, or the valid_from that is meant"
         )
 
 

@@ -20,6 +20,8 @@ from pymemos.operation.timewords import (
     mentioned_days,
     understand,
 )
+from pymemos.operation.timewords.grammar import Reading
+from pymemos.operation.timewords.reading import may_name_a_time, phrases
 from pymemos.operation.timewords.spans import HOLIDAYS, Part, Unit, containing, easter, part_of, span_name
 from pymemos.operation.timewords.tongues import TONGUES as TABLES
 
@@ -1085,3 +1087,18 @@ def test_long_and_hostile_text_is_read_in_linear_time() -> None:
         understand(text, now=NOW, known_days=KNOWN, sessions=TALKS)
         known_days_of(text, "Clara", NOW)
     assert time.perf_counter() - start < 30
+
+
+@pytest.mark.parametrize("text", ["what did she do in the garden?", "Wo wohnt er?", "", "who is Ana to him"])
+def test_a_text_without_a_word_for_a_time_or_a_digit_is_not_read(text):
+    assert not may_name_a_time(text)
+
+
+@pytest.mark.parametrize("language", TABLES)
+def test_no_sentence_that_names_a_time_is_passed_over(language):
+    reading = Reading(NOW)
+    for line in TABLES[language].strip().splitlines():
+        for entry in line.partition(": ")[2].split(", "):
+            words = entry.partition(":")[0]
+            for text in (f"on {words}", words.capitalize(), f"last {words}'s", f"in the {words}"):
+                assert may_name_a_time(text) or not phrases(text, reading, language, {}), text

@@ -23,11 +23,14 @@ _NUMBERS = (
     r"|\d{4}[-/]\d{1,2}[-/]\d{1,2}(?!\d)|\d{1,2}([./-])\d{1,2}\1\d{4}(?!\d)|\d{4}-(?:0[1-9]|1[0-2])(?![-\d])"
     r"|\d+(?:[.,:/]\d+)+|'\d\d(?![\w'./:-])|\d+(?:st|nd|rd|th|er|s)?(?!\w)|\d\w*"
 )
+_PIECE = re.compile(r"[\W\d_]+")
 _NUMERAL = re.compile(r"'?(\d+)(st|nd|rd|th|er|s|)")
 _STOPS = frozenset(".;!?()\n\u2026")
 _DASHES = frozenset("-\u2013\u2014")
 _ABBREVIATED = frozenset("jan feb mar apr jun jul aug sep sept oct nov dec st mr mrs ms dr".split())
 _NO_PAST = frozenset("indeed hundred speed excited tired interested worried".split())  # "ed" without a past
+# What words become, of which the company decides.
+_DECIDED = {"named month": "name", "doubtful month": "name", "doubtful weekday": "weekday", "decade": "phrase"}
 _NAMING = frozenset(("month", "weekday", "season", "day", "unit", "last", "passed", "coming", "next", "ago", "recent"))
 _YEARS = range(1800, 2200)  # what four digits may be taken for
 
@@ -256,15 +259,39 @@ def _telling(language: str) -> frozenset[str]:
 
 
 @cache
+def marks(roles: frozenset[str]) -> frozenset[str]:
+    """Of each entry with one of these roles, in every language, the longest piece: no text without it has the entry."""
+    found = [
+        max(_PIECE.split(text), key=len)
+        for language in TONGUES
+        for role, text, _ in _entries(language)
+        if _DECIDED.get(role, role) in roles
+    ]
+    return frozenset(found) | pieces(" ".join(found))
+
+
+def pieces(text: str) -> set[str]:
+    """The runs of letters of a text in small letters, as they are and without accents."""
+    low = text.lower()
+    return {*_PIECE.split(low), *(() if low.isascii() else _PIECE.split(_folded(low, "")))}
+
+
+@cache
 def _lexicon(language: str) -> Lexicon:
     lexicon: dict[str, list[Entry]] = {}
+    for role, text, number in _entries(language):
+        first, *rest = [word.low for word in words(text, language)]
+        lexicon.setdefault(first, []).append(Entry(tuple(rest), role, number))
+    return {first: sorted(found, key=lambda entry: -len(entry.rest)) for first, found in lexicon.items()}
+
+
+def _entries(language: str) -> Iterator[tuple[str, str, int]]:
+    """The role, words and number of each entry of a tongue."""
     for line in TONGUES[language].strip().splitlines():
         role, _, entries = line.partition(": ")
         for entry in entries.split(", "):
             text, _, number = entry.partition(":")
-            first, *rest = [word.low for word in words(text, language)]
-            lexicon.setdefault(first, []).append(Entry(tuple(rest), role, int(number or 0)))
-    return {first: sorted(found, key=lambda entry: -len(entry.rest)) for first, found in lexicon.items()}
+            yield role, text, int(number or 0)
 
 
 def _folded(word: str, language: str) -> str:

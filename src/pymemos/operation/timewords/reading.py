@@ -85,10 +85,21 @@ def phrases(text: str, reading: Reading, language: str | None, known_days: Mappi
     return next(filter(None, readings), [])
 
 
+def may_name_a_time(text: str) -> bool:
+    """Whether a text has a digit, or a word for a time in some language: most questions have neither.
+
+    It spares them the lexicons of every language.
+    """
+    pieces = lexer.pieces(text)
+    return not pieces.isdisjoint(lexer.marks(_TIMELY)) or any(letter.isdecimal() for letter in text)
+
+
 def _time_words(
     text: str, reading: Reading, language: str | None, known_days: Mapping[str, date]
 ) -> tuple[TimeWord, ...]:
     text = lexer.normal(text)
+    if not known_days and not may_name_a_time(text):
+        return ()
     found = phrases(text, reading, language, known_days)
     return tuple([_time_word(text[item.begin : item.end], item.phrase, reading.now) for item in found if item.phrase])
 

@@ -281,6 +281,27 @@ class TestRepeating:
         assert again.ids == first.ids
         assert len(mem.list(user_id="ann")) == 3
 
+    def test_a_retry_names_what_was_deleted_since_and_brings_nothing_back(self, mem: MemOS) -> None:
+        first = mem.add(TALK, user_id="ann", idempotency_key="k1")
+        assert first.episode is not None
+        mem.update(first.ids[1], "How old is Rex?")
+        for id in (first.ids[0], first.ids[1], first.episode.id):
+            mem.delete(id)
+        again = mem.add(TALK, user_id="ann", idempotency_key="k1")
+
+        assert (again.replayed, again.ids) == (True, first.ids)
+        assert [cube.text for cube in again.cubes] == ["Rex loves the beach.", "How old is Rex?", "Four years."]
+        assert again.episode == first.episode
+        assert [cube.id for cube in mem.list(user_id="ann", episodes=True)] == [first.ids[2]]
+
+    def test_a_retry_of_an_update_that_was_deleted_since_returns_its_version(self, mem: MemOS) -> None:
+        id = mem.add("Milk.", user_id="ann").ids[0]
+        first = mem.update(id, "Bread.", idempotency_key="u1")
+        mem.delete(id)
+
+        assert mem.update(id, "Bread.", idempotency_key="u1") == first
+        assert len(mem.list(user_id="ann")) == 0
+
     def test_a_key_is_not_good_for_another_request(self, mem: MemOS) -> None:
         mem.add("Milk.", user_id="ann", idempotency_key="k1")
 

@@ -104,8 +104,11 @@ class AddHandler(Handler):
         return Outcome(result=added, memories=tuple(one.cube.id for one in fresh), replay=remembered)
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> Added:
+        """What the first call made, as it is now; what was deleted since, as it was last."""
         episode, *memories = ids
         found = {record.cube.id: record.cube for record in work.unit.current(ids)}
+        for id in set(ids) - found.keys() - {""}:
+            found |= {record.cube.id: record.cube for record in work.unit.versions(id)[-1:]}
         cubes = tuple(found[id] for id in memories if id in found)
         return Added(cubes=cubes, episode=found.get(episode), deduplicated=tuple(c.id for c in cubes), replayed=True)
 

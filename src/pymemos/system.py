@@ -148,7 +148,8 @@ class MemOS:
         """Keep a text, a conversation or a tensor; returns when it is durable and can be found.
 
         A conversation is a list of messages in OpenAI form (``role``, ``content``, optionally ``id``, ``name``,
-        ``timestamp``): each becomes one memory, verbatim. The same message (same id, text and session) is kept once.
+        ``timestamp``): each becomes one memory, verbatim. The same message (same id, text and session) is kept once;
+        one whose content is None, as of an assistant that only calls tools, is left out and named in ``skipped``.
         With an ``idempotency_key`` a retry returns what the first call made. A list is one atomic call.
         """
         call = self._bind(user_id, agent_id, run_id, session_id, role, task)
@@ -167,16 +168,17 @@ class MemOS:
         )
         key = None if idempotency_key is None else check_name(idempotency_key, "idempotency_key")
         request: Request
+        skipped: tuple[int, ...] = ()
         if isinstance(content, Activation | Parametric):
             request = requests.AddTensor(
                 payload=content, parents=check_names(parents, "parents"), labels=labels, idempotency_key=key
             )
         else:
-            messages = parse_content(content, text_limit=self._settings.text_limit)
+            messages, skipped = parse_content(content, text_limit=self._settings.text_limit)
             conversation = not isinstance(content, str)
             request = requests.Add(messages=messages, labels=labels, conversation=conversation, idempotency_key=key)
         added: Added = self._dispatch(call, request)
-        return added
+        return msgspec.structs.replace(added, skipped=skipped)
 
     def update(
         self,

@@ -82,6 +82,31 @@ class TestAdding:
 
         assert added.cubes[0].header.descriptive.metadata == {"message": {"tool_call_id": "c1"}}
 
+    def test_a_message_that_says_nothing_is_skipped(self, mem: MemOS) -> None:
+        calls = {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function"}]}
+        silent = [{**calls, "content": None}, calls, {**calls, "content": ""}, {**calls, "content": []}]
+        old = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
+        added = mem.add([TALK[0], *silent, old, {"role": "user", "content": None}, TALK[1]], user_id="ann")
+
+        assert ["Rex loves the beach.", "How old is he?"] == [cube.text for cube in added.cubes]
+        assert (1, 2, 3, 4, 5, 6) == added.skipped
+        assert added.episode is not None
+        assert "How old is he?" in texts(mem.search("Rex", user_id="ann"))
+
+    def test_words_beside_calls_of_tools_are_kept(self, mem: MemOS) -> None:
+        calls = {"role": "assistant", "content": "Let me look.", "tool_calls": [{"id": "c1"}]}
+        added = mem.add([calls, {"role": "user", "content": [{"type": "text", "text": "Do."}]}], user_id="ann")
+
+        assert (["Let me look.", "Do."], ()) == ([cube.text for cube in added.cubes], added.skipped)
+        assert {"message": {"tool_calls": [{"id": "c1"}]}} == added.cubes[0].header.descriptive.metadata
+
+    def test_a_retry_skips_the_same_messages(self, mem: MemOS) -> None:
+        given = [{"role": "assistant", "content": None}, *TALK]
+        first = mem.add(given, user_id="ann", idempotency_key="k")
+        again = mem.add(given, user_id="ann", idempotency_key="k")
+
+        assert (again.replayed, again.ids, again.skipped) == (True, first.ids, (0,))
+
     def test_what_an_application_says_about_a_memory_comes_back(self, mem: MemOS) -> None:
         added = mem.add("Tea, never coffee.", user_id="ann", metadata={"n": 1}, tags=["taste"], type="user_preference")
         said = mem.get(added.ids[0]).header.descriptive
@@ -345,6 +370,9 @@ BAD_CALLS: list[tuple[str, Any, type[Exception], str]] = [
     ("an empty text", lambda m: m.add("  "), errors.InvalidInput, "empty"),
     ("no text", lambda m: m.add(None), errors.InvalidInput, "NoneType"),
     ("no messages", lambda m: m.add([]), errors.InvalidInput, "at least one"),
+    ("messages of nothing", lambda m: m.add([{"content": None}] * 2), errors.InvalidInput, "no message says anything"),
+    ("one message of nothing", lambda m: m.add({"content": None}), errors.InvalidInput, "at least one message with"),
+    ("an empty message", lambda m: m.add([{"content": []}]), errors.InvalidInput, "message 0 is empty"),
     ("a message without content", lambda m: m.add([{"role": "user"}]), errors.InvalidInput, "message 0"),
     ("half a surrogate pair", lambda m: m.add("\ud800"), errors.InvalidInput, "surrogate"),
     ("a text over the limit", lambda m: m.add("x" * 1_000_001), errors.TextTooLong, "text_limit"),

@@ -29,25 +29,34 @@ MOST_ATTEMPTS = 40  # at a job: the later ones are an hour apart
 _INT64 = 1 << 63
 
 
-def parse_content(given: Any, *, text_limit: int) -> tuple[Message, ...]:
-    """A text as one message, or messages from a list of mappings, each checked."""
+def parse_content(given: Any, *, text_limit: int) -> tuple[tuple[Message, ...], tuple[int, ...]]:
+    """A text as one message, or messages from a list of mappings, each checked; and the places of those skipped."""
     if isinstance(given, str):
-        return (Message(content=check_text(given, "the text", limit=text_limit)),)
+        return (Message(content=check_text(given, "the text", limit=text_limit)),), ()
     return parse_messages(given, text_limit=text_limit)
 
 
-def parse_messages(given: Any, *, text_limit: int) -> tuple[Message, ...]:
-    """Messages from a list of mappings, each checked; an error names the message by its place."""
+def parse_messages(given: Any, *, text_limit: int) -> tuple[tuple[Message, ...], tuple[int, ...]]:
+    """Messages from a list of mappings, each checked; an error names the message by its place.
+
+    Beside them the places of those that say nothing, as an assistant's that only calls tools: they are left out.
+    """
     if isinstance(given, Mapping):
         given = [given]
     if not isinstance(given, Iterable):
         raise InvalidInput(f"add takes a text or a list of messages, not {type(given).__name__}")
-    messages = tuple(_message(one, place, text_limit) for place, one in enumerate(given))
+    messages, skipped = [], []
+    for place, one in enumerate(given):
+        if _says_nothing(one):
+            skipped.append(place)
+        else:
+            messages.append(_message(one, place, text_limit))
     if not messages:
-        raise InvalidInput("the list of messages is empty; pass at least one message")
+        what = "no message says anything (content is None)" if skipped else "the list of messages is empty"
+        raise InvalidInput(f"{what}; pass at least one message with a text")
     if len(messages) > BATCH_LIMIT:
         raise TextTooLong(f"{len(messages)} messages in one call; pass at most {BATCH_LIMIT} at a time")
-    return messages
+    return tuple(messages), tuple(skipped)
 
 
 def check_text(text: Any, name: str, *, limit: int) -> str:
@@ -213,6 +222,17 @@ def check_tensor_labels(labels: Labels) -> Labels:
         fitting = ", ".join(one for one in TYPES if one is not SemanticType.MESSAGE)
         raise InvalidInput(f"type is 'message', but a tensor is no text that was said; use one of {fitting}")
     return labels
+
+
+def _says_nothing(given: Any) -> bool:
+    """Whether a message has no content, as OpenAI's form allows; beside calls of tools it may be missing or empty."""
+    if not isinstance(given, Mapping):
+        return False
+    content = given.get("content")
+    calls = bool(given.get("tool_calls") or given.get("function_call"))
+    if content is None:
+        return calls or "content" in given
+    return calls and (content == [] or (isinstance(content, str) and not content.strip()))
 
 
 def _message(given: Any, place: int, text_limit: int) -> Message:

@@ -209,6 +209,7 @@ class Added(msgspec.Struct, frozen=True, kw_only=True):
     episode: MemCube | None = None
     deduplicated: tuple[str, ...] = ()  # ids among ``cubes`` that were there before
     queued: tuple[str, ...] = ()  # ids of follow-up jobs
+    skipped: tuple[int, ...] = ()  # places, from 0, of the messages that said nothing: their content was None
     replayed: bool = False  # the key was known: this is what the first call made, also what was deleted since
 
     @property

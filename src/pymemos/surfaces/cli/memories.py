@@ -72,6 +72,7 @@ def add(shell: Shell, text: str | None, messages: str | None, **options: Any) ->
                 "memories": [show.public_cube(cube) for cube in added.cubes],
                 "episode": added.episode.id if added.episode else None,
                 "deduplicated": added.deduplicated,
+                "skipped": added.skipped,
                 "queued": added.queued,
                 "replayed": added.replayed,
             }

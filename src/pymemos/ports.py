@@ -174,7 +174,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     key: int
     seq: int  # of the change
-    record: Record | None  # without what was observed of it
+    cube: MemCube | None  # without what was observed of it
+    valid_to: datetime | None = None
     terms: int = 0  # its own, without context and facets
     length: int = 0  # the terms of its full-text row, of all columns
     vectors: tuple[tuple[int, bytes], ...] = ()  # part and float32 values, of the embedder that was asked for

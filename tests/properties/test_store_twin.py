@@ -303,7 +303,7 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, An
 def changes(unit: ReadUnit, namespace: str, since: int) -> list[Any]:
     """What a search would be told, without the keys, which are each store's own."""
     told = unit.changes(namespace, since=since, embedder=a_vector(1.0).embedder)
-    return [(one.seq, one.record, one.terms, one.length, one.vectors) for one in told]
+    return [(one.seq, one.cube, one.valid_to, one.terms, one.length, one.vectors) for one in told]
 
 
 def sorted_vectors(unit: ReadUnit, namespace: str, since: int) -> list[Any]:

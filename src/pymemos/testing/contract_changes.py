@@ -26,8 +26,8 @@ class ChangesContract:
             [other] = unit.changes(ANA, embedder="another")
             [none] = unit.changes(ANA)
 
-        assert told.record is not None
-        assert (told.record.cube, told.seq, told.terms) == (entry.cube, 1, 2)
+        assert told.cube is not None
+        assert (told.cube, told.seq, told.terms) == (entry.cube, 1, 2)
         assert told.vectors == ((0, one.values), (1, two.values))
         assert other.vectors == none.vectors == ()
 
@@ -49,8 +49,8 @@ class ChangesContract:
         [after] = self._changes(store, since=1)
 
         assert (after.key, after.seq) == (before.key, 2)
-        assert after.record is not None
-        assert after.record.cube.text == "mint tea"
+        assert after.cube is not None
+        assert after.cube.text == "mint tea"
         assert after.vectors == ()
 
     def test_a_deleted_memory_is_told_as_gone(self, store: Store) -> None:
@@ -59,7 +59,7 @@ class ChangesContract:
         [before] = self._changes(store)
         remove(store, tea.cube.id)
 
-        assert self._changes(store, since=1) == [Change(key=before.key, seq=2, record=None)]
+        assert self._changes(store, since=1) == [Change(key=before.key, seq=2, cube=None)]
 
     def test_vectors_that_come_later_are_a_change(self, store: Store) -> None:
         tea = an_entry("tea")
@@ -89,7 +89,7 @@ class ChangesContract:
 
         with store.read() as unit:
             tea, mint, none = unit.postings(["tea", "mint", "sage"], ANA)
-            cubes = {told.key: told.record.cube.text for told in unit.changes(ANA) if told.record is not None}
+            cubes = {told.key: told.cube.text for told in unit.changes(ANA) if told.cube is not None}
 
         assert tea == sorted(tea)
         assert [(cubes[place >> 2], Column(place & 3)) for place in tea] == [
@@ -141,4 +141,4 @@ class ChangesContract:
             return unit.changes(ANA, since=since, embedder=a_vector(1.0).embedder)
 
     def _contents(self, store: Store, since: int) -> list[str]:
-        return [told.record.cube.text for told in self._changes(store, since) if told.record is not None]
+        return [told.cube.text for told in self._changes(store, since) if told.cube is not None]

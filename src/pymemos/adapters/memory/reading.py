@@ -232,13 +232,15 @@ class MemoryReadUnit(ReadUnit):
 def _change(memory: Memory, embedder: str | None) -> Change:
     row = memory.current
     if row is None:
-        return Change(key=memory.number, seq=memory.changed, record=None)
+        return Change(key=memory.number, seq=memory.changed, cube=None)
     current = [stored.vector for stored in memory.vectors if stored.seq_to is None]
     vectors = tuple(sorted((one.part, one.values) for one in current if one.embedder == embedder))
+    record = row.record(Behaviour(), None)
     return Change(
         key=memory.number,
         seq=memory.changed,
-        record=row.record(Behaviour(), None),
+        cube=record.cube,
+        valid_to=record.valid_to,
         terms=len(row.text.terms) if row.text is not None else 0,
         length=row.text.length if row.text is not None else 0,
         vectors=vectors,

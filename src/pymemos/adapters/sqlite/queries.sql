@@ -132,8 +132,7 @@ ORDER BY m.id, v.part, v.seq_from, v.seq_to IS NULL, v.seq_to;
 -- :changes
 -- What a search keeps in memory of the memories of a namespace that changed after a seq; nothing of those that are gone.
 SELECT
-    v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
-    v.valid_to, v.document, NULL, NULL, NULL, NULL, NULL, v.mem, v.changed,
+    v.mem, v.changed, v.salt, v.version, v.content_hash, v.document, v.valid_to,
     CASE WHEN t.terms <> '' THEN length(t.terms) - length(replace(t.terms, ' ', '')) + 1 END, t.length
 FROM memories AS v
 LEFT JOIN texts AS t ON t.mem = v.mem

@@ -177,8 +177,8 @@ class SqliteReadUnit(ReadUnit):
         if space is None:
             return []
         rows = self._rows("changes", ns=space[0], since=since)
-        held = self._vectors(space[0], [row[17] for row in rows], embedder)
-        return [_change(row, tuple(held.get(row[17], ()))) for row in rows]
+        held = self._vectors(space[0], [row[0] for row in rows], embedder)
+        return [_change(row, tuple(held.get(row[0], ()))) for row in rows]
 
     def _vectors(self, ns: int, mems: list[int], embedder: str | None) -> dict[int, list[tuple[int, bytes]]]:
         """The vectors of some memories, in order of ``mems``: of a few one by one, of many the whole range."""
@@ -275,10 +275,18 @@ class SqliteReadUnit(ReadUnit):
 
 
 def _change(row: tuple[Any, ...], vectors: tuple[tuple[int, bytes], ...]) -> Change:
-    *record, mem, changed, terms, length = row
-    if record[11] is None:
-        return Change(key=mem, seq=changed, record=None)
-    return Change(key=mem, seq=changed, record=_record(record), terms=terms or 0, length=length or 0, vectors=vectors)
+    mem, changed, salt, version, content_hash, document, valid_to, terms, length = row
+    if document is None:
+        return Change(key=mem, seq=changed, cube=None)
+    return Change(
+        key=mem,
+        seq=changed,
+        cube=parse_document(document, salt=salt, version=version, content_hash=content_hash),
+        valid_to=_optional_time(valid_to),
+        terms=terms or 0,
+        length=length or 0,
+        vectors=vectors,
+    )
 
 
 def _text_row(ns: int, terms: str, context: str, facets: str, context_of: str | None) -> TextRow:

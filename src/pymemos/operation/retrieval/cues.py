@@ -43,16 +43,19 @@ _PAIRS = frozenset(
     + [(no, verb) for no in ("don't", "not") for verb in "like want eat drink enjoy do use trust believe care".split()]
     + [("not", word) for word in "a into big really interested comfortable".split()]
 )
+_STANCES = _TASTES.union(first for first, _ in _PAIRS)
 
 
 def cues_of(text: str) -> Cue:
     """The cues of a text."""
-    low = text.lower().replace("\u2019", "'")
+    low = text.lower()
+    if not low.isascii():
+        low = low.replace("\u2019", "'")
     words = set(_WORD.findall(low))
     cues = Cue.QUESTION if low.rstrip().endswith("?") else Cue.NONE
     if not words.isdisjoint(_TIMES) or _YEAR.search(low):
         cues |= Cue.TIME
-    if not words.isdisjoint(_FIRST_PERSON) and _states_preference(low[:OPENING]):
+    if not words.isdisjoint(_FIRST_PERSON) and not words.isdisjoint(_STANCES) and _states_preference(low[:OPENING]):
         cues |= Cue.PREFERENCE
     return cues
 

@@ -146,13 +146,13 @@ class Space:
             if row is not None:
                 self._columns["until"].view[row] = change.seq
                 self._closed += 1
-            if change.record is None or change.record.cube.is_episode:
+            if change.cube is None or change.cube.is_episode:
                 continue
             row = self._rows[change.key] = first + len(added)
             if change.vectors:
                 parts.append((row, first_part + len(vectors)))
                 vectors += [values for _, values in change.vectors]
-            added.append(self._row(change))
+            added.append(self._row(change, change.cube))
         for name, values in zip(_TYPES, zip(*added, strict=True), strict=False):
             self._columns[name].extend(values)
         for name, places in zip(("rows", "starts"), zip(*parts, strict=True), strict=False):
@@ -162,11 +162,9 @@ class Space:
         self.size = sum(buffer.bytes for buffer in (*self._columns.values(), *self._parts.values(), self._vectors))
         self.seq = seq
 
-    def _row(self, change: Change) -> tuple[Any, ...]:
-        record = change.record
-        assert record is not None  # noqa: S101 (the caller asked)
-        cube, said = record.cube, record.cube.header.descriptive
-        ends = FOREVER if record.valid_to is None else microseconds(record.valid_to)
+    def _row(self, change: Change, cube: MemCube) -> tuple[Any, ...]:
+        said = cube.header.descriptive
+        ends = FOREVER if change.valid_to is None else microseconds(change.valid_to)
         kind = kind_of(cube)
         return (
             change.key,

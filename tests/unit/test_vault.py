@@ -120,8 +120,7 @@ class TestSuperseding:
         _supersede(store, cubes[0], tags=("dog",))
 
         with store.read() as unit:
-            changes = unit.changes(cubes[0].namespace, since=1)
-        assert [cubes[0].id] == [change.record.cube.id for change in changes if change.record is not None]
+            assert 1 == len(unit.changes(cubes[0].namespace, since=1))
 
 
 class TestRetiring:

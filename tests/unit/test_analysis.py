@@ -143,6 +143,32 @@ def test_short_english_is_not_taken_for_another_language(text: str) -> None:
     assert detect_language(text) == "en"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Contract end date: June", "Mia birthday party", "Dog food list", "One more thing", "Door code 4711",
+        "Sea view room", "Shoe size 42", "Ben Kim called", "Dog bag", "Allen Street", "Los Angeles", "Ella Von Trapp",
+        "Mon 10am dentist", "Logo colors", "Add-ons and sign-ins", "J. K. Smith", "VA loan, CO detector", "EU office",
+    ],
+)  # fmt: skip
+def test_a_function_word_that_is_an_english_word_or_a_name_does_not_decide_the_language(text: str) -> None:
+    assert detect_language(text) in ("en", None)
+
+
+@pytest.mark.parametrize("text", ["Je Paris", "Juan y Ana", "Uno Berlin"])
+def test_a_single_word_that_several_languages_have_does_not_decide_the_language(text: str) -> None:
+    assert detect_language(text) is None
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("de", "Passwort nicht vergessen"), ("fr", "Je suis malade"), ("it", "Anna è mia amica"), ("pl", "Jestem w domu"),
+     ("es", "Los gatos están con Ana"), ("nl", "Zij woont in Utrecht"), ("da", "Jeg har end ikke set ham")],
+)  # fmt: skip
+def test_a_word_of_one_language_alone_or_two_that_agree_decide(language: str, text: str) -> None:
+    assert detect_language(text) == language
+
+
 def test_a_few_foreign_characters_do_not_decide_the_language() -> None:
     assert detect_language("I think that we had 寿司 when we were in Tokyo") == "en"
     assert detect_language("今日はgoogle cloudのテストです") == "ja"
@@ -234,6 +260,17 @@ def test_every_list_of_stop_words_belongs_to_a_language_and_is_in_the_spelling_o
     for lists in analysis._word_lists().values():
         assert set(lists) <= LANGUAGES
         assert all(word and not re.search(r"[\s_]", word) for words in lists.values() for word in words)
+
+
+def test_every_word_that_counts_less_is_a_function_word_of_another_language() -> None:
+    stop, votes, weak = (analysis._word_lists()[use] for use in ("stop", "votes", "weak"))
+
+    others = frozenset[str]().union(
+        *(words for lists in (stop, votes) for code, words in lists.items() if code != "en")
+    )
+
+    assert weak["en"] <= others
+    assert not weak["en"] & (stop["en"] | votes["en"])
 
 
 def test_importing_loads_neither_stemmer_nor_word_lists() -> None:

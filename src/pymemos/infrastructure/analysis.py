@@ -72,6 +72,7 @@ _FOLDED = frozenset(("en", "el", "ru", "ar", "he"))  # in the scripts of India a
 _ELIDING = frozenset(("fr", "it", "ca"))
 _UNBROKEN = frozenset(("ru", "uk", "be", "he", "yi"))
 _RESPELLING = frozenset(("sr", "eo"))  # their stemmers turn ASCII digraphs into letters with diacritics
+_VOTES = 60  # of a function word, for the languages that have it to share
 
 _ASCII = "".join(chr(code).lower() if chr(code).isalnum() or code == 0x27 else " " for code in range(128))
 _DIGIT = re.compile(r"[0-9]")
@@ -387,20 +388,27 @@ def _voted(words: Iterable[str]) -> str | None:
     total = sum([ballot[word] for word in asked if word in ballot])
     votes = struct.unpack(f"<{len(codes)}H", total.to_bytes(2 * len(codes), "little"))
     most = max(votes)
-    # One function word in fifteen is the least that any language has. English, being first, wins where it is even.
-    return codes[votes.index(most)] if most and most >= 4 * len(asked) else None
+    # One function word in fifteen is the least that any language has. English, being first, wins where it is even; any
+    # other needs more than a single word says that two languages share.
+    language = codes[votes.index(most)]
+    return language if most >= 4 * len(asked) and most > (0 if language == "en" else _VOTES // 2) else None
 
 
 @cache
 def _ballot() -> tuple[dict[str, int], tuple[str, ...]]:
-    """For each function word its votes (60, shared by its languages), and the languages in the order of their bits."""
-    extra = _word_lists()["votes"]
+    """For each function word its votes (60, shared by its languages), and the languages in the order of their bits.
+
+    One that is a word or a name in English too ("end", "Mia") has a third: it says nothing for English, but little for
+    the others.
+    """
+    extra, weak = _word_lists()["votes"], _word_lists()["weak"]["en"]
     voters = {code: words | extra.get(code, frozenset()) for code, words in _stop_words().items() if _latin(code)}
     shares = Counter(word for words in voters.values() for word in words)
+    shares.update({word: 2 * shares[word] for word in weak})
     ballot: dict[str, int] = {}
     for place, words in enumerate(voters.values()):
         for word in words:
-            ballot[word] = ballot.get(word, 0) + ((60 // shares[word]) << 16 * place)
+            ballot[word] = ballot.get(word, 0) + ((_VOTES // shares[word]) << 16 * place)
     shared = {votes: votes for votes in ballot.values()}  # few: as one object each they stay in the processor's cache
     return {word: shared[votes] for word, votes in ballot.items()}, tuple(voters)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_ODD = re.compile(r"[^a-z0-9\-\x80-\U0010ffff]")  # in a term: what FTS5's tokenizer does not keep as it is
+# In a term: what FTS5's tokenizer does not keep as it is. (By exclusion it would take 10 ms to compile.)
+_ODD = re.compile(r"[\0-,./:-`{-\x7f]")
 _ESCAPE = re.compile(r"_([0-9a-f]{2})")
 
 

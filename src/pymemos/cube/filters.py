@@ -269,9 +269,9 @@ def _compare(where: Compare, found: Any) -> bool:
         case "ne":
             return not _equals(found, where.value)
         case "in":
-            return any(_equals(found, value) for value in where.value)
+            return _among(found, where.value)
         case "nin":
-            return not any(_equals(found, value) for value in where.value)
+            return not _among(found, where.value)
         case "contains":
             return _contains(found, where.value)
         case op:
@@ -282,6 +282,12 @@ def _equals(found: Any, value: Any) -> bool:
     if isinstance(found, list | tuple):  # a set equals a value that it holds, itself and not in a list of lists
         return any(_same(item, value) for item in found)
     return _same(found, value)
+
+
+def _among(found: Any, values: tuple[Any, ...]) -> bool:
+    """Whether one of many values equals it: Python's own search is fast but lenient, so what it finds is checked."""
+    held = found if isinstance(found, list | tuple) else (found,)
+    return any(item in values and any(_same(item, value) for value in values) for item in held)
 
 
 def _same(found: Any, value: Any) -> bool:

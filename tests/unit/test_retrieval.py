@@ -240,6 +240,47 @@ class TestSearching:
         assert first.cube.header.descriptive.event_time.month == 5
         assert "time" in str(first.why)
 
+    @pytest.fixture
+    def talks(self, mem):
+        """Three conversations, the day of one birthday, and what was bought in each."""
+        bought = {"2025-01-05": "a drum", "2025-02-27": "a ladder", "2025-06-10": "a lamp"}
+        for number, (day, thing) in enumerate(bought.items()):
+            turns = [("Clara", "My birthday is on 3 March." if number == 0 else "Good to see you."), ("Bo", thing)]
+            messages = [
+                {"role": "user", "name": name, "content": f"I bought {said}." if name == "Bo" else said}
+                | {"timestamp": f"{day}T10:0{place}Z"}
+                for place, (name, said) in enumerate(turns)
+            ]
+            mem.add(messages, session_id=f"s{number}")
+        return mem
+
+    @pytest.mark.parametrize(
+        ("question", "thing"),
+        [
+            ("What did Bo buy in the week before Clara's birthday?", "a ladder"),
+            ("What did Bo buy in our last conversation?", "a lamp"),
+            ("What did Bo buy two sessions ago?", "a ladder"),
+            ("What did Bo buy in our first conversation?", "a drum"),
+        ],
+    )
+    def test_days_and_conversations_that_are_known_are_times(self, talks, question, thing):
+        assert thing in texts(talks.search(question))[0]
+
+    def test_a_conversation_that_goes_on_is_not_the_last(self, talks, clock):
+        clock.now = datetime(2025, 6, 10, 10, 5, tzinfo=UTC)
+
+        assert "a ladder" in texts(talks.search("What did Bo buy in our last conversation?"))[0]
+
+    def test_a_day_that_was_told_anew_counts_and_a_deleted_one_is_forgotten(self, talks):
+        question = "What did Bo buy on Clara's birthday?"
+        [told] = [memory for memory in talks.list() if "birthday" in memory.text]
+
+        talks.update(told.id, "My birthday is on 10 June.")
+        assert any("10 June 2025" in reason for reason in talks.search(question).reasons)
+
+        talks.delete(told.id)
+        assert not any("June" in reason for reason in talks.search(question).reasons)
+
     def test_an_update_is_found_by_its_new_meaning(self, mem):
         id = mem.add("the an of").ids[0]
         mem.update(id, "who be was")

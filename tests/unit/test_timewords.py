@@ -17,6 +17,8 @@ from pymemos.operation.timewords import (
     SessionSpan,
     TimeWord,
     known_days_of,
+    may_name_a_talk,
+    may_tell_a_day,
     mentioned_days,
     understand,
 )
@@ -898,7 +900,13 @@ def test_a_conversation_is_a_time(query: str, text: str, place: int) -> None:
     (word,) = understand(query, now=NOW, sessions=TALKS)
 
     talk = TALKS[place]
-    assert (text, talk.start, talk.end, Grain.SESSION) == (word.text, word.start, word.end, word.grain)
+    end = talk.end + timedelta(microseconds=1)  # its last turn is part of it
+    assert (text, talk.start, end, Grain.SESSION) == (word.text, word.start, word.end, word.grain)
+
+
+@pytest.mark.parametrize("query", [query for query, _, _ in SESSIONS])
+def test_a_question_that_names_a_conversation_is_known_at_a_glance(query: str) -> None:
+    assert may_name_a_talk(query)
 
 
 @pytest.mark.parametrize("query", OTHER_TALKS)
@@ -931,6 +939,7 @@ def test_a_text_names_many_times_in_their_order() -> None:
 
 @pytest.mark.parametrize(("text", "key", "day"), TOLD)
 def test_a_text_tells_of_a_day(text: str, key: str, day: date) -> None:
+    assert may_tell_a_day(text)
     assert {key: day} == known_days_of(text, "Clara", SAID)
 
 

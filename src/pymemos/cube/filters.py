@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sized
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -53,6 +53,7 @@ FIELDS: dict[str, str] = {
     "valid_to": "time",
     "last_used": "time",
 }
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 METADATA = "metadata."
 DEPTH_LIMIT = 100  # of filters inside filters
 WIDTH_LIMIT = 500  # clauses of one list or object
@@ -118,8 +119,13 @@ def matches(where: Filter, cube: MemCube) -> bool:
 
 def microseconds(moment: datetime) -> int:
     """``moment`` as whole microseconds since 1970 in UTC; exact, unlike ``timestamp()``."""
-    delta = moment - _EPOCH
+    delta = moment - EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def from_microseconds(value: int) -> datetime:
+    """The time that is ``value`` microseconds after 1970, in UTC."""
+    return EPOCH + timedelta(microseconds=value)
 
 
 def aware(moment: Any, name: str) -> datetime:
@@ -164,7 +170,6 @@ def field_value(cube: MemCube, where: Compare) -> Any:
 
 
 _INT64 = 1 << 63
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt,
     "gte": operator.ge,

@@ -6,16 +6,16 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from pymemos.cube.filters import microseconds
 from pymemos.errors import BrokenStore, PymemosError, StoreBusy, StoreError, StoreFull, StoreReadOnly
 
 BUSY_LIMIT_S = 30.0  # longer than any transaction of ours; then StoreBusy
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CACHE_KB = 16_384  # page cache of a connection
 
 # Which of our errors tells the next step for an error of SQLite.
@@ -60,11 +60,6 @@ def connect(path: Path, *, vfs: str | None = None, create: bool = False) -> apsw
     return connection
 
 
-def from_microseconds(value: int) -> datetime:
-    """The time that is ``value`` microseconds after 1970 in UTC."""
-    return EPOCH + timedelta(microseconds=value)
-
-
 def _patient() -> Callable[[int], bool]:
     """A busy handler that waits with jitter: SQLite's own backs off in step, so that some writers starve."""
     started = 0.0
@@ -84,4 +79,4 @@ def _patient() -> Callable[[int], bool]:
 def _microseconds(*arguments: Any) -> int | None:
     """The SQL function that reads a time of a document, for filters."""
     text = arguments[0]
-    return None if text is None else (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)
+    return None if text is None else microseconds(datetime.fromisoformat(text))

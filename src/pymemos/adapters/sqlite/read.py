@@ -10,14 +10,13 @@ from typing import Any
 import apsw
 import msgspec
 
-from pymemos.adapters.sqlite.connection import from_microseconds
 from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.ranking import Space, postings, rank
 from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, is_current
 from pymemos.adapters.sqlite.terms import unqualified
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import microseconds
+from pymemos.cube.filters import from_microseconds, microseconds
 from pymemos.cube.header import Behaviour, State
 from pymemos.cube.wire import parse_document
 from pymemos.ports import (

@@ -13,12 +13,11 @@ import apsw
 import msgspec
 
 from pymemos.adapters.sqlite import terms
-from pymemos.adapters.sqlite.connection import from_microseconds
 from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds
 from pymemos.adapters.sqlite.recent import Recent
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import microseconds
+from pymemos.cube.filters import from_microseconds, microseconds
 from pymemos.cube.header import Behaviour, SemanticType
 from pymemos.cube.payload import Plaintext
 from pymemos.cube.wire import document, encode

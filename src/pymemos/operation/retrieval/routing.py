@@ -6,15 +6,15 @@ A pure function of the question, the people of the namespace and the time; the p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from functools import lru_cache
 
 import msgspec
 
 from pymemos.cube.filters import microseconds
 from pymemos.operation.retrieval.space import Kind
-from pymemos.operation.timewords import understand
+from pymemos.operation.timewords import SessionSpan, understand
 
 Weights = Mapping[str, float]
 
@@ -96,10 +96,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
 
 
-def plan(question: str, speakers: Mapping[str, int], *, now: datetime, by_meaning: bool) -> Plan:
+def plan(
+    question: str,
+    speakers: Mapping[str, int],
+    *,
+    now: datetime,
+    by_meaning: bool,
+    talks: Sequence[SessionSpan] = (),
+    known_days: Mapping[str, date] = {},
+) -> Plan:
     """Decide how to look for the answer to ``question`` among what these people said."""
     named = {name: code for name, code in speakers.items() if _named(name).search(question)}
-    times = understand(question, now=now)
+    times = understand(question, now=now, sessions=talks, known_days=known_days)
     weights, routed = _routed(question, BY_MEANING if by_meaning else BY_WORDS)
     asks_when = bool(_WHEN.search(question))
     return Plan(

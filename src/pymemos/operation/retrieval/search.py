@@ -19,6 +19,7 @@ from pymemos.operation.retrieval.routing import Plan, plan
 from pymemos.operation.retrieval.signals import SIGNALS, Evidence, evidence
 from pymemos.operation.retrieval.space import Kind, Snapshot, Spaces
 from pymemos.operation.retrieval.words import CHAT_WEIGHTS, WEIGHTS
+from pymemos.operation.timewords import may_name_a_talk
 from pymemos.ports import Embedder, ReadUnit
 
 if TYPE_CHECKING:
@@ -107,11 +108,11 @@ class _Meanings:
 
 def _look(unit: ReadUnit, question: Question, namespace: str, snapshot: Snapshot, meanings: _Meanings) -> _Look:
     """What one namespace has to say."""
-    made = plan(question.text, snapshot.speakers, now=question.now, by_meaning=len(snapshot.parts) > 0)
+    made = _planned(question, snapshot, by_meaning=len(snapshot.parts) > 0)
     reasons = made.reasons
     vector = meanings.of(made.meaning) if len(snapshot.parts) else None
     if vector is None and len(snapshot.parts):
-        made = plan(question.text, snapshot.speakers, now=question.now, by_meaning=False)
+        made = _planned(question, snapshot, by_meaning=False)
         reasons = (*made.reasons, "the embedder failed: by words alone")
     found = _words(unit, question, made, namespace, snapshot)
     seen = evidence(snapshot, made, found, vector)
@@ -123,6 +124,18 @@ def _look(unit: ReadUnit, question: Question, namespace: str, snapshot: Snapshot
             f"{left_out:,} memories are left out by scope, filter or the end of their validity",
         )
     return _Look(_best(question, seen, admitted, found), found.terms, reasons)
+
+
+def _planned(question: Question, snapshot: Snapshot, *, by_meaning: bool) -> Plan:
+    """The plan for what the namespace holds; its conversations are listed where the question may name one."""
+    return plan(
+        question.text,
+        snapshot.speakers,
+        now=question.now,
+        by_meaning=by_meaning,
+        talks=snapshot.talks(question.now) if may_name_a_talk(question.text) else (),
+        known_days=snapshot.known_days,
+    )
 
 
 def _words(unit: ReadUnit, question: Question, made: Plan, namespace: str, snapshot: Snapshot) -> WordScores:

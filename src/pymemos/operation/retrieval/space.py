@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import microseconds
+from pymemos.cube.filters import from_microseconds, microseconds
 from pymemos.cube.header import SemanticType
 from pymemos.infrastructure.vault import SAME_TALK
 from pymemos.operation.retrieval.cues import cues_of
+from pymemos.operation.timewords import SessionSpan, known_days_of, may_tell_a_day
 from pymemos.ports import Change, ReadUnit
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 FOREVER = np.iinfo(np.int64).max
 NO_SESSION, TALK = -1, 0  # codes: what stands alone, and turns without a session, told apart by their times
+GOING_ON = timedelta(minutes=30)  # a conversation whose last turn is so fresh is the one that the question is part of
 COMPACT_ABOVE = 1_000  # closed rows; beyond it, and beyond half of all, a space is read anew
 
 
@@ -102,7 +105,19 @@ class Snapshot(NamedTuple):
     seen: NDArray[np.bool_]
     turns: Turns
     speakers: dict[str, int]
+    known_days: Mapping[str, date]  # such as "clara's birthday", as people told of them
     parts: Parts
+
+    def talks(self, now: datetime) -> list[SessionSpan]:
+        """When each conversation began and ended, in no order."""
+        rows, starts = self.turns.rows, self.turns.starts
+        if not len(rows):
+            return []
+        ends = np.append(starts[1:], len(rows)) - 1
+        said = self.columns.said
+        spoken = (self.columns.session[rows[starts]] != NO_SESSION) & (self.columns.kind[rows[starts]] <= Kind.CHAT)
+        spans = zip(said[rows[starts]][spoken].tolist(), said[rows[ends]][spoken].tolist(), strict=True)
+        return [_span(start, end, now) for start, end in spans]
 
 
 class Space:
@@ -121,6 +136,7 @@ class Space:
         self._speakers: dict[str, int] = {}
         self._sessions: dict[str, int] = {}
         self._closed = 0
+        self._days: dict[int, dict[str, date]] = {}  # the days that the text of a row tells of
         self._turns: tuple[int, Turns] | None = None  # of a seq
 
     def snapshot(self, unit: ReadUnit, seq: int) -> Snapshot:
@@ -132,7 +148,7 @@ class Space:
             seen = (columns.since <= seq) & (columns.until > seq)
             turns = self._turns_at(seq, columns, seen)
             parts = Parts(self._vectors.view, **{name: buffer.view for name, buffer in self._parts.items()})
-            return Snapshot(columns, seen, turns, dict(self._speakers), parts)
+            return Snapshot(columns, seen, turns, dict(self._speakers), self._known_days(columns, seen), parts)
 
     def _advance(self, changes: Sequence[Change], seq: int) -> None:
         if self._closed > COMPACT_ABOVE and 2 * self._closed > len(self._columns["key"].view):
@@ -153,6 +169,8 @@ class Space:
                 parts.append((row, first_part + len(vectors)))
                 vectors += [values for _, values in change.vectors]
             added.append(self._row(change, change.cube))
+            if days := _told_days(change.cube):
+                self._days[row] = days
         for name, values in zip(_TYPES, zip(*added, strict=True), strict=False):
             self._columns[name].extend(values)
         for name, places in zip(("rows", "starts"), zip(*parts, strict=True), strict=False):
@@ -181,6 +199,11 @@ class Space:
             math.log1p(change.terms),
             int(cues_of(cube.text)),
         )
+
+    def _known_days(self, columns: Columns, seen: NDArray[np.bool_]) -> Mapping[str, date]:
+        """What the rows that are seen tell; of several tellings the one said last."""
+        rows = sorted((row for row in self._days if seen[row]), key=lambda row: int(columns.said[row]))
+        return {name: day for row in rows for name, day in self._days[row].items()}
 
     def _session(self, cube: MemCube) -> int:
         said = cube.header.descriptive
@@ -264,6 +287,19 @@ class _Buffer:
             self._data = grown
         self._data[len(self.view) : end] = values
         self.view = self._data[:end]
+
+
+def _told_days(cube: MemCube) -> dict[str, date]:
+    """The days that somebody tells of in this text: of themselves, or of those they name."""
+    said = cube.header.descriptive
+    if said.speaker_role == "assistant" or not may_tell_a_day(cube.text):
+        return {}
+    return known_days_of(cube.text, said.speaker or "user", said.event_time or said.created)
+
+
+def _span(start: int, end: int, now: datetime) -> SessionSpan:
+    first, last = from_microseconds(start), from_microseconds(end)
+    return SessionSpan(first, last, current=timedelta() <= now - last < GOING_ON)
 
 
 def kind_of(cube: MemCube) -> Kind:

@@ -10,7 +10,7 @@ import msgspec
 from pymemos.infrastructure.analysis import detect_language
 from pymemos.operation.timewords import combining, dates, lexer, relative, talks
 from pymemos.operation.timewords.grammar import Grain, Item, Phrase, Reading, SessionSpan, applied
-from pymemos.operation.timewords.known import listed
+from pymemos.operation.timewords.known import among, listed
 from pymemos.operation.timewords.spans import EARLIEST, LATEST, day_name, span_name
 from pymemos.operation.timewords.tongues import TONGUES
 
@@ -29,6 +29,7 @@ _TIMELY = frozenset(
         "unit", "year", "recent", "session", "talked", "last talked", "ordinal", "phrase", "yearly",
     )
 )  # fmt: skip
+_TALKING = frozenset(("session", "talked", "last talked"))
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -85,20 +86,27 @@ def phrases(text: str, reading: Reading, language: str | None, known_days: Mappi
     return next(filter(None, readings), [])
 
 
-def may_name_a_time(text: str) -> bool:
-    """Whether a text has a digit, or a word for a time in some language: most questions have neither.
+def may_name_a_time(text: str, known_days: Mapping[str, date] = {}) -> bool:
+    """Whether a text has a digit, or a word for a time in some language or for a known day: most questions have none.
 
     It spares them the lexicons of every language.
     """
+    if any(letter.isdecimal() for letter in text):
+        return True
     pieces = lexer.pieces(text)
-    return not pieces.isdisjoint(lexer.marks(_TIMELY)) or any(letter.isdecimal() for letter in text)
+    return not pieces.isdisjoint(lexer.marks(_TIMELY)) or bool(known_days and among(listed(known_days), [*pieces]))
+
+
+def may_name_a_talk(text: str) -> bool:
+    """Whether a text has a word for a conversation, so that to read it is to know the conversations there were."""
+    return not lexer.pieces(lexer.normal(text)).isdisjoint(lexer.marks(_TALKING))
 
 
 def _time_words(
     text: str, reading: Reading, language: str | None, known_days: Mapping[str, date]
 ) -> tuple[TimeWord, ...]:
     text = lexer.normal(text)
-    if not known_days and not may_name_a_time(text):
+    if not may_name_a_time(text, known_days):
         return ()
     found = phrases(text, reading, language, known_days)
     return tuple([_time_word(text[item.begin : item.end], item.phrase, reading.now) for item in found if item.phrase])
@@ -130,8 +138,8 @@ def _time_word(text: str, phrase: Phrase, now: datetime) -> TimeWord:
 
 def _talk(text: str, span: SessionSpan) -> TimeWord:
     reason = f"'{text}' is the conversation of {day_name(span.start.date())}"
-    end = max(span.end, span.start + _INSTANT).astimezone(UTC)  # half open, so that one of a single moment is not empty
-    return TimeWord(text, span.start.astimezone(UTC), end, Grain.SESSION, reason)
+    end = span.end + _INSTANT  # half open, and its last turn is part of it
+    return TimeWord(text, span.start.astimezone(UTC), end.astimezone(UTC), Grain.SESSION, reason)
 
 
 def _midnight(day: date, zone: tzinfo | None) -> datetime:

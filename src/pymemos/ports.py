@@ -68,8 +68,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class TextRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The analysed text of one version: what the full-text index holds.
 
-    ``context`` are words of the turn before, ``context_of`` the id of that turn; whoever changes that turn must
-    rewrite this row. ``facets`` are names and dates. Terms hold no white space.
+    ``context_of`` is the id of the turn before, ``context`` are words of it, none where they may not be carried; whoever
+    changes that turn must rewrite this row. ``facets`` are names and dates. Terms hold no white space.
     """
 
     terms: tuple[str, ...]
@@ -315,7 +315,7 @@ class ReadUnit(ABC):
 
     @abstractmethod
     def followers(self, id: str) -> list[str]:
-        """The ids of the current versions whose full-text row carries words of ``id`` as context."""
+        """The ids of the current versions whose full-text row says that they come behind ``id``."""
 
     @abstractmethod
     def last_turn(self, namespace: str, session: str | None) -> Turn | None:

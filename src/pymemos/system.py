@@ -100,6 +100,7 @@ class MemOS:
         if home is not None:
             settings = msgspec.structs.replace(settings, home=wiring.folder(home))
         opened = store or wiring.open_store(settings.home)
+        chosen = embedder is not None or settings.embedder is not None
         if embedder is None or isinstance(embedder, str):
             embedder = wiring.open_embedder(settings, embedder)
         self._settings = settings
@@ -117,7 +118,7 @@ class MemOS:
         self._root = True
         own = upkeep.own_jobs(self._api, self._tools)
         self._worker = Worker(self._api, {**own, **(jobs or {})}, name=wiring.worker_name(), clock=clock)
-        upkeep.begin(self._api, self._tools, any_embedder=reembedding)
+        upkeep.begin(self._api, self._tools, any_embedder=reembedding, by_words_meant=chosen)
 
     # Writing.
 

@@ -400,3 +400,18 @@ class TestEmbedders:
             [finding] = [one for one in mem.doctor() if one.check == "embedder"]
             assert not finding.ok
             assert "pymemos reembed" in finding.detail
+
+
+class TestByWords:
+    def test_a_new_store_without_an_embedder_says_once_that_it_is_searched_by_words(self, tmp_path, caplog):
+        for _ in range(2):
+            MemOS(tmp_path / "home").close()
+
+        [said] = caplog.records
+        assert "pymemos models prepare minilm" in said.getMessage()
+
+    @pytest.mark.parametrize("meant", ["none", HashingEmbedder(8)])
+    def test_who_chose_hears_nothing(self, tmp_path, caplog, meant):
+        MemOS(tmp_path / "home", embedder=meant).close()
+
+        assert not caplog.records

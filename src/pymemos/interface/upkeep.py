@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 from pymemos.cube.call import Caller, MemoryCall, Scope
@@ -13,19 +14,30 @@ from pymemos.interface.requests import Enqueue, Reindex
 from pymemos.interface.worker import JobHandler, for_owner
 from pymemos.ports import Job
 
+_LOGGER = logging.getLogger("pymemos")
+_BY_WORDS = (
+    "This store is searched by words alone, for no embedder is prepared. To search it by meaning too: "
+    "pip install 'pymemos[embed]', then pymemos models prepare minilm. (embedder='none' says that words are enough.)"
+)
+
 
 def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
     """The system's own jobs by kind."""
     return {"reindex": _reindex, "embed": partial(embed_job, api, tools)}
 
 
-def begin(api: MemoryAPI, tools: Tools, *, any_embedder: bool = False) -> None:
-    """Check that the store fits the system that opens it, and queue what is to be brought up to date."""
+def begin(api: MemoryAPI, tools: Tools, *, any_embedder: bool = False, by_words_meant: bool = False) -> None:
+    """Check that the store fits the system that opens it, and queue what is to be brought up to date.
+
+    A new store without an embedder says so, once, unless that is what was meant.
+    """
     with tools.store.read() as unit:
         made_by = unit.setting(EMBEDDER)
         analysed, spaces = unit.setting("analysis"), [space.name for space in unit.namespaces()]
     if tools.embedder is not None and not any_embedder:
         _check_embedder(tools, made_by)
+    if analysed is None and tools.embedder is None and not by_words_meant:
+        _LOGGER.warning(_BY_WORDS)
     if analysed != analysis.VERSION:
         for namespace in spaces if analysed else []:
             queue(api, tools, "reindex", namespace, dedup_key=f"{namespace} {analysis.VERSION}")

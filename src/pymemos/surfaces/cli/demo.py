@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pymemos.settings import from_environment
 from pymemos.surfaces.cli.app import Shell, verb
 
 if TYPE_CHECKING:
@@ -56,10 +58,12 @@ def _opened(place: Place) -> Iterator[Tour]:
     from pymemos.surfaces.cli.demo_story import StoryClock, load
     from pymemos.surfaces.cli.demo_tour import Tour
     from pymemos.system import MemOS
+    from pymemos.wiring import used_embedder
 
     clock = StoryClock()
     with ExitStack() as broken_off:
         broken_off.callback(place.remove)
-        with MemOS(place.home, clock=clock) as mem:
+        used = used_embedder(from_environment(os.environ, Path.home()))  # named, for the tour tells of it itself
+        with MemOS(place.home, clock=clock, embedder=used) as mem:
             yield Tour(mem, place, load(), clock)
         broken_off.pop_all()

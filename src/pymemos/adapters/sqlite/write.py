@@ -106,9 +106,8 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def _insert_texts(self, numbered: list[tuple[int, Entry]]) -> None:
         """The full-text rows and index entries of new memories, and the totals of their namespaces."""
-        column = (
-            cache(terms.column) if len(numbered) > 1 else terms.column
-        )  # terms come again as the next turn's context
+        # A turn's terms come again as the context of the next.
+        column = cache(terms.column) if len(numbered) > 1 else terms.column
         rows: list[tuple[Any, ...]] = []
         totals: dict[int, tuple[int, int]] = {}
         for mem, entry in numbered:

@@ -159,16 +159,21 @@ def _best(question: Question, seen: Evidence, admitted: NDArray[np.bool_], found
     for name, weight in _weights(seen.plan, columns.kind[rows]).items():
         value = SIGNALS[name].values(seen)[rows]
         total += weight * value
-        entered[name] = value, np.broadcast_to(weight, len(rows))
+        entered[name] = value, weight
     top = _top(total, columns.key[rows], question.limit)
-    values = np.array([value[top] for value, _ in entered.values()]).T.tolist()
-    weights = np.array([weight[top] for _, weight in entered.values()]).T.tolist()
+    values = zip(*(value[top].tolist() for value, _ in entered.values()), strict=True)
+    weights = zip(*(_of_each(weight, top) for _, weight in entered.values()), strict=True)
     return [
         _Candidate(score, key, tuple(zip(entered, value, weight, strict=True)), found.words_in(row))
         for score, key, row, value, weight in zip(
             total[top].tolist(), columns.key[rows[top]].tolist(), rows[top].tolist(), values, weights, strict=True
         )
     ]
+
+
+def _of_each(weight: Floats, rows: NDArray[np.int64]) -> list[float]:
+    weights: list[float] = weight[rows].tolist() if weight.ndim else [float(weight)] * len(rows)
+    return weights
 
 
 def _top(total: Floats, keys: NDArray[np.int64], limit: int) -> NDArray[np.int64]:

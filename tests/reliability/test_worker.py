@@ -19,10 +19,11 @@ from pymemos.adapters.sqlite import SqliteStore
 from pymemos.cube.call import Caller, MemoryCall
 from pymemos.errors import PymemosError, StoreError, UnknownJob
 from pymemos.interface.api import MemoryAPI, Tools
+from pymemos.interface.registry import HANDLERS
 from pymemos.interface.worker import TickReport, Worker
 from pymemos.operation.queue import FIRST_RETRY, LEASE, LONGEST_RETRY, after_failure
 from pymemos.ports import Job, JobState
-from pymemos.system import HANDLERS, utc_now
+from pymemos.system import utc_now
 from pymemos.testing.builders import a_job
 from pymemos.testing.doubles import FrozenClock, SequentialIds
 from pymemos.testing.faults import Faults

@@ -1,0 +1,97 @@
+"""A handle: who calls, and how a method's arguments become a call through the one door."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from pymemos.cube.call import Caller, MemoryCall, Request, Scope, TimeWindow
+from pymemos.errors import InvalidInput
+from pymemos.interface.api import MemoryAPI, Tools
+from pymemos.interface.arguments import check_name
+from pymemos.interface.worker import Worker
+from pymemos.settings import Settings
+
+
+class Handle:
+    """What every part of the facade stands on: the tools, the door, and the caller that it acts for."""
+
+    _settings: Settings
+    _tools: Tools
+    _api: MemoryAPI
+    _worker: Worker
+    _caller: Caller
+    _root: bool
+
+    def bind(
+        self,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        role: str | None = None,
+        task: str | None = None,
+        model: str | None = None,
+    ) -> Self:
+        """A handle on the same store that carries these identities; it can only narrow further."""
+        bound = object.__new__(type(self))
+        bound.__dict__.update(self.__dict__)
+        bound._root = False
+        bound._caller = self._narrow(user_id, agent_id, run_id, session_id, role, task, model)
+        return bound
+
+    def close(self) -> None:
+        """Write what waits and release the store; a bound handle leaves it open for the others."""
+        if not self._root:
+            return
+        try:
+            self._api.buffer.close()
+        finally:
+            self._tools.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # From arguments to calls.
+
+    def _narrow(
+        self,
+        user_id: str | None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        role: str | None = None,
+        task: str | None = None,
+        model: str | None = None,
+    ) -> Caller:
+        if run_id is not None and session_id is not None and run_id != session_id:
+            raise InvalidInput(f"run_id {run_id!r} and session_id {session_id!r} are two names of one thing; pass one")
+        given = {
+            "user": user_id,
+            "agent": agent_id,
+            "session": session_id if session_id is not None else run_id,
+            "role": role,
+            "task": task,
+            "model": model,
+        }
+        checked = {name: check_name(value, name) for name, value in given.items() if value is not None}
+        return self._caller.narrow(**checked)
+
+    def _bind(self, *identities: str | None) -> tuple[Caller, Scope]:
+        caller = self._narrow(*identities)
+        return caller, Scope(namespace=caller.namespace, agent=caller.agent, session=caller.session)
+
+    def _everywhere(self, user_id: str | None = None, agent_id: str | None = None) -> tuple[Caller, Scope]:
+        """The whole store for a steward who names nobody, else the caller's own."""
+        caller, scope = self._bind(user_id, agent_id)
+        return caller, Scope(namespace=None) if caller.steward else scope
+
+    def _dispatch(self, who: tuple[Caller, Scope], request: Request, window: TimeWindow = TimeWindow()) -> Any:  # noqa: B008 (frozen)
+        caller, scope = who
+        return self._api.dispatch(MemoryCall(caller=caller, request=request, scope=scope, window=window))

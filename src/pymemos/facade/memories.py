@@ -1,0 +1,316 @@
+"""Memories: add, search, get, list, update, append, delete, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, BinaryIO
+
+import msgspec
+
+from pymemos.cube import filters as grammar
+from pymemos.cube.call import Request, TimeWindow
+from pymemos.cube.cube import MemCube
+from pymemos.cube.header import Origin, Priority, SemanticType
+from pymemos.cube.payload import Activation, Parametric
+from pymemos.errors import EmptyScope, InvalidInput
+from pymemos.facade.handle import Handle
+from pymemos.interface import requests
+from pymemos.interface.arguments import (
+    When,
+    check_blob,
+    check_id,
+    check_limit,
+    check_name,
+    check_names,
+    check_text,
+    check_version,
+    optional_id,
+    optional_time,
+    optional_version,
+    parse_content,
+    parse_labels,
+)
+from pymemos.interface.requests import Added, Deleted, Difference, Labels, Page
+from pymemos.operation.hits import Hits
+from pymemos.ports import AuditQuery, AuditRecord, Record
+
+
+class Memories(Handle):
+    """The methods that applications use most."""
+
+    # Writing.
+
+    def add(
+        self,
+        content: str | Mapping[str, Any] | Iterable[Mapping[str, Any]] | Activation | Parametric,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        role: str | None = None,
+        task: str | None = None,
+        timestamp: When | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] | None = None,
+        entities: Sequence[str] | None = None,
+        type: SemanticType | str | None = None,
+        origin: Origin | str | None = None,
+        language: str | None = None,
+        priority: Priority | str | None = None,
+        sensitivity: Sequence[str] | None = None,
+        valid_from: When | None = None,
+        valid_to: When | None = None,
+        parents: Sequence[str] = (),
+        idempotency_key: str | None = None,
+    ) -> Added:
+        """Keep a text, a conversation or a tensor; returns when it is durable and can be found.
+
+        A conversation is a list of messages in OpenAI form (``role``, ``content``, optionally ``id``, ``name``,
+        ``timestamp``): each becomes one memory, verbatim. The same message (same id, text and session) is kept once;
+        one whose content is None, as of an assistant that only calls tools, is left out and named in ``skipped``.
+        With an ``idempotency_key`` a retry returns what the first call made. A list is one atomic call.
+        """
+        call = self._bind(user_id, agent_id, run_id, session_id, role, task)
+        labels = parse_labels(
+            timestamp=timestamp,
+            metadata=metadata,
+            tags=tags,
+            entities=entities,
+            type=type,
+            origin=origin,
+            language=language,
+            priority=priority,
+            sensitivity=sensitivity,
+            valid_from=valid_from,
+            valid_to=valid_to,
+        )
+        key = None if idempotency_key is None else check_name(idempotency_key, "idempotency_key")
+        request: Request
+        skipped: tuple[int, ...] = ()
+        if isinstance(content, Activation | Parametric):
+            request = requests.AddTensor(
+                payload=content, parents=check_names(parents, "parents"), labels=labels, idempotency_key=key
+            )
+        else:
+            messages, skipped = parse_content(content, text_limit=self._settings.text_limit)
+            conversation = not isinstance(content, str)
+            request = requests.Add(messages=messages, labels=labels, conversation=conversation, idempotency_key=key)
+        added: Added = self._dispatch(call, request)
+        return msgspec.structs.replace(added, skipped=skipped)
+
+    def update(
+        self,
+        id: str,
+        content: str | None = None,
+        *,
+        expected: int | str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        timestamp: When | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] | None = None,
+        entities: Sequence[str] | None = None,
+        type: SemanticType | str | None = None,
+        language: str | None = None,
+        priority: Priority | str | None = None,
+        sensitivity: Sequence[str] | None = None,
+        valid_from: When | None = None,
+        valid_to: When | None = None,
+        idempotency_key: str | None = None,
+    ) -> MemCube:
+        """Write the next version of a memory; what is not given stays.
+
+        The old text stays true for the time before ``valid_from`` (by default ``timestamp``, else now). With
+        ``expected``, a revision or version, the update is refused when somebody else changed the memory since.
+        """
+        labels = parse_labels(
+            timestamp=timestamp,
+            metadata=metadata,
+            tags=tags,
+            entities=entities,
+            type=type,
+            language=language,
+            priority=priority,
+            sensitivity=sensitivity,
+            valid_from=valid_from,
+            valid_to=valid_to,
+        )
+        return self._update(id, content, False, expected, user_id, agent_id, labels, idempotency_key)
+
+    def append(
+        self,
+        id: str,
+        content: str,
+        *,
+        expected: int | str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        timestamp: When | None = None,
+        idempotency_key: str | None = None,
+    ) -> MemCube:
+        """Write the next version of a memory: the present text, and ``content`` on a line of its own."""
+        labels = Labels(timestamp=optional_time(timestamp, "timestamp"))
+        return self._update(id, content, True, expected, user_id, agent_id, labels, idempotency_key)
+
+    def delete(
+        self,
+        id: str | None = None,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        expected: int | str | None = None,
+    ) -> Deleted:
+        """Delete one memory, or all that a scope or a filter select; recoverable, and history still knows them."""
+        if id is None and filters is None and (user_id, agent_id, run_id, session_id) == (None,) * 4:
+            raise EmptyScope()
+        call = self._bind(user_id, agent_id, run_id, session_id)
+        where = None if filters is None else grammar.parse(filters)
+        deleted: Deleted = self._dispatch(
+            call,
+            requests.Delete(id=optional_id(id, "id"), where=where, expected=optional_version(expected, "expected")),
+        )
+        return deleted
+
+    # Reading.
+
+    def search(
+        self,
+        query: str,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        limit: int = 10,
+        filters: Mapping[str, Any] | None = None,
+        valid_at: When | None = None,
+        known_at: When | None = None,
+        explain: bool = False,
+    ) -> Hits:
+        """The memories that answer ``query``, best first; each says why.
+
+        Without times: what is known and not over. ``valid_at`` asks what was true then, ``known_at`` what was known
+        then. The explanation (``hits.explain()``) is always there; ``explain`` is for the word's sake.
+        """
+        del explain
+        call = self._bind(user_id, agent_id, run_id, session_id)
+        window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
+        where = None if filters is None else grammar.parse(filters)
+        check_text(query, "the query", limit=self._settings.text_limit)
+        request = requests.Search(query=query, limit=check_limit(limit), where=where)
+        hits: Hits = self._dispatch(call, request, window)
+        return hits
+
+    def get(
+        self, id: str, *, version: int | str | None = None, user_id: str | None = None, agent_id: str | None = None
+    ) -> MemCube:
+        """One memory: its current version, or the revision or version hash that is named."""
+        cube: MemCube = self._dispatch(
+            self._bind(user_id, agent_id), requests.Get(id=check_id(id), version=optional_version(version, "version"))
+        )
+        return cube
+
+    def list(
+        self,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        limit: int = 100,
+        after: str | None = None,
+        episodes: bool = False,
+        valid_at: When | None = None,
+        known_at: When | None = None,
+    ) -> Page:
+        """Memories in the order in which they were made, a page at a time; ``after=page.after`` continues."""
+        call = self._bind(user_id, agent_id, run_id, session_id)
+        window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
+        where = None if filters is None else grammar.parse(filters)
+        request = requests.ListPage(
+            where=where, limit=check_limit(limit), after=optional_id(after, "after"), episodes=episodes
+        )
+        page: Page = self._dispatch(call, request, window)
+        return page
+
+    def history(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> Sequence[Record]:
+        """Every version of a memory, oldest first, with when it was known and when it was true."""
+        records: Sequence[Record] = self._dispatch(self._bind(user_id, agent_id), requests.History(id=check_id(id)))
+        return records
+
+    def diff(
+        self, id: str, a: int | str, b: int | str, *, user_id: str | None = None, agent_id: str | None = None
+    ) -> Difference:
+        """What changed from version ``a`` of a memory to version ``b``."""
+        request = requests.Diff(id=check_id(id), a=check_version(a, "a"), b=check_version(b, "b"))
+        difference: Difference = self._dispatch(self._bind(user_id, agent_id), request)
+        return difference
+
+    def log(
+        self,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        since: When | None = None,
+        until: When | None = None,
+        caller: str | None = None,
+        operation: str | None = None,
+        memory: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[AuditRecord]:
+        """The newest entries of the audit log: one's own, or, for a steward who names nobody, everybody's."""
+        self._api.buffer.flush()
+        query = AuditQuery(
+            since=optional_time(since, "since"),
+            until=optional_time(until, "until"),
+            caller=optional_id(caller, "caller"),
+            operation=optional_id(operation, "operation"),
+            memory=optional_id(memory, "memory"),
+            limit=check_limit(limit),
+        )
+        records: Sequence[AuditRecord] = self._dispatch(self._everywhere(user_id, agent_id), requests.Log(query=query))
+        return records
+
+    # Blobs of tensor memories.
+
+    def put_blob(self, source: bytes | BinaryIO) -> tuple[str, int]:
+        """Store the bytes of a tensor before the memory that names them; gives hash and size."""
+        return self._tools.blobs.put(check_blob(source))
+
+    def open_blob(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> memoryview:
+        """The bytes of a tensor memory, mapped and not copied."""
+        payload = self.get(id, user_id=user_id, agent_id=agent_id).payload
+        if not isinstance(payload, Activation | Parametric):
+            raise InvalidInput(f"memory {id!r} is text and has no blob; read its payload")
+        return self._tools.blobs.open(payload.blob)
+
+    def _update(
+        self,
+        id: str,
+        content: str | None,
+        appended: bool,
+        expected: int | str | None,
+        user_id: str | None,
+        agent_id: str | None,
+        labels: Labels,
+        idempotency_key: str | None,
+    ) -> MemCube:
+        if content is not None:
+            check_text(content, "the text", limit=self._settings.text_limit)
+        if content is None and labels == Labels():
+            raise InvalidInput("the update changes nothing; pass a text, tags, metadata or another label")
+        request = requests.Update(
+            id=check_id(id),
+            content=content,
+            appended=appended,
+            labels=labels,
+            expected=optional_version(expected, "expected"),
+            idempotency_key=None if idempotency_key is None else check_name(idempotency_key, "idempotency_key"),
+        )
+        cube: MemCube = self._dispatch(self._bind(user_id, agent_id), request)
+        return cube

@@ -15,7 +15,7 @@ from pymemos.errors import OtherEmbedder
 from pymemos.operation.retrieval.cues import Cue, cues_of
 from pymemos.operation.retrieval.passages import PARTS, passages
 from pymemos.operation.retrieval.routing import BY_MEANING, BY_WORDS, plan
-from pymemos.operation.retrieval.signals import by_passage, nearby, of_conversation, shifted
+from pymemos.operation.retrieval.signals import SIGNALS, Evidence, by_passage, nearby, of_conversation
 from pymemos.operation.retrieval.space import Kind, Parts, Spaces
 from pymemos.testing.acts import add, change, remove
 from pymemos.testing.builders import ANA, a_vector, an_entry, the_next
@@ -197,11 +197,16 @@ class TestSignals:
 
         assert best.tolist() == [3, 3, 3, 2, 2, 2, 5]
 
-    def test_before_and_behind(self, conversation):
-        before, behind = shifted(conversation, np.array([1, 2, 3, 4, 5, 6, 7], np.float32))
+    def test_the_halves_of_an_exchange_are_about_one_thing(self, conversation):
+        user = np.array([True, False, False, True, True, False, True])
+        likeness = np.array([1, 2, 3, 4, 5, 6, 7], np.float32)
+        nothing = np.zeros(7, np.float32)
+        snapshot = conversation._replace(columns=conversation.columns._replace(user=user))
+        made = plan("tea", {}, now=NOW, by_meaning=True)
 
-        assert before.tolist() == [0, 1, 2, 0, 4, 5, 0]
-        assert behind.tolist() == [2, 3, 0, 5, 6, 0, 0]
+        partner = SIGNALS["partner"].values(Evidence(snapshot, made, nothing, likeness, likeness))
+
+        assert partner.tolist() == [2, 1, 0, 0, 6, 5, 0]
 
     def test_a_row_has_its_first_passage_and_its_best(self):
         parts = Parts(np.zeros((3, 1), np.float32), np.array([1, 3]), np.array([0, 2]))

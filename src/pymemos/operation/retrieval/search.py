@@ -199,9 +199,9 @@ def _admitted(unit: ReadUnit, question: Question, seen: Evidence) -> NDArray[np.
 def _weights(made: Plan, kinds: NDArray[np.int8]) -> dict[str, Floats]:
     """The weights of each signal, of those that count for a kind that is there: one, or one for each row."""
     present = [kind for kind in Kind if (kinds == kind).any()]
-    names = [name for name in SIGNALS if any(made.weights[kind].get(name) for kind in present)]
     if len(present) == 1:
-        return {name: np.array(made.weights[present[0]][name], np.float32) for name in names}
+        return {name: np.array(weight, np.float32) for name, weight in made.weights[present[0]].items() if weight}
+    names = [name for name in SIGNALS if any(made.weights[kind].get(name) for kind in present)]
     return {name: np.array([made.weights[kind].get(name, 0.0) for kind in Kind], np.float32)[kinds] for name in names}
 
 

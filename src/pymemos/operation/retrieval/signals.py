@@ -78,10 +78,13 @@ def _nearby_meaning(e: Evidence) -> Floats:
 
 def _partner(e: Evidence) -> Floats:
     """In a chat: of a user's message its reply, of a reply the message that it answers; 0 where there is none."""
-    user = e.snapshot.columns.user
-    _, reply = shifted(e.snapshot, np.where(user, np.float32(0), e.best))
-    asked, _ = shifted(e.snapshot, np.where(user, e.best, np.float32(0)))
-    return np.where(user, reply, asked)
+    rows, talk = e.snapshot.turns.rows, e.snapshot.turns.talk
+    placed, user = e.best[rows], e.snapshot.columns.user[rows]
+    answered = user[:-1] & ~user[1:] & (talk[1:] == talk[:-1])
+    other = np.zeros(len(rows), np.float32)
+    other[:-1] = placed[1:] * answered
+    other[1:] += placed[:-1] * answered
+    return _back(e.best, rows, other)
 
 
 def _conversation(e: Evidence) -> Floats:
@@ -177,16 +180,6 @@ def of_conversation(snapshot: Snapshot, values: Floats) -> Floats:
     if not len(rows):
         return np.zeros_like(values)
     return _back(values, rows, np.maximum.reduceat(values[rows], starts)[talk])
-
-
-def shifted(snapshot: Snapshot, values: Floats) -> tuple[Floats, Floats]:
-    """The values of the turns before and behind each, in the same conversation."""
-    rows, talk = snapshot.turns.rows, snapshot.turns.talk
-    placed, same = values[rows], talk[1:] == talk[:-1]
-    before, behind = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
-    before[1:] = placed[:-1] * same
-    behind[:-1] = placed[1:] * same
-    return _back(values, rows, before), _back(values, rows, behind)
 
 
 def _back(values: Floats, rows: NDArray[np.int64], placed: Floats) -> Floats:

@@ -16,7 +16,7 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, SemanticType
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
 from pymemos.cube.wire import Document, seal
-from pymemos.errors import EmbedderFailed, InvalidInput, NotAllowed, StaleVersion, UnknownMemory, UnknownVersion
+from pymemos.errors import EmbedderFailed, InvalidInput, UnknownMemory
 from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.vault import Draft
@@ -41,10 +41,18 @@ from pymemos.interface.requests import (
     Search,
     Update,
 )
+from pymemos.interface.versions import (
+    OnMemory,
+    check_editable,
+    check_expected,
+    current_record,
+    memory_target,
+    version_record,
+)
 from pymemos.operation.embedding import vectors_of
 from pymemos.operation.hits import Hits
 from pymemos.operation.retrieval.question import Question
-from pymemos.ports import ReadUnit, Record, Vector
+from pymemos.ports import ReadUnit, Vector
 
 Tensor = Activation | Parametric
 Facets = Callable[[str | None, date | None, str | None], tuple[str, ...]]
@@ -56,13 +64,6 @@ class Prepared(NamedTuple):
     episode: str | None
     drafts: list[Draft]
     unembedded: bool
-
-
-class OnMemory(Handler):
-    """A handler whose request names one memory by ``id``."""
-
-    def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
-        return memory_target(call.request.id, unit)  # type: ignore[attr-defined]
 
 
 class AddHandler(Handler):
@@ -120,7 +121,7 @@ class AddTensorHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: AddTensor = work.call.request  # type: ignore[assignment]
-        parents = [_current(work, id) for id in request.parents]
+        parents = [current_record(work, id) for id in request.parents]
         if any(parent.cube.namespace not in (work.decision.namespaces or ()) for parent in parents):
             raise UnknownMemory()
         said = _descriptive(check_tensor_labels(request.labels), work.call, work.now)
@@ -160,7 +161,8 @@ class GetHandler(OnMemory):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Get = work.call.request  # type: ignore[assignment]
-        record = _current(work, request.id) if request.version is None else _version(work, request.id, request.version)
+        id, version = request.id, request.version
+        record = current_record(work, id) if version is None else version_record(work, id, version)
         return Outcome(result=record.cube, memories=(request.id,), used=True)
 
 
@@ -193,9 +195,9 @@ class UpdateHandler(OnMemory):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Update = work.call.request  # type: ignore[assignment]
-        cube = _current(work, request.id).cube
-        _check_expected(cube, request.expected)
-        _check_editable(cube)
+        cube = current_record(work, request.id).cube
+        check_expected(cube, request.expected)
+        check_editable(cube)
         if cube.is_episode and (request.content is not None or request.labels.semantic_type is not None):
             raise InvalidInput(
                 f"memory {cube.id!r} is the manifest of a conversation, whose text and type stay; update its messages"
@@ -210,7 +212,7 @@ class UpdateHandler(OnMemory):
         return Outcome(result=newer, memories=(newer.id,), replay=(newer.id, newer.version))
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> MemCube:
-        return _version(work, *ids).cube
+        return version_record(work, *ids).cube
 
 
 class DeleteHandler(Handler):
@@ -225,13 +227,13 @@ class DeleteHandler(Handler):
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Delete = work.call.request  # type: ignore[assignment]
         if request.id is not None:
-            cubes = [_current(work, request.id).cube]
-            _check_expected(cubes[0], request.expected)
+            cubes = [current_record(work, request.id).cube]
+            check_expected(cubes[0], request.expected)
         else:
             selection = work.selection(request.where, episodes=True)
             cubes = [record.cube for record in work.unit.page(selection, limit=work.unit.count(selection))]
         for cube in reversed(cubes):  # newest first: so no turn is given a new context only to be deleted next
-            _check_editable(cube)
+            check_editable(cube)
             vault.retire(work.unit, cube, work.now)
         ids = tuple(cube.id for cube in cubes)
         return Outcome(result=Deleted(ids=ids), memories=ids)
@@ -250,7 +252,7 @@ class DiffHandler(OnMemory):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Diff = work.call.request  # type: ignore[assignment]
-        a, b = (_version(work, request.id, version).cube for version in (request.a, request.b))
+        a, b = (version_record(work, request.id, version).cube for version in (request.a, request.b))
         return Outcome(result=difference(a, b), memories=(request.id,))
 
 
@@ -261,12 +263,6 @@ class LogHandler(Handler):
         request: Log = work.call.request  # type: ignore[assignment]
         query = msgspec.structs.replace(request.query, namespaces=work.decision.namespaces)
         return Outcome(result=work.unit.audit(query))
-
-
-def memory_target(id: str, unit: ReadUnit) -> Target:
-    """The target of a call on one memory: the namespace that it lives in, or none where the id is unknown."""
-    owner = unit.owner_of(id)
-    return Target(namespaces=() if owner is None else (owner,), memory=True)
 
 
 def query_languages(work: Work, query: str) -> tuple[str, ...]:
@@ -444,29 +440,7 @@ def _next_payload(cube: MemCube, request: Update) -> Payload:
     return msgspec.structs.replace(cube.payload, content=content)
 
 
-# Versions.
-
-
-def _current(work: Work, id: str) -> Record:
-    records: list[Record] = work.unit.current([id])
-    if not records:
-        raise UnknownMemory(f"memory {id!r} is deleted or unknown; history shows what it was")
-    return records[0]
-
-
-def _version(work: Work, id: str, version: int | str) -> Record:
-    versions: list[Record] = work.unit.versions(id)
-    for record in versions:
-        if version in (record.cube.revision, record.cube.version):
-            return record
-    raise UnknownVersion(f"memory {id!r} has no version {version!r}; it has revisions 1 to {len(versions)}")
-
-
-def _check_expected(cube: MemCube, expected: int | str | None) -> None:
-    if expected is not None and expected not in (cube.revision, cube.version):
-        raise StaleVersion(
-            f"memory {cube.id!r} is at revision {cube.revision}, not {expected!r}; read it again and repeat the change"
-        )
+# Intervals.
 
 
 def _interval(cube: MemCube) -> tuple[datetime, datetime | None]:
@@ -482,8 +456,3 @@ def _check_interval(cube: MemCube) -> None:
             f"the memory would hold at no time: valid_to {end.isoformat()} is not after {start.isoformat()}, its "
             "valid_from (else its timestamp, else now); pass a later valid_to, or the valid_from that is meant"
         )
-
-
-def _check_editable(cube: MemCube) -> None:
-    if cube.header.governance.frozen:  # 5.4.3: updates disabled
-        raise NotAllowed(f"memory {cube.id!r} is frozen and takes no edits; the steward can unfreeze it")

@@ -1,0 +1,59 @@
+"""Versions: what a handler asks of one memory before it changes it or answers with it."""
+
+from __future__ import annotations
+
+from pymemos.cube.call import MemoryCall
+from pymemos.cube.cube import MemCube
+from pymemos.errors import NotAllowed, StaleVersion, UnknownMemory, UnknownVersion
+from pymemos.infrastructure.governance import Target
+from pymemos.interface.api import Handler, Work
+from pymemos.ports import ReadUnit, Record
+
+
+class OnMemory(Handler):
+    """A handler whose request names one memory by ``id``."""
+
+    def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
+        """The namespace that the memory lives in."""
+        return memory_target(call.request.id, unit)  # type: ignore[attr-defined]
+
+
+def memory_target(id: str, unit: ReadUnit) -> Target:
+    """The target of a call on one memory: the namespace that it lives in, or none where the id is unknown."""
+    owner = unit.owner_of(id)
+    return Target(namespaces=() if owner is None else (owner,), memory=True)
+
+
+def current_record(work: Work, id: str) -> Record:
+    """The current version of a memory."""
+    records: list[Record] = work.unit.current([id])
+    if not records:
+        raise UnknownMemory(f"memory {id!r} is deleted or unknown; history shows what it was")
+    return records[0]
+
+
+def version_record(work: Work, id: str, version: int | str) -> Record:
+    """The version of a memory that a revision or a version hash names."""
+    return pick_version(work.unit.versions(id), id, version)
+
+
+def pick_version(versions: list[Record], id: str, version: int | str) -> Record:
+    """The one of these versions that a revision or a version hash names."""
+    for record in versions:
+        if version in (record.cube.revision, record.cube.version):
+            return record
+    raise UnknownVersion(f"memory {id!r} has no version {version!r}; it has revisions 1 to {len(versions)}")
+
+
+def check_expected(cube: MemCube, expected: int | str | None) -> None:
+    """Refuse a change by somebody who has seen another version."""
+    if expected is not None and expected not in (cube.revision, cube.version):
+        raise StaleVersion(
+            f"memory {cube.id!r} is at revision {cube.revision}, not {expected!r}; read it again and repeat the change"
+        )
+
+
+def check_editable(cube: MemCube) -> None:
+    """Refuse any edit of a frozen memory."""
+    if cube.header.governance.frozen:  # 5.4.3: updates disabled
+        raise NotAllowed(f"memory {cube.id!r} is frozen and takes no edits; the steward can unfreeze it")

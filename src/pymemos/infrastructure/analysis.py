@@ -279,8 +279,19 @@ def _new_tongue(code: str) -> _Tongue:
 
 
 def _in_each(words: Sequence[str], languages: Sequence[str], *, stopped: bool) -> tuple[str, ...]:
-    terms = (term for word in words for code in languages for term in _terms([word], code, stopped=stopped))
+    """The terms of each word in every language; of plain words those of a language are made together."""
+    plain = {word for word in words if word.isascii() and "'" not in word}
+    stems = [_stem_of(plain, _tongue(code, "en"), stopped=stopped) for code in languages]
+    terms: list[str] = []
+    for word in words:
+        for code, stem_of in zip(languages, stems, strict=True):
+            terms += stem_of.get(word, ()) if word in plain else _terms([word], code, stopped=stopped)
     return tuple(dict.fromkeys(terms))
+
+
+def _stem_of(words: Iterable[str], tongue: _Tongue, *, stopped: bool) -> dict[str, tuple[str, ...]]:
+    kept = [word for word in words if not (stopped and word in tongue.stop)]
+    return {word: (stem,) for word, stem in zip(kept, tongue.stem(kept), strict=True) if stem}
 
 
 def _terms(words: list[str], language: str | None, *, stopped: bool = True, singles: bool = False) -> list[str]:

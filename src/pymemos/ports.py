@@ -322,6 +322,10 @@ class ReadUnit(ABC):
         """The newest current message of a session, by order of writing."""
 
     @abstractmethod
+    def turns_around(self, id: str) -> tuple[Turn | None, Turn | None]:
+        """The current messages of its session written last before a memory, deleted or not, and first behind it."""
+
+    @abstractmethod
     def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, list[str]]:
         """The ids of the current memories whose first source id is one of ``source_ids``, in order of writing."""
 
@@ -392,6 +396,10 @@ class WriteUnit(ReadUnit):
     @abstractmethod
     def retire(self, id: str) -> None:
         """Delete a memory recoverably: its current version moves to the history, and nothing is current."""
+
+    @abstractmethod
+    def revive(self, entry: Entry) -> None:
+        """Write the next version of a deleted memory, which is current again; it closes the last one as above."""
 
     @abstractmethod
     def adopt(self, records: Sequence[Record], text: TextRow | None) -> None:

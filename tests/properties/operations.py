@@ -84,6 +84,16 @@ def retire(unit: WriteUnit, id: str, at: datetime) -> Any:
     return unit.retire(id)
 
 
+def revive(
+    unit: WriteUnit, id: str, like: MemCube, text: TextRow | None, vectors: tuple[Vector, ...], at: datetime
+) -> Any:
+    """A deleted memory comes back; of one that was not, the store says so."""
+    held = unit.versions(id)
+    cube = _next(held[-1].cube if held else replace(like, id=id), like)
+    unit.advance(cube.namespace, at)
+    return unit.revive(_entry(cube, text, vectors))
+
+
 def adopt(
     unit: WriteUnit, cube: MemCube, more: int, text: TextRow | None, gone: bool, honest: bool, at: datetime
 ) -> Any:
@@ -227,6 +237,7 @@ operations = st.one_of(
     _SUPERSEDE,
     _operation(expected, id=known, revision=st.integers(1, 3), like=cubes, at=moments),
     _operation(retire, id=known, at=moments),
+    _operation(revive, id=known, like=cubes, text=texts, vectors=vectors, at=moments),
     _operation(
         adopt,
         cube=cubes,

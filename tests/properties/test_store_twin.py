@@ -285,6 +285,7 @@ def view(unit: ReadUnit | WriteUnit) -> dict[str, Any]:
         "vectors": [sorted_vectors(unit, name, since) for name in NAMES for since in (0, 2)],
         "changes": [changes(unit, name, since) for name in NAMES for since in (0, 2)],
         "turns": [unit.last_turn(name, session) for name in NAMES for session in SESSIONS],
+        "around": [unit.turns_around(id) for id in IDS],
         "sources": [unit.by_source(name, session, SOURCES) for name in NAMES for session in SESSIONS],
         "blobs": unit.blobs(),
         "queue": (unit.jobs(), unit.jobs(state=JobState.DEAD), unit.next_due(), [unit.job(id) for id in JOB_IDS]),

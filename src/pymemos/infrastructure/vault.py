@@ -72,6 +72,18 @@ def retire(unit: WriteUnit, cube: MemCube, now: datetime) -> None:
     unit.retire(cube.id)
 
 
+def revive(unit: WriteUnit, one: Draft, now: datetime) -> None:
+    """Write the next version of a deleted memory; it stands between the turns again that it stood between."""
+    unit.advance(one.cube.namespace, now)
+    before, behind = unit.turns_around(one.cube.id) if _is_turn(one.cube) else (None, None)
+    unit.revive(_entry(one, None if before is None else _stored_draft(before.cube, before.text)))
+    _note_languages(unit, [one])
+    if behind is not None and behind.text is not None:
+        row = text_row(_stored_draft(behind.cube, behind.text), one)
+        if row != behind.text:
+            unit.retext(behind.cube.id, row)
+
+
 def adopt(unit: WriteUnit, records: Sequence[Record], now: datetime) -> None:
     """Take in a memory whole, as another store knew it."""
     newest = records[-1]

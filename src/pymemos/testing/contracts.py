@@ -19,6 +19,7 @@ pytest.register_assert_rewrite(  # before they are imported, or a failure shows 
     "pymemos.testing.contract_embedder",
     "pymemos.testing.contract_memories",
     "pymemos.testing.contract_queue",
+    "pymemos.testing.contract_restoring",
     "pymemos.testing.contract_search",
     "pymemos.testing.contract_times",
     "pymemos.testing.contract_units",
@@ -30,6 +31,7 @@ from pymemos.testing.contract_changes import ChangesContract  # noqa: E402
 from pymemos.testing.contract_embedder import EmbedderContract as EmbedderContract  # noqa: E402
 from pymemos.testing.contract_memories import MemoriesContract  # noqa: E402
 from pymemos.testing.contract_queue import LedgersContract, QueueContract  # noqa: E402
+from pymemos.testing.contract_restoring import RestoringContract  # noqa: E402
 from pymemos.testing.contract_search import FilterContract, LexicalContract  # noqa: E402
 from pymemos.testing.contract_times import TimesContract  # noqa: E402
 from pymemos.testing.contract_units import UnitsContract  # noqa: E402
@@ -39,6 +41,7 @@ class StoreContract(
     UnitsContract,
     MemoriesContract,
     TimesContract,
+    RestoringContract,
     FilterContract,
     LexicalContract,
     ChangesContract,

@@ -157,7 +157,24 @@ class MemoryReadUnit(ReadUnit):
             for id, memory in self._in_session(namespace, session)
             if memory.rows[-1].cube.header.descriptive.semantic_type is SemanticType.MESSAGE
         ]
-        return Turn(cube=self.current(turns[-1:])[0].cube, text=self.text(turns[-1])) if turns else None
+        return self._turn(turns[-1]) if turns else None
+
+    def _turn(self, id: str) -> Turn:
+        return Turn(cube=self.current([id])[0].cube, text=self.text(id))
+
+    def turns_around(self, id: str) -> tuple[Turn | None, Turn | None]:
+        memory = self._state.memories.get(id)
+        if memory is None:
+            return None, None
+        session = memory.rows[-1].cube.header.descriptive.session
+        turns = [
+            (other.number, self._turn(one))
+            for one, other in self._in_session(memory.namespace, session)
+            if other.rows[-1].cube.header.descriptive.semantic_type is SemanticType.MESSAGE
+        ]
+        before = [turn for number, turn in turns if number < memory.number]
+        behind = [turn for number, turn in turns if number > memory.number]
+        return (before[-1] if before else None), (behind[0] if behind else None)
 
     def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}

@@ -47,8 +47,8 @@ def _known_at(memory: Memory, known_at: datetime) -> Row | None:
 
 def _true_at(memory: Memory, valid_at: datetime, known_at: datetime | None) -> Row | None:
     """The latest version, of those known by ``known_at``, whose validity as it was known then holds ``valid_at``."""
-    if memory.retired is not None and (known_at is None or memory.retired <= known_at):
-        return None
+    if (memory.current if known_at is None else _known_at(memory, known_at)) is None:
+        return None  # deleted then, though it may have been restored since
     for row in reversed(memory.rows):
         known = known_at is None or row.known_from <= known_at
         end = row.closed_to if row.superseded_by(known_at) else row.declared_to

@@ -84,6 +84,25 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
         vectors = _closed(memory.vectors, seq)
         self._state.memories[id] = replace(memory, rows=rows, vectors=vectors, retired=at, changed=seq)
 
+    def revive(self, entry: Entry) -> None:
+        cube = entry.cube
+        memory = self._state.memories.get(cube.id)
+        if memory is None or memory.retired is None:
+            raise UnknownMemory(f"memory {cube.id!r} is not in the store, or was not deleted")
+        if cube.namespace != memory.namespace:
+            raise StoreError(f"memory {cube.id!r} lives in {memory.namespace!r} and cannot move to {cube.namespace!r}")
+        seq, at = self._stamp(memory.namespace)
+        old = memory.rows[-1]
+        old = replace(old, superseded=True, closed_to=_closed_to(old, entry.valid_from))
+        self._state.memories[cube.id] = replace(
+            memory,
+            rows=(*memory.rows[:-1], old, _row(entry, seq, at)),
+            vectors=memory.vectors + _stored(cube.id, entry.vectors, seq),
+            changed=seq,
+            retired=None,
+        )
+        self.link(entry.edges)
+
     def adopt(self, records: Sequence[Record], text: TextRow | None) -> None:
         """Versions that were here keep their full-text rows; the vectors of the memory all move to the history.
 

@@ -93,6 +93,38 @@ WHERE
 ORDER BY v.mem DESC
 LIMIT 1;
 
+-- :turn_before
+-- The current message of its session that was written last before a memory.
+SELECT
+    v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
+    v.valid_to, v.document, u.state, u.uses, u.last_used, u.heat, u.extra, v.ns, t.terms, t.context, t.facets, t.context_of
+FROM (
+    SELECT mem, ns, ifnull(session, char(0)) AS session FROM versions
+    WHERE mem = (SELECT mem FROM memories WHERE id = :id) ORDER BY revision DESC LIMIT 1
+) AS one
+CROSS JOIN memories AS v ON v.ns = one.ns AND ifnull(v.session, char(0)) = one.session AND v.mem < one.mem
+LEFT JOIN texts AS t ON t.mem = v.mem
+LEFT JOIN usage AS u ON u.mem = v.mem
+WHERE v.type = 'message' AND v.document IS NOT NULL
+ORDER BY v.mem DESC
+LIMIT 1;
+
+-- :turn_behind
+-- The current message of its session that was written first behind a memory.
+SELECT
+    v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
+    v.valid_to, v.document, u.state, u.uses, u.last_used, u.heat, u.extra, v.ns, t.terms, t.context, t.facets, t.context_of
+FROM (
+    SELECT mem, ns, ifnull(session, char(0)) AS session FROM versions
+    WHERE mem = (SELECT mem FROM memories WHERE id = :id) ORDER BY revision DESC LIMIT 1
+) AS one
+CROSS JOIN memories AS v ON v.ns = one.ns AND ifnull(v.session, char(0)) = one.session AND v.mem > one.mem
+LEFT JOIN texts AS t ON t.mem = v.mem
+LEFT JOIN usage AS u ON u.mem = v.mem
+WHERE v.type = 'message' AND v.document IS NOT NULL
+ORDER BY v.mem ASC
+LIMIT 1;
+
 -- :by_source
 -- The current memories whose first source is one of some messages, in order of writing.
 SELECT m.source, m.id
@@ -245,6 +277,11 @@ FROM memories WHERE mem = :mem;
 UPDATE memories SET
     retired = :at, document = NULL, blob = NULL, source = NULL, seq_from = :seq
 WHERE mem = :mem;
+
+-- :close_last
+-- The last version of a deleted memory ends where the one begins that brings it back.
+UPDATE history SET closed_to = CASE WHEN valid_to <= :closes THEN valid_to ELSE max(valid_from, :closes) END
+WHERE mem = :mem AND revision = :revision;
 
 -- :insert_history
 -- A superseded version, as another store knew it.

@@ -155,12 +155,10 @@ class SqliteReadUnit(ReadUnit):
         return [row[0] for row in self._rows("followers", id=id)]
 
     def last_turn(self, namespace: str, session: str | None) -> Turn | None:
-        row = self._row("last_turn", namespace=namespace, session=session)
-        if row is None:
-            return None
-        *record, ns, terms, context, facets, context_of = row
-        text = None if terms is None else _text_row(ns, terms, context, facets, context_of)
-        return Turn(cube=_record(record).cube, text=text)
+        return _turn(self._row("last_turn", namespace=namespace, session=session))
+
+    def turns_around(self, id: str) -> tuple[Turn | None, Turn | None]:
+        return _turn(self._row("turn_before", id=id)), _turn(self._row("turn_behind", id=id))
 
     def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, list[str]]:
         sources = json.dumps(list(source_ids))
@@ -286,6 +284,14 @@ def _change(row: tuple[Any, ...], vectors: tuple[tuple[int, bytes], ...]) -> Cha
         length=length or 0,
         vectors=vectors,
     )
+
+
+def _turn(row: tuple[Any, ...] | None) -> Turn | None:
+    if row is None:
+        return None
+    *record, ns, terms, context, facets, context_of = row
+    text = None if terms is None else _text_row(ns, terms, context, facets, context_of)
+    return Turn(cube=_record(record).cube, text=text)
 
 
 def _text_row(ns: int, terms: str, context: str, facets: str, context_of: str | None) -> TextRow:

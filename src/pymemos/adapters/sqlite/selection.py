@@ -48,6 +48,10 @@ _SETS: dict[str, str] = {
 }
 _METADATA = "json_each(v.document, '$.descriptive.metadata')"
 _ITEMS = "json_each(CASE WHEN m.type = 'array' THEN m.value ELSE '[]' END)"
+# Where nothing was current at a time the memory was deleted then, though it may have been restored since.
+_KNOWN = """(v.known_to IS NULL OR v.known_to > {known} OR EXISTS (
+    SELECT 1 FROM versions AS w
+    WHERE w.mem = v.mem AND w.known_from <= {known} AND (w.known_to IS NULL OR w.known_to > {known})))"""
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -76,12 +80,17 @@ def eligible(selection: Selection, spaces: list[int] | None, parameters: Paramet
     """For a selection that looks back: the one version of each memory that was known and true then, as a query."""
     known = None if selection.known_at is None else parameters.add(microseconds(selection.known_at))
     conditions = [_spaces(spaces, parameters)]
-    conditions.append(f"(v.retired IS NULL OR v.retired > {known})" if known else "v.retired IS NULL")
     if known:
         conditions.append(f"v.known_from <= {known}")
     if selection.valid_at is None:
         conditions.append(f"(v.known_to IS NULL OR v.known_to > {known})")
     else:
+        # Where nothing was current then, the memory was deleted, though it may have been restored since.
+        conditions.append(
+            f"(v.known_to IS NULL OR v.known_to > {known} OR {_KNOWN.format(known=known)})"
+            if known
+            else "v.retired IS NULL"
+        )
         valid = parameters.add(microseconds(selection.valid_at))
         superseded = f"v.known_to IS NOT NULL AND v.known_to <= {known}" if known else "v.known_to IS NOT NULL"
         end = f"CASE WHEN {superseded} THEN v.closed_to ELSE v.valid_to END"

@@ -144,6 +144,11 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         if ns != home:
             raise StoreError(f"memory {cube.id!r} lives in another namespace and cannot move to {cube.namespace!r}")
         self._bury(mem, ns, revision, seq=seq, at=at, closes=microseconds(entry.valid_from))
+        self._replace_current(mem, entry)
+
+    def _replace_current(self, mem: int, entry: Entry) -> None:
+        cube = entry.cube
+        ns, seq, at = self._stamp(cube.namespace)
         said = (cube.revision, cube.version, cube.content_hash, seq, at, *_declared(entry))
         self._run("replace_current", (*said, mem))
         self._row("touch", mem=mem, seq=seq)
@@ -159,6 +164,17 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._bury(mem, ns, revision, seq=seq, at=at, closes=None)
         self._row("retire", mem=mem, at=at, seq=seq)
         self._row("touch", mem=mem, seq=seq)
+
+    def revive(self, entry: Entry) -> None:
+        self._recent.drop_turns()
+        cube = entry.cube
+        mem, home, revision, retired, _ = self._place(cube.id)
+        if retired is None:
+            raise UnknownMemory(f"memory {cube.id!r} was not deleted")
+        if self._stamp(cube.namespace)[0] != home:
+            raise StoreError(f"memory {cube.id!r} lives in another namespace and cannot move to {cube.namespace!r}")
+        self._row("close_last", mem=mem, revision=revision, closes=microseconds(entry.valid_from))
+        self._replace_current(mem, entry)
 
     def adopt(self, records: Sequence[Record], text: TextRow | None) -> None:
         self._recent.drop_turns()

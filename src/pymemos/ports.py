@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 import msgspec
 
-from pymemos.cube.call import Caller, Lease, Selection
+from pymemos.cube.audit import AuditQuery as AuditQuery
+from pymemos.cube.audit import AuditRecord as AuditRecord
+from pymemos.cube.audit import AuditRow as AuditRow
+from pymemos.cube.call import Lease, Selection
 from pymemos.cube.cube import MemCube
 from pymemos.errors import ForkedStore, LeaseLost, NestedWrite, StoreClosed
 
@@ -145,27 +148,6 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     words: tuple[str, ...]
 
 
-class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of the audit log: who did what under which rule; never content, never query text.
-
-    ``n`` counts the entries of one namespace's chain from 1; ``mac`` chains each entry to the one before under the
-    instance key that ``key_id`` names.
-    """
-
-    n: int
-    at: datetime
-    namespace: str
-    caller: Caller
-    operation: str
-    allowed: bool
-    rule: str
-    memories: tuple[str, ...] = ()
-    count: int = 0  # of memories touched, also where there are too many to name
-    used: bool = False  # the memories were served to the caller
-    mac: str = ""
-    key_id: str = ""
-
-
 class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a search keeps in memory of a memory that changed: its current version with its vectors, None once gone.
 
@@ -187,18 +169,6 @@ class Column(IntEnum):
     TERMS = 0
     CONTEXT = 1
     FACETS = 2
-
-
-class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read from the audit log; None means any."""
-
-    namespaces: tuple[str, ...] | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    caller: str | None = None  # the name of the caller's namespace
-    operation: str | None = None
-    memory: str | None = None
-    limit: int = 100
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -348,6 +318,24 @@ class ReadUnit(ABC):
     @abstractmethod
     def audit_tail(self, namespace: str) -> AuditRecord | None:
         """The last entry of a namespace's chain."""
+
+    @abstractmethod
+    def audit_tails(self, namespaces: Sequence[str] | None) -> list[AuditRecord]:
+        """The last entry of every chain, or of those that are named, by namespace."""
+
+    @abstractmethod
+    def audit_page(self, query: AuditQuery, *, after: tuple[str, int] | None = None) -> list[AuditRecord]:
+        """The first entries that the query asks for behind ``after``, in order of namespace and number."""
+
+    @abstractmethod
+    def audit_rows(
+        self, namespaces: Sequence[str] | None, *, after: tuple[str, int] | None = None, limit: int
+    ) -> list[AuditRow]:
+        """The same of everything that lies in the log, readable or not: what verification looks at."""
+
+    @abstractmethod
+    def audit_strays(self) -> int:
+        """How many rows lie in the log that no chain can hold, so that ``audit_rows`` does not give them."""
 
     @abstractmethod
     def job(self, id: str) -> Job | None:

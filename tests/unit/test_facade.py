@@ -294,6 +294,8 @@ class TestIdentity:
         }
         assert "secret" not in repr(log)
         assert [entry.memories for entry in mem.log(operation="add")] == [(id,)]
+        assert [entry.memories for entry in mem.log(operation="add", memory_kind="plaintext")] == [(id,)]
+        assert mem.log(memory_type="event") == []
         assert all(entry.namespace == "users/bo" for entry in mem.log(user_id="bo"))
 
 
@@ -422,6 +424,8 @@ BAD_CALLS: list[tuple[str, Any, type[Exception], str]] = [
     ("half a pair behind which to list", lambda m: m.list(after="\ud800"), errors.InvalidInput, "after"),
     ("half a pair in the log", lambda m: m.log(memory="\ud800"), errors.InvalidInput, "memory"),
     ("a caller that is a number", lambda m: m.log(caller=5), errors.InvalidInput, "caller"),
+    ("a kind that there is not", lambda m: m.log(memory_kind="thought"), errors.InvalidInput, "plaintext"),
+    ("a type that there is not", lambda m: m.log(memory_type="thought"), errors.InvalidInput, "memory_type"),
     ("metadata without a bottom", lambda m: m.add("x", metadata=nested(3_000)), errors.InvalidInput, "100 deep"),
     ("metadata below the limit", lambda m: m.add("x", metadata=nested(101)), errors.InvalidInput, "100 deep"),
     ("a filter without a bottom", lambda m: m.list(filters=nested(3_000, "NOT")), errors.InvalidInput, "100 deep"),

@@ -32,7 +32,7 @@ from pymemos.interface.arguments import (
 )
 from pymemos.interface.requests import Added, Deleted, Difference, Labels, Page
 from pymemos.operation.hits import Hits
-from pymemos.ports import AuditQuery, AuditRecord, Record
+from pymemos.ports import Record
 
 
 class Memories(Handle):
@@ -250,31 +250,6 @@ class Memories(Handle):
         request = requests.Diff(id=check_id(id), a=check_version(a, "a"), b=check_version(b, "b"))
         difference: Difference = self._dispatch(self._bind(user_id, agent_id), request)
         return difference
-
-    def log(
-        self,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        since: When | None = None,
-        until: When | None = None,
-        caller: str | None = None,
-        operation: str | None = None,
-        memory: str | None = None,
-        limit: int = 100,
-    ) -> Sequence[AuditRecord]:
-        """The newest entries of the audit log: one's own, or, for a steward who names nobody, everybody's."""
-        self._api.buffer.flush()
-        query = AuditQuery(
-            since=optional_time(since, "since"),
-            until=optional_time(until, "until"),
-            caller=optional_id(caller, "caller"),
-            operation=optional_id(operation, "operation"),
-            memory=optional_id(memory, "memory"),
-            limit=check_limit(limit),
-        )
-        records: Sequence[AuditRecord] = self._dispatch(self._everywhere(user_id, agent_id), requests.Log(query=query))
-        return records
 
     # Blobs of tensor memories.
 

@@ -15,6 +15,7 @@ from hashlib import sha256
 import pytest
 
 pytest.register_assert_rewrite(  # before they are imported, or a failure shows no values
+    "pymemos.testing.contract_audit",
     "pymemos.testing.contract_changes",
     "pymemos.testing.contract_embedder",
     "pymemos.testing.contract_memories",
@@ -27,6 +28,7 @@ pytest.register_assert_rewrite(  # before they are imported, or a failure shows 
 
 from pymemos.errors import MissingBlob  # noqa: E402
 from pymemos.ports import BlobStore  # noqa: E402
+from pymemos.testing.contract_audit import AuditContract  # noqa: E402
 from pymemos.testing.contract_changes import ChangesContract  # noqa: E402
 from pymemos.testing.contract_embedder import EmbedderContract as EmbedderContract  # noqa: E402
 from pymemos.testing.contract_memories import MemoriesContract  # noqa: E402
@@ -47,6 +49,7 @@ class StoreContract(
     ChangesContract,
     QueueContract,
     LedgersContract,
+    AuditContract,
 ):
     """What every ``Store`` does."""
 

@@ -16,6 +16,7 @@ from pymemos.cube.payload import Activation, Parametric
 from pymemos.ports import (
     AuditQuery,
     AuditRecord,
+    AuditRow,
     Change,
     Edge,
     Job,
@@ -223,13 +224,55 @@ class MemoryReadUnit(ReadUnit):
 
     def audit(self, query: AuditQuery) -> list[AuditRecord]:
         """Ordered by time, then number, then namespace, all falling; ``since`` is included, ``until`` is not."""
-        asked = [record for chain in self._state.audit.values() for record in chain if _asked_for(record, query)]
+        asked = [record for record in self._chained(query.namespaces) if self._asked_for(record, query)]
         asked.sort(key=lambda record: (record.at, record.n, record.namespace), reverse=True)
         return asked[: query.limit]
 
     def audit_tail(self, namespace: str) -> AuditRecord | None:
         chain = self._state.audit.get(namespace, ())
         return chain[-1] if chain else None
+
+    def audit_tails(self, namespaces: Sequence[str] | None) -> list[AuditRecord]:
+        chains = sorted(self._state.audit.items())
+        return [chain[-1] for name, chain in chains if chain and (namespaces is None or name in namespaces)]
+
+    def audit_page(self, query: AuditQuery, *, after: tuple[str, int] | None = None) -> list[AuditRecord]:
+        asked = [record for record in self._chained(query.namespaces, after) if self._asked_for(record, query)]
+        return asked[: query.limit]
+
+    def audit_rows(
+        self, namespaces: Sequence[str] | None, *, after: tuple[str, int] | None = None, limit: int
+    ) -> list[AuditRow]:
+        found = self._chained(namespaces, after)[:limit]
+        return [AuditRow(chain=record.namespace, n=record.n, record=record) for record in found]
+
+    def audit_strays(self) -> int:
+        """Nobody can lay a row beside the chains."""
+        return 0
+
+    def _chained(self, namespaces: Sequence[str] | None, after: tuple[str, int] | None = None) -> list[AuditRecord]:
+        """Entries behind ``after``, by namespace and number."""
+        chains = sorted(self._state.audit.items())
+        records = [record for name, chain in chains if namespaces is None or name in namespaces for record in chain]
+        return [record for record in records if after is None or (record.namespace, record.n) > after]
+
+    def _asked_for(self, record: AuditRecord, query: AuditQuery) -> bool:
+        return (
+            (query.since is None or query.since <= record.at)
+            and (query.until is None or record.at < query.until)
+            and query.caller in (None, record.caller.namespace)
+            and query.operation in (None, record.operation)
+            and (query.memory is None or query.memory in record.memories)
+            and (query.memory_kind is None or query.memory_kind in self._kinds(record))
+            and (query.memory_type is None or query.memory_type in self._types(record))
+        )
+
+    def _kinds(self, record: AuditRecord) -> set[str]:
+        return {version.cube.payload.kind for id in record.memories for version in self.versions(id)}
+
+    def _types(self, record: AuditRecord) -> set[str]:
+        versions = [version for id in record.memories for version in self.versions(id)]
+        return {version.cube.header.descriptive.semantic_type.value for version in versions}
 
     def job(self, id: str) -> Job | None:
         return self._state.jobs.get(id)
@@ -273,14 +316,3 @@ def due_from(job: Job) -> datetime | None:
             return job.lease_until
         case JobState.DEAD:
             return None
-
-
-def _asked_for(record: AuditRecord, query: AuditQuery) -> bool:
-    return (
-        (query.namespaces is None or record.namespace in query.namespaces)
-        and (query.since is None or query.since <= record.at)
-        and (query.until is None or record.at < query.until)
-        and query.caller in (None, record.caller.namespace)
-        and query.operation in (None, record.operation)
-        and (query.memory is None or query.memory in record.memories)
-    )

@@ -199,11 +199,25 @@ SELECT digest, ids, at FROM idempotency WHERE caller = :caller AND key = :key;
 
 -- :audit_tail
 -- The last entry of a chain.
-SELECT record FROM audit WHERE chain = :chain ORDER BY n DESC LIMIT 1;
+SELECT CAST(record AS BLOB) FROM audit WHERE chain = :chain ORDER BY n DESC LIMIT 1;
+
+-- :audit_tails
+-- The last entry of every chain, found chain by chain and not by reading all entries.
+WITH RECURSIVE chains (chain) AS (
+    SELECT min(chain) FROM audit
+    UNION ALL
+    SELECT (SELECT min(a.chain) FROM audit AS a WHERE a.chain > chains.chain) FROM chains WHERE chain IS NOT NULL
+)
+SELECT CAST(last.record AS BLOB)
+FROM chains
+CROSS JOIN audit AS last
+ON last.chain = chains.chain AND last.n = (SELECT max(a.n) FROM audit AS a WHERE a.chain = chains.chain)
+WHERE :chains IS NULL OR chains.chain IN (SELECT value FROM json_each(:chains))
+ORDER BY chains.chain;
 
 -- :audit
 -- The newest entries that a question asks for.
-SELECT record FROM audit
+SELECT CAST(record AS BLOB) FROM audit
 WHERE
     (:chains IS NULL OR chain IN (SELECT value FROM json_each(:chains)))
     AND (:since IS NULL OR at >= :since)
@@ -211,8 +225,75 @@ WHERE
     AND (:caller IS NULL OR caller_namespace = :caller)
     AND (:operation IS NULL OR operation = :operation)
     AND (:memory IS NULL OR EXISTS (SELECT 1 FROM json_each(record, '$.memories') WHERE value = :memory))
+    AND (
+        :memory_kind IS NULL OR EXISTS (
+            SELECT 1 FROM json_each(record, '$.memories') AS named CROSS JOIN memories AS m ON m.id = named.value
+            WHERE m.document ->> '$.payload.kind' = :memory_kind OR EXISTS (
+                SELECT 1 FROM history AS h WHERE h.mem = m.mem AND h.document ->> '$.payload.kind' = :memory_kind
+            )
+        )
+    )
+    AND (
+        :memory_type IS NULL OR EXISTS (
+            SELECT 1 FROM json_each(record, '$.memories') AS named CROSS JOIN memories AS m ON m.id = named.value
+            WHERE (m.document IS NOT NULL AND m.type = :memory_type) OR EXISTS (
+                SELECT 1 FROM history AS h WHERE h.mem = m.mem AND h.type = :memory_type
+            )
+        )
+    )
 ORDER BY at DESC, n DESC, chain DESC
 LIMIT :limit;
+
+-- :audit_page
+-- The next entries that a question asks for, chain by chain.
+SELECT CAST(record AS BLOB) FROM audit
+WHERE
+    (chain, n) > (CAST(:after_chain AS TEXT), :after_n)
+    AND (:chains IS NULL OR chain IN (SELECT value FROM json_each(:chains)))
+    AND (:since IS NULL OR at >= :since)
+    AND (:until IS NULL OR at < :until)
+    AND (:caller IS NULL OR caller_namespace = :caller)
+    AND (:operation IS NULL OR operation = :operation)
+    AND (:memory IS NULL OR EXISTS (SELECT 1 FROM json_each(record, '$.memories') WHERE value = :memory))
+    AND (
+        :memory_kind IS NULL OR EXISTS (
+            SELECT 1 FROM json_each(record, '$.memories') AS named CROSS JOIN memories AS m ON m.id = named.value
+            WHERE m.document ->> '$.payload.kind' = :memory_kind OR EXISTS (
+                SELECT 1 FROM history AS h WHERE h.mem = m.mem AND h.document ->> '$.payload.kind' = :memory_kind
+            )
+        )
+    )
+    AND (
+        :memory_type IS NULL OR EXISTS (
+            SELECT 1 FROM json_each(record, '$.memories') AS named CROSS JOIN memories AS m ON m.id = named.value
+            WHERE (m.document IS NOT NULL AND m.type = :memory_type) OR EXISTS (
+                SELECT 1 FROM history AS h WHERE h.mem = m.mem AND h.type = :memory_type
+            )
+        )
+    )
+ORDER BY chain, n
+LIMIT :limit;
+
+-- :audit_rows
+-- What lies in the log, believed in nothing: a value of another type than we write is NULL here.
+SELECT
+    CAST(chain AS BLOB),
+    n,
+    CASE typeof(at) WHEN 'integer' THEN at END,
+    CASE typeof(caller_namespace) WHEN 'text' THEN CAST(caller_namespace AS BLOB) END,
+    CASE typeof(operation) WHEN 'text' THEN CAST(operation AS BLOB) END,
+    CASE typeof(record) WHEN 'text' THEN CAST(record AS BLOB) END
+FROM audit
+WHERE
+    (chain, n) > (CAST(:after_chain AS TEXT), :after_n)
+    AND (:chains IS NULL OR chain IN (SELECT value FROM json_each(:chains)))
+    AND typeof(chain) = 'text' AND typeof(n) = 'integer' AND n > 0
+ORDER BY chain, n
+LIMIT :limit;
+
+-- :audit_strays
+-- How many rows no chain can hold.
+SELECT count(*) FROM audit WHERE typeof(chain) <> 'text' OR typeof(n) <> 'integer' OR n < 1;
 
 -- :job
 -- An unfinished job.

@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from pymemos.adapters.sqlite import auditing
 from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.ranking import Space, postings, rank
 from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, is_current
@@ -22,6 +23,7 @@ from pymemos.cube.wire import parse_document
 from pymemos.ports import (
     AuditQuery,
     AuditRecord,
+    AuditRow,
     Change,
     Edge,
     Job,
@@ -38,7 +40,6 @@ from pymemos.ports import (
     Vector,
 )
 
-_AUDIT = msgspec.json.Decoder(AuditRecord)
 JOB = msgspec.json.Decoder(Job)
 FEW = 200  # memories whose vectors are looked up one by one
 
@@ -230,21 +231,29 @@ class SqliteReadUnit(ReadUnit):
         )
 
     def audit(self, query: AuditQuery) -> list[AuditRecord]:
-        rows = self._rows(
-            "audit",
-            chains=None if query.namespaces is None else json.dumps(query.namespaces),
-            since=optional_microseconds(query.since),
-            until=optional_microseconds(query.until),
-            caller=query.caller,
-            operation=query.operation,
-            memory=query.memory,
-            limit=query.limit,
-        )
-        return [_AUDIT.decode(row[0]) for row in rows]
+        asked = auditing.parameters(query)
+        del asked["after_chain"], asked["after_n"]
+        return [auditing.entry(row[0]) for row in self._rows("audit", **asked)]
 
     def audit_tail(self, namespace: str) -> AuditRecord | None:
         row = self._row("audit_tail", chain=namespace)
-        return None if row is None else _AUDIT.decode(row[0])
+        return None if row is None else auditing.entry(row[0])
+
+    def audit_tails(self, namespaces: Sequence[str] | None) -> list[AuditRecord]:
+        chains = None if namespaces is None else json.dumps(list(namespaces))
+        return [auditing.entry(row[0]) for row in self._rows("audit_tails", chains=chains)]
+
+    def audit_page(self, query: AuditQuery, *, after: tuple[str, int] | None = None) -> list[AuditRecord]:
+        return [auditing.entry(row[0]) for row in self._rows("audit_page", **auditing.parameters(query, after))]
+
+    def audit_rows(
+        self, namespaces: Sequence[str] | None, *, after: tuple[str, int] | None = None, limit: int
+    ) -> list[AuditRow]:
+        place = auditing.place(namespaces, after)
+        return [auditing.row(row) for row in self._rows("audit_rows", **place, limit=limit)]
+
+    def audit_strays(self) -> int:
+        return int(self._rows("audit_strays")[0][0])
 
     def job(self, id: str) -> Job | None:
         row = self._row("job", id=id)

@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from pymemos.adapters.sqlite import terms
+from pymemos.adapters.sqlite import auditing, terms
 from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds
 from pymemos.adapters.sqlite.recent import Recent
@@ -374,8 +374,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         tail = self.audit_tail(record.namespace)
         if record.n != (tail.n if tail else 0) + 1:
             raise StoreError(f"audit entry {record.n} does not follow the last one of {record.namespace!r}")
-        row = (record.namespace, record.n, microseconds(record.at), record.caller.namespace, record.operation)
-        self._run("append_audit", (*row, encode(record).decode()))
+        self._run("append_audit", auditing.columns(record))
         self._recent.keep_tail(record.namespace, record)
 
     def audit_tail(self, namespace: str) -> AuditRecord | None:

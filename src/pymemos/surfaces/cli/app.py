@@ -135,6 +135,24 @@ def time_options(function: F) -> F:
     return valid(known(function))
 
 
+def log_options(function: F) -> F:
+    """Which entries of the audit log."""
+    options = [
+        click.option("--since", metavar="TIME", help="From this time on (ISO 8601 with a zone)."),
+        click.option("--until", metavar="TIME", help="Up to this time."),
+        click.option("--caller", metavar="NAME", help="Calls of this owner, such as users/alice."),
+        click.option("--operation", metavar="NAME", help="One operation, such as search."),
+        click.option("--memory", metavar="ID", help="Calls that touched this memory."),
+        click.option(
+            "--memory-kind", metavar="KIND", help="That touched a plaintext, activation or parametric memory."
+        ),
+        click.option("--memory-type", metavar="TYPE", help="That touched a memory of this type, such as fact."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def filter_option(function: F) -> F:
     """A filter, as JSON."""
     text = 'Only memories that match, such as \'{"tags": {"contains": "work"}}\'.'

@@ -20,6 +20,7 @@ from pymemos.surfaces.cli.app import (
     identity_options,
     json_object,
     limit_option,
+    log_options,
     scope_options,
     time_options,
     verb,
@@ -264,11 +265,7 @@ def diff(shell: Shell, id: str, a: str | None, b: str | None, **identity: Any) -
 
 
 @verb()
-@click.option("--since", metavar="TIME", help="From this time on (ISO 8601 with a zone).")
-@click.option("--until", metavar="TIME", help="Up to this time.")
-@click.option("--caller", metavar="NAME", help="Calls of this owner, such as users/alice.")
-@click.option("--operation", metavar="NAME", help="One operation, such as search.")
-@click.option("--memory", metavar="ID", help="Calls that touched this memory.")
+@log_options
 @limit_option(100)
 @identity_options
 def log(shell: Shell, **options: Any) -> None:

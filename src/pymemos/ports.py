@@ -171,6 +171,18 @@ class Column(IntEnum):
     FACETS = 2
 
 
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A name for a moment that one can return to (5.4.3, Time Machine); of the whole store without a ``namespace``.
+
+    ``at`` is later than everything that was known then, and earlier than everything that was learnt since.
+    """
+
+    name: str
+    at: datetime
+    author: str
+    namespace: str | None = None
+
+
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """The stored result of a call with an idempotency key: the digest of the request and the ids of what it made."""
 
@@ -354,6 +366,10 @@ class ReadUnit(ABC):
         """The hashes of all blobs that any version refers to."""
 
     @abstractmethod
+    def snapshots(self, namespace: str | None) -> list[Snapshot]:
+        """The named moments of a namespace, or of the whole store, in order of their times."""
+
+    @abstractmethod
     def setting(self, name: str) -> str | None:
         """A value that the store keeps for the system, such as the version of its text analysis."""
 
@@ -443,6 +459,10 @@ class WriteUnit(ReadUnit):
     @abstractmethod
     def remove_job(self, id: str) -> None:
         """Take a job out of the queue."""
+
+    @abstractmethod
+    def put_snapshot(self, snapshot: Snapshot) -> None:
+        """Name a moment; StoreError where its namespace has one of that name."""
 
     @abstractmethod
     def set_setting(self, name: str, value: str) -> None:

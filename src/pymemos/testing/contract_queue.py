@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from pymemos.cube.call import Caller, Lease
 from pymemos.errors import LeaseLost, StoreError, UnknownJob
-from pymemos.ports import AuditQuery, AuditRecord, Job, JobState, Replay, Store, WriteUnit
+from pymemos.ports import AuditQuery, AuditRecord, Job, JobState, Replay, Snapshot, Store, WriteUnit
 from pymemos.testing.acts import add
 from pymemos.testing.builders import ANA, a_job, an_audit_record, an_entry
 from pymemos.testing.doubles import WHEN
@@ -338,6 +338,35 @@ class LedgersContract:
 
         with store.read() as unit:
             assert unit.setting("analysis") == "2"
+
+    def test_a_moment_has_a_name_in_its_namespace(self, store: Store) -> None:
+        mine = Snapshot(name="before", at=WHEN + MINUTE, author=ANA, namespace=ANA)
+        first = Snapshot(name="first", at=WHEN, author=ANA, namespace=ANA)
+        everybodys = Snapshot(name="before", at=WHEN, author="steward(default)")
+        _name(store, mine, first, everybodys)
+
+        with store.read() as unit:
+            assert unit.snapshots(ANA) == [first, mine]
+            assert unit.snapshots(None) == [everybodys]
+            assert unit.snapshots(BO) == []
+
+    def test_a_moment_keeps_its_name(self, store: Store) -> None:
+        first = Snapshot(name="before", at=WHEN, author=ANA, namespace=ANA)
+        _name(store, first)
+
+        with pytest.raises(StoreError):
+            _name(store, Snapshot(name="before", at=WHEN + MINUTE, author=BO, namespace=ANA))
+
+        with store.read() as unit:
+            assert unit.snapshots(ANA) == [first]
+
+
+def _name(store: Store, *moments: Snapshot) -> None:
+    def work(unit: WriteUnit) -> None:
+        for moment in moments:
+            unit.put_snapshot(moment)
+
+    store.write(work)
 
 
 def _append(store: Store, *records: AuditRecord) -> None:

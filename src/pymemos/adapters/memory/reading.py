@@ -26,6 +26,7 @@ from pymemos.ports import (
     ReadUnit,
     Record,
     Replay,
+    Snapshot,
     StoredVector,
     TermWeights,
     TextRow,
@@ -284,6 +285,10 @@ class MemoryReadUnit(ReadUnit):
     def next_due(self, kinds: Sequence[str] | None = None) -> datetime | None:
         times = [due_from(job) for job in self._state.jobs.values() if kinds is None or job.kind in kinds]
         return min((time for time in times if time is not None), default=None)
+
+    def snapshots(self, namespace: str | None) -> list[Snapshot]:
+        named = [one for (space, _), one in self._state.snapshots.items() if space == namespace]
+        return sorted(named, key=lambda one: (one.at, one.name))
 
     def setting(self, name: str) -> str | None:
         return self._state.settings.get(name)

@@ -10,7 +10,7 @@ import msgspec
 
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Behaviour
-from pymemos.ports import AuditRecord, Edge, Job, Record, Replay, StoredVector, TextRow
+from pymemos.ports import AuditRecord, Edge, Job, Record, Replay, Snapshot, StoredVector, TextRow
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +89,7 @@ class State:
     audit: dict[str, tuple[AuditRecord, ...]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)  # in order of enqueueing
     settings: dict[str, str] = field(default_factory=dict)
+    snapshots: dict[tuple[str | None, str], Snapshot] = field(default_factory=dict)
 
     def copied(self) -> State:
         """A state of its own with the same values; the values are frozen, so one level is enough."""

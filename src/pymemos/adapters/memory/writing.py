@@ -19,6 +19,7 @@ from pymemos.ports import (
     Namespace,
     Record,
     Replay,
+    Snapshot,
     StoredVector,
     TextRow,
     Vector,
@@ -218,6 +219,12 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
     def remove_job(self, id: str) -> None:
         """One that is gone already is no error."""
         self._state.jobs.pop(id, None)
+
+    def put_snapshot(self, snapshot: Snapshot) -> None:
+        place = (snapshot.namespace, snapshot.name)
+        if place in self._state.snapshots:
+            raise StoreError(f"there is a snapshot {snapshot.name!r} already")
+        self._state.snapshots[place] = snapshot
 
     def set_setting(self, name: str, value: str) -> None:
         self._state.settings[name] = value

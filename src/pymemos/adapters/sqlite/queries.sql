@@ -453,6 +453,14 @@ SELECT coalesce(max(mem), 0) + 1 FROM memories;
 -- The next entry of a chain.
 INSERT INTO audit (chain, n, at, caller_namespace, operation, record) VALUES (?, ?, ?, ?, ?, ?);
 
+-- :snapshots
+-- The named moments of a namespace.
+SELECT name, at, author FROM snapshots WHERE namespace = :namespace ORDER BY at, name;
+
+-- :put_snapshot
+-- Name a moment.
+INSERT INTO snapshots (namespace, name, at, author) VALUES (:namespace, :name, :at, :author);
+
 -- :enqueue
 -- A new job, unless one with its dedup key is unfinished.
 INSERT INTO jobs (id, kind, dedup_key, state, priority, due, record)

@@ -33,6 +33,7 @@ from pymemos.ports import (
     ReadUnit,
     Record,
     Replay,
+    Snapshot,
     StoredVector,
     TermWeights,
     TextRow,
@@ -268,6 +269,12 @@ class SqliteReadUnit(ReadUnit):
 
     def blobs(self) -> set[str]:
         return {row[0] for row in self._rows("blobs")}
+
+    def snapshots(self, namespace: str | None) -> list[Snapshot]:
+        return [
+            Snapshot(name=name, at=from_microseconds(at), author=author, namespace=namespace)
+            for name, at, author in self._rows("snapshots", namespace=namespace or "")
+        ]
 
     def setting(self, name: str) -> str | None:
         row = self._row("setting", name=name)

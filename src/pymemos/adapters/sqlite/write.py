@@ -31,6 +31,7 @@ from pymemos.ports import (
     Namespace,
     Record,
     Replay,
+    Snapshot,
     TextRow,
     Turn,
     Vector,
@@ -429,6 +430,18 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         if name not in settings:
             settings[name] = super().setting(name)
         return settings[name]
+
+    def put_snapshot(self, snapshot: Snapshot) -> None:
+        try:
+            self._row(
+                "put_snapshot",
+                namespace=snapshot.namespace or "",
+                name=snapshot.name,
+                at=microseconds(snapshot.at),
+                author=snapshot.author,
+            )
+        except apsw.ConstraintError as error:
+            raise StoreError(f"there is a snapshot {snapshot.name!r} already") from error
 
     def set_setting(self, name: str, value: str) -> None:
         self._row("set_setting", name=name, value=value)

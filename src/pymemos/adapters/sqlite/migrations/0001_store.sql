@@ -7,6 +7,15 @@ CREATE TABLE settings (
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
+-- Names for moments that one can return to: of a namespace, or of the whole store, which has no name.
+CREATE TABLE snapshots (
+    namespace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    author TEXT NOT NULL,
+    PRIMARY KEY (namespace, name)
+) WITHOUT ROWID;
+
 CREATE TABLE namespaces (
     ns INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,

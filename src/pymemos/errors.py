@@ -86,6 +86,12 @@ class StaleVersion(PymemosError):
     status = 409
 
 
+class StaleMemory(PymemosError):
+    """The memory was made from something that has changed or is gone; make it anew from its sources."""
+
+    status = 409
+
+
 class KeyReused(PymemosError):
     """The idempotency key was used for another request; use a new key for a new request."""
 

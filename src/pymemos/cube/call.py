@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from pymemos.cube.cube import MemCube
+from pymemos.cube.cube import MemCube, Source
 from pymemos.cube.filters import Filter
 from pymemos.errors import CannotWiden
 
@@ -154,3 +154,8 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     def source_ids(self) -> tuple[str, ...]:
         """The ids of the messages that the memory came from; its own id where it came from none."""
         return self.cube.header.descriptive.source_ids or (self.cube.id,)
+
+    @property
+    def stale(self) -> tuple[Source, ...]:
+        """The sources of the memory that no longer stand for it; none where it is fresh."""
+        return self.cube.stale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -18,12 +19,35 @@ class Parent(Extensible, frozen=True):
     content_hash: str
 
 
+class Standing(StrEnum):
+    """How a source stands to what was made from it; all but ``same`` make the derivative stale."""
+
+    SAME = "same"
+    CHANGED = "changed"  # it says something else now
+    ENDED = "ended"  # it no longer holds: over, or expired
+    DELETED = "deleted"
+    STALE = "stale"  # it is itself made from something that is no longer the same
+    UNKNOWN = "unknown"  # not here, erased, or not for the caller to know: which of these is not told
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A source of a memory, and how it stands now."""
+
+    id: str
+    standing: Standing
+
+    def __str__(self) -> str:
+        return f"{self.id} {'is ' if self.standing is Standing.UNKNOWN else ''}{self.standing}"
+
+
 class MemCube(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One version of one memory.
 
     ``id`` is the memory's provenance id for life (a UUIDv7); ``revision`` counts its versions from 1. ``version`` is
     the salted hash of everything declared, ``content_hash`` of the payload and what is rendered with it, so that a tag
-    or an access rule does not make derived memories stale. ``previous`` chains the versions.
+    or an access rule does not make derived memories stale. ``previous`` chains the versions. ``stale`` names the
+    sources that no longer stand for it, as whoever read it found them: it is no part of a version, nothing is stored of
+    it, and what was read as history was not looked at.
     """
 
     id: str
@@ -35,6 +59,7 @@ class MemCube(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     revision: int = 1
     previous: str | None = None
     parents: tuple[Parent, ...] = ()
+    stale: tuple[Source, ...] = ()
     extra: dict[str, Any] = {}
 
     @staticmethod

@@ -73,12 +73,16 @@ def share_default(group: Extensible, name: str, default: Any) -> None:
 
 
 class Provenance(Extensible, frozen=True):
-    """Why a memory exists (5.3.2): the trigger, the state it was made in, the model and the links that it cites."""
+    """Why a memory exists (5.3.2): the trigger, the state it was made in, the model and the links that it cites.
+
+    ``note`` is what somebody thought worth saying of it, in words.
+    """
 
     trigger: str | None = None
     context: str | None = None
     model: str | None = None
     links: tuple[str, ...] = ()
+    note: str | None = None
 
 
 class Descriptive(Extensible, frozen=True):

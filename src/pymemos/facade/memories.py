@@ -9,10 +9,10 @@ import msgspec
 
 from pymemos.cube import filters as grammar
 from pymemos.cube.call import Request, TimeWindow
-from pymemos.cube.cube import MemCube
+from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.header import Origin, Priority, SemanticType
 from pymemos.cube.payload import Activation, Parametric
-from pymemos.errors import EmptyScope, InvalidInput
+from pymemos.errors import EmptyScope, InvalidInput, StaleMemory
 from pymemos.facade.handle import Handle
 from pymemos.interface import requests
 from pymemos.interface.arguments import (
@@ -21,7 +21,6 @@ from pymemos.interface.arguments import (
     check_id,
     check_limit,
     check_name,
-    check_names,
     check_text,
     check_version,
     optional_id,
@@ -29,10 +28,13 @@ from pymemos.interface.arguments import (
     optional_version,
     parse_content,
     parse_labels,
+    parse_parents,
 )
-from pymemos.interface.requests import Added, Deleted, Difference, Labels, Page
+from pymemos.interface.requests import Added, Deleted, Difference, Labels, Page, Pin
 from pymemos.operation.hits import Hits
 from pymemos.ports import Record
+
+Parents = Sequence[str | MemCube | Parent]
 
 
 class Memories(Handle):
@@ -61,7 +63,8 @@ class Memories(Handle):
         sensitivity: Sequence[str] | None = None,
         valid_from: When | None = None,
         valid_to: When | None = None,
-        parents: Sequence[str] = (),
+        parents: Parents = (),
+        provenance: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Added:
         """Keep a text, a conversation or a tensor; returns when it is durable and can be found.
@@ -69,7 +72,8 @@ class Memories(Handle):
         A conversation is a list of messages in OpenAI form (``role``, ``content``, optionally ``id``, ``name``,
         ``timestamp``): each becomes one memory, verbatim. The same message (same id, text and session) is kept once;
         one whose content is None, as of an assistant that only calls tools, is left out and named in ``skipped``.
-        With an ``idempotency_key`` a retry returns what the first call made. A list is one atomic call.
+        With an ``idempotency_key`` a retry returns what the first call made. A list is one atomic call. ``parents`` are
+        what a text or tensor was made from: cubes pin what was read, ids what is current.
         """
         call = self._bind(user_id, agent_id, run_id, session_id, role, task)
         labels = parse_labels(
@@ -84,18 +88,10 @@ class Memories(Handle):
             sensitivity=sensitivity,
             valid_from=valid_from,
             valid_to=valid_to,
+            provenance=provenance,
         )
         key = None if idempotency_key is None else check_name(idempotency_key, "idempotency_key")
-        request: Request
-        skipped: tuple[int, ...] = ()
-        if isinstance(content, Activation | Parametric):
-            request = requests.AddTensor(
-                payload=content, parents=check_names(parents, "parents"), labels=labels, idempotency_key=key
-            )
-        else:
-            messages, skipped = parse_content(content, text_limit=self._settings.text_limit)
-            conversation = not isinstance(content, str)
-            request = requests.Add(messages=messages, labels=labels, conversation=conversation, idempotency_key=key)
+        request, skipped = self._addition(content, parse_parents(parents), labels, key)
         added: Added = self._dispatch(call, request)
         return msgspec.structs.replace(added, skipped=skipped)
 
@@ -117,12 +113,15 @@ class Memories(Handle):
         sensitivity: Sequence[str] | None = None,
         valid_from: When | None = None,
         valid_to: When | None = None,
+        parents: Parents | None = None,
+        provenance: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> MemCube:
         """Write the next version of a memory; what is not given stays.
 
         The old text stays true for the time before ``valid_from`` (by default ``timestamp``, else now). With
         ``expected``, a revision or version, the update is refused when somebody else changed the memory since.
+        ``parents`` pins anew what it is made from. A new text has no ``provenance`` but the one that is given with it.
         """
         labels = parse_labels(
             timestamp=timestamp,
@@ -135,8 +134,10 @@ class Memories(Handle):
             sensitivity=sensitivity,
             valid_from=valid_from,
             valid_to=valid_to,
+            provenance=provenance,
         )
-        return self._update(id, content, False, expected, user_id, agent_id, labels, idempotency_key)
+        pins = None if parents is None else parse_parents(parents)
+        return self._update(id, content, False, expected, user_id, agent_id, labels, idempotency_key, pins)
 
     def append(
         self,
@@ -147,10 +148,11 @@ class Memories(Handle):
         user_id: str | None = None,
         agent_id: str | None = None,
         timestamp: When | None = None,
+        provenance: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> MemCube:
         """Write the next version of a memory: the present text, and ``content`` on a line of its own."""
-        labels = Labels(timestamp=optional_time(timestamp, "timestamp"))
+        labels = parse_labels(timestamp=timestamp, provenance=provenance)
         return self._update(id, content, True, expected, user_id, agent_id, labels, idempotency_key)
 
     def delete(
@@ -257,12 +259,33 @@ class Memories(Handle):
         """Store the bytes of a tensor before the memory that names them; gives hash and size."""
         return self._tools.blobs.put(check_blob(source))
 
-    def open_blob(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> memoryview:
-        """The bytes of a tensor memory, mapped and not copied."""
-        payload = self.get(id, user_id=user_id, agent_id=agent_id).payload
+    def open_blob(
+        self, id: str, *, user_id: str | None = None, agent_id: str | None = None, even_stale: bool = False
+    ) -> memoryview:
+        """The bytes of a tensor memory, mapped and not copied; those of a stale one only if that is what is meant."""
+        cube = self.get(id, user_id=user_id, agent_id=agent_id)
+        payload = cube.payload
+        if cube.stale and not even_stale:
+            why = "; ".join(map(str, cube.stale[:3]))
+            raise StaleMemory(f"memory {id!r} is stale ({why}); make it anew from its sources, or pass even_stale=True")
         if not isinstance(payload, Activation | Parametric):
             raise InvalidInput(f"memory {id!r} is text and has no blob; read its payload")
         return self._tools.blobs.open(payload.blob)
+
+    def _addition(
+        self, content: Any, parents: tuple[Pin, ...], labels: Labels, key: str | None
+    ) -> tuple[Request, tuple[int, ...]]:
+        """What is asked for, and the places of messages that say nothing."""
+        if isinstance(content, Activation | Parametric):
+            return requests.AddTensor(payload=content, parents=parents, labels=labels, idempotency_key=key), ()
+        conversation = not isinstance(content, str)
+        if conversation and parents:
+            raise InvalidInput("messages are what was said, and made from nothing; parents go with a text or a tensor")
+        messages, skipped = parse_content(content, text_limit=self._settings.text_limit)
+        request = requests.Add(
+            messages=messages, parents=parents, labels=labels, conversation=conversation, idempotency_key=key
+        )
+        return request, skipped
 
     def _update(
         self,
@@ -274,15 +297,17 @@ class Memories(Handle):
         agent_id: str | None,
         labels: Labels,
         idempotency_key: str | None,
+        parents: tuple[Pin, ...] | None = None,
     ) -> MemCube:
         if content is not None:
             check_text(content, "the text", limit=self._settings.text_limit)
-        if content is None and labels == Labels():
+        if content is None and parents is None and labels == Labels():
             raise InvalidInput("the update changes nothing; pass a text, tags, metadata or another label")
         request = requests.Update(
             id=check_id(id),
             content=content,
             appended=appended,
+            parents=parents,
             labels=labels,
             expected=optional_version(expected, "expected"),
             idempotency_key=None if idempotency_key is None else check_name(idempotency_key, "idempotency_key"),

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import aware
 from pymemos.cube.header import Origin, Priority, SemanticType
 from pymemos.errors import InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
-from pymemos.interface.requests import Labels, Message
+from pymemos.interface.requests import Labels, Message, Pin
 from pymemos.ports import Record
 
 Member = TypeVar("Member", bound=StrEnum)
@@ -25,6 +26,11 @@ DEPTH_LIMIT = 100  # of lists and mappings inside metadata
 BATCH_LIMIT = 100_000  # messages in one atomic call
 PRIORITIES = 1_000_000  # of jobs: so far above and below the usual one
 TYPES = tuple(one for one in SemanticType if one is not SemanticType.EPISODE)  # the manifests are the system's own
+WORDS_LIMIT = 10_000  # characters of the context and the note of a provenance
+LINK_LIMIT = 2_000  # characters of a link
+LINKS_LIMIT = 100  # of a version
+PARENTS_LIMIT = 1_000  # of a memory
+PROVENANCE = ("trigger", "context", "model", "links", "note")
 MOST_ATTEMPTS = 40  # at a job: the later ones are an hour apart
 _INT64 = 1 << 63
 
@@ -161,6 +167,7 @@ def parse_labels(
     sensitivity: Sequence[str] | None = None,
     valid_from: When | None = None,
     valid_to: When | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Labels:
     """What a caller says about memories, each value checked."""
     labels = Labels(
@@ -175,12 +182,65 @@ def parse_labels(
         valid_from=optional_time(valid_from, "valid_from"),
         valid_to=optional_time(valid_to, "valid_to"),
         timestamp=optional_time(timestamp, "timestamp"),
+        provenance=None if provenance is None else check_provenance(provenance),
     )
     if labels.valid_from and labels.valid_to and labels.valid_from >= labels.valid_to:
         raise InvalidInput(
             f"valid_to {labels.valid_to.isoformat()} is not after valid_from {labels.valid_from.isoformat()}"
         )
     return labels
+
+
+def check_provenance(given: Any) -> dict[str, Any]:
+    """Why a memory exists, as a caller says it: the fields that are given; None takes back what was said."""
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"provenance is {given!r}; pass a mapping such as {{'trigger': 'a correction'}}")
+    unknown = [name for name in given if name not in PROVENANCE]
+    if unknown:
+        raise InvalidInput(f"provenance has no {unknown[0]!r}; it has {', '.join(PROVENANCE)}")
+    return {name: _provenance_field(name, value) for name, value in given.items()}
+
+
+def check_links(values: Any, name: str = "links") -> tuple[str, ...]:
+    """Links to what a memory cites: texts such as URLs, of one line each; nothing opens them."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidInput(f"{name} is {values!r}; pass a list of texts")
+    links = tuple(dict.fromkeys(_check_link(value) for value in values))
+    if len(links) > LINKS_LIMIT:
+        raise InvalidInput(f"{len(links)} links; a memory keeps at most {LINKS_LIMIT}")
+    return links
+
+
+def parse_parents(values: Any) -> tuple[Pin, ...]:
+    """What a memory is made from: ids, which stand for what is current, or cubes or pins, for just what was read."""
+    if isinstance(values, str | MemCube | Parent) or not isinstance(values, Iterable):
+        raise InvalidInput("parents is a list of ids, or of the cubes that were read")
+    pins: dict[str, Pin] = {}
+    for value in values:
+        read = isinstance(value, MemCube | Parent)
+        pin = Pin(id=value.id, version=value.version) if read else Pin(id=check_name(value, "a parent"))
+        if pins.setdefault(pin.id, pin) != pin:
+            raise InvalidInput(f"parents names {pin.id!r} twice, in two versions; name the one that was read")
+    if len(pins) > PARENTS_LIMIT:
+        raise InvalidInput(f"{len(pins)} parents; a memory has at most {PARENTS_LIMIT}: make it in steps")
+    return tuple(pins.values())
+
+
+def _provenance_field(name: str, value: Any) -> Any:
+    if name == "links":
+        return () if value is None else check_links(value, name)
+    if value is None:
+        return None
+    if name in ("context", "note"):
+        return check_text(value, name, limit=WORDS_LIMIT)
+    return check_name(value, name)
+
+
+def _check_link(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > LINK_LIMIT or not value.isprintable():
+        shown = repr(value)[:NAME_LIMIT]
+        raise InvalidInput(f"a link is {shown}; pass one line of 1 to {LINK_LIMIT} characters that can be printed")
+    return _encodable(value, "a link")
 
 
 def optional_time(value: When | None, name: str) -> datetime | None:

@@ -13,10 +13,10 @@ import msgspec
 
 from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
-from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, SemanticType
+from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, Provenance, SemanticType
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
 from pymemos.cube.wire import Document, seal
-from pymemos.errors import EmbedderFailed, InvalidInput, UnknownMemory
+from pymemos.errors import EmbedderFailed, InvalidInput
 from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.vault import Draft
@@ -41,6 +41,7 @@ from pymemos.interface.requests import (
     Search,
     Update,
 )
+from pymemos.interface.sources import marked, pinned
 from pymemos.interface.versions import (
     OnMemory,
     check_editable,
@@ -85,6 +86,7 @@ class AddHandler(Handler):
 
     def run(self, work: Work, prepared: Prepared) -> Outcome:
         episode_id, drafts, unembedded = prepared
+        drafts = _derived(work, drafts)
         known = _known_turns(work, drafts)
         fresh = [one for place, one in enumerate(drafts) if place not in known]
         for one in fresh:
@@ -96,7 +98,7 @@ class AddHandler(Handler):
             vault.write_turns(work.unit, written, work.now)
         job = queue_embedding(work.unit, fresh[0].cube.namespace, work) if fresh and unembedded else None
         added = Added(
-            cubes=tuple(cubes),
+            cubes=marked(work, cubes),
             episode=episode,
             deduplicated=tuple(cube.id for cube in known.values()),
             queued=() if job is None else (job,),
@@ -110,7 +112,7 @@ class AddHandler(Handler):
         found = {record.cube.id: record.cube for record in work.unit.current(ids)}
         for id in set(ids) - found.keys() - {""}:
             found |= {record.cube.id: record.cube for record in work.unit.versions(id)[-1:]}
-        cubes = tuple(found[id] for id in memories if id in found)
+        cubes = marked(work, [found[id] for id in memories if id in found])
         return Added(cubes=cubes, episode=found.get(episode), deduplicated=tuple(c.id for c in cubes), replayed=True)
 
 
@@ -121,23 +123,21 @@ class AddTensorHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: AddTensor = work.call.request  # type: ignore[assignment]
-        parents = [current_record(work, id) for id in request.parents]
-        if any(parent.cube.namespace not in (work.decision.namespaces or ()) for parent in parents):
-            raise UnknownMemory()
+        id = work.tools.new_id(work.now)
         said = _descriptive(check_tensor_labels(request.labels), work.call, work.now)
         if not request.labels.origin:
             said = msgspec.structs.replace(said, origin=Origin.INFERENCE)
         cube = MemCube.make(
-            id=work.tools.new_id(work.now),
+            id=id,
             salt=work.tools.new_salt(),
             descriptive=said,
             governance=_governance(request.labels, work.call),
             payload=request.payload,
-            parents=tuple(parent.cube.pin() for parent in parents),
+            parents=pinned(work, request.parents, id),
         )
         _check_interval(cube)
         vault.write_turns(work.unit, [Draft(cube=cube)], work.now)
-        return Outcome(result=Added(cubes=(cube,)), memories=(cube.id,), replay=("", cube.id))
+        return Outcome(result=Added(cubes=marked(work, [cube])), memories=(cube.id,), replay=("", cube.id))
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> Added:
         return AddHandler().replay(work, ids)
@@ -152,8 +152,13 @@ class SearchHandler(Handler):
         selection = work.selection(request.where, ended=False)
         question = Question(request.query, languages, selection, request.limit, work.now)
         found = work.tools.searcher.search(work.unit, question)
-        hits = Hits(found.hits, terms=found.terms, decision=work.decision, reasons=found.reasons)
-        return Outcome(result=hits, memories=tuple(hit.cube.id for hit in found.hits), used=True)
+        served = marked(work, [hit.cube for hit in found.hits])
+        marks = [
+            hit if cube is hit.cube else msgspec.structs.replace(hit, cube=cube)
+            for hit, cube in zip(found.hits, served, strict=True)
+        ]
+        hits = Hits(marks, terms=found.terms, decision=work.decision, reasons=found.reasons)
+        return Outcome(result=hits, memories=tuple(cube.id for cube in served), used=True)
 
 
 class GetHandler(OnMemory):
@@ -163,7 +168,7 @@ class GetHandler(OnMemory):
         request: Get = work.call.request  # type: ignore[assignment]
         id, version = request.id, request.version
         record = current_record(work, id) if version is None else version_record(work, id, version)
-        return Outcome(result=record.cube, memories=(request.id,), used=True)
+        return Outcome(result=marked(work, [record.cube])[0], memories=(request.id,), used=True)
 
 
 class ListHandler(Handler):
@@ -173,7 +178,7 @@ class ListHandler(Handler):
         request: ListPage = work.call.request  # type: ignore[assignment]
         selection = work.selection(request.where, episodes=request.episodes)
         records = work.unit.page(selection, limit=request.limit + 1, after=request.after)
-        cubes = tuple(record.cube for record in records[: request.limit])
+        cubes = marked(work, [record.cube for record in records[: request.limit]])
         page = Page(cubes=cubes, after=cubes[-1].id if len(records) > request.limit else None)
         return Outcome(result=page, memories=tuple(cube.id for cube in cubes))
 
@@ -209,10 +214,10 @@ class UpdateHandler(OnMemory):
         vault.supersede(work.unit, msgspec.structs.replace(vault.draft(newer), vectors=vectors), work.now)
         if newer.text and not vectors and work.tools.embedder is not None:
             queue_embedding(work.unit, newer.namespace, work)
-        return Outcome(result=newer, memories=(newer.id,), replay=(newer.id, newer.version))
+        return Outcome(result=marked(work, [newer])[0], memories=(newer.id,), replay=(newer.id, newer.version))
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> MemCube:
-        return version_record(work, *ids).cube
+        return marked(work, [version_record(work, *ids).cube])[0]
 
 
 class DeleteHandler(Handler):
@@ -337,8 +342,34 @@ def _descriptive(labels: Labels, call: MemoryCall, now: datetime) -> Descriptive
         event_time=labels.timestamp,
         valid_from=labels.valid_from,
         valid_to=labels.valid_to,
+        provenance=provenance(None, labels.provenance or {}, model=caller.model),
         metadata=labels.metadata or {},
     )
+
+
+def provenance(held: Provenance | None, given: dict[str, Any], *, model: str | None = None) -> Provenance | None:
+    """What was known of why a memory exists, with what is given now; ``model`` made it unless another is given."""
+    named = given if model is None else {"model": model, **given}
+    said = msgspec.structs.replace(held or Provenance(), **named)
+    return None if said == Provenance() else said
+
+
+def _derived(work: Work, drafts: list[Draft]) -> list[Draft]:
+    """The drafts, where they were made from others, with the pins of these: they are known in the unit only."""
+    request: Add = work.call.request  # type: ignore[assignment]
+    if not request.parents:
+        return drafts
+    origin = request.labels.origin or Origin.INFERENCE
+    derived = []
+    for one in drafts:
+        cube, parents = one.cube, pinned(work, request.parents, one.cube.id)
+        said = msgspec.structs.replace(cube.header.descriptive, origin=origin)
+        declared = Document(
+            id=cube.id, descriptive=said, governance=cube.header.governance, payload=cube.payload, parents=parents
+        )
+        made, document = seal(declared, cube.salt)
+        derived.append(msgspec.structs.replace(one, cube=made, document=document))
+    return derived
 
 
 def _governance(labels: Labels, call: MemoryCall) -> Governance:
@@ -421,6 +452,11 @@ def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:
         event_time=labels.timestamp or said.event_time,
         valid_from=labels.valid_from or ((labels.timestamp or work.now) if speaks_anew else said.valid_from),
         valid_to=labels.valid_to or said.valid_to,
+        provenance=provenance(
+            None if speaks_anew and not request.appended else said.provenance,  # a new text exists for its own reasons
+            labels.provenance or {},
+            model=work.call.caller.model if speaks_anew else None,
+        ),
         **given,
     )
     rules = msgspec.structs.replace(
@@ -428,7 +464,8 @@ def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:
         priority=labels.priority or rules.priority,
         sensitivity=rules.sensitivity if labels.sensitivity is None else labels.sensitivity,
     )
-    return cube.derive(descriptive=said, governance=rules, payload=payload)
+    parents = None if request.parents is None else pinned(work, request.parents, cube.id)
+    return cube.derive(descriptive=said, governance=rules, payload=payload, parents=parents)
 
 
 def _next_payload(cube: MemCube, request: Update) -> Payload:

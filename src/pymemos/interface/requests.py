@@ -41,12 +41,21 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     timestamp: datetime | None = None
+    provenance: dict[str, Any] | None = None  # those of its fields that were given
+
+
+class Pin(msgspec.Struct, frozen=True, kw_only=True):
+    """A source of a memory: the version, by its hash, that was read of it; None pins what is current."""
+
+    id: str
+    version: str | None = None
 
 
 class Add(Request, frozen=True, kw_only=True, tag="add"):
     """Keep messages, in order, as one memory each; a conversation also gets its episode."""
 
     messages: tuple[Message, ...]
+    parents: tuple[Pin, ...] = ()  # what a text was made from; messages are made from nothing
     labels: Labels = Labels()
     conversation: bool = True
     idempotency_key: str | None = None
@@ -56,7 +65,7 @@ class AddTensor(Request, frozen=True, kw_only=True, tag="add_tensor"):
     """Keep an activation or parametric memory whose blob is stored already."""
 
     payload: Activation | Parametric
-    parents: tuple[str, ...] = ()  # ids of the memories that it was made from
+    parents: tuple[Pin, ...] = ()  # what it was made from
     labels: Labels = Labels()
     idempotency_key: str | None = None
 
@@ -91,6 +100,7 @@ class Update(Request, frozen=True, kw_only=True, tag="update"):
     id: str
     content: str | None = None
     appended: bool = False
+    parents: tuple[Pin, ...] | None = None  # what it is made from now; None leaves its sources as they are pinned
     labels: Labels = Labels()
     expected: int | str | None = None
     idempotency_key: str | None = None

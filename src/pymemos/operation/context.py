@@ -20,13 +20,24 @@ class Context(str):
     tokens: int
     counter: str
     memories: tuple[str, ...]
-    left_out: int
+    left_out: int  # for want of room
+    stale: tuple[str, ...]  # left out because their sources no longer stand for them
 
     @classmethod
-    def of(cls, text: str, *, tokens: int, counter: str, memories: tuple[str, ...], left_out: int) -> Self:
+    def of(
+        cls,
+        text: str,
+        *,
+        tokens: int,
+        counter: str,
+        memories: tuple[str, ...],
+        left_out: int,
+        stale: tuple[str, ...] = (),
+    ) -> Self:
         """The block ``text`` with its measures."""
         block = cls(text)
         block.tokens, block.counter, block.memories, block.left_out = tokens, counter, memories, left_out
+        block.stale = stale
         return block
 
 
@@ -43,19 +54,25 @@ def render(hits: Iterable[Hit], *, max_tokens: int | None, count: Callable[[str]
     """Hits as a block: a heading per day, in the order of each day's best hit, lines in order of rank.
 
     The layout depends on the hits alone and is cut off at the budget, so a smaller block is a prefix of a larger one.
+    What is stale is left out and named: a model reads a line as true, whatever mark stands beside it.
     """
-    pieces = _layout(list(hits))
+    given = list(hits)
+    stale = tuple(hit.cube.id for hit in given if hit.stale)
+    pieces = _layout([hit for hit in given if not hit.stale])
     text, tokens = "", 0
     kept: list[str] = []
+    left_out = 0
     for number, (piece, ids) in enumerate(pieces):
         longer = f"{text}\n{piece}" if text else piece
         cost = count(longer)
         if max_tokens is not None and cost > max_tokens:
             rest = sum(len(more) for _, more in pieces[number:])
-            return Context.of(text, tokens=tokens, counter=_name(count), memories=tuple(kept), left_out=rest)
+            return Context.of(
+                text, tokens=tokens, counter=_name(count), memories=tuple(kept), left_out=rest, stale=stale
+            )
         text, tokens = longer, cost
         kept += ids
-    return Context.of(text, tokens=tokens, counter=_name(count), memories=tuple(kept), left_out=0)
+    return Context.of(text, tokens=tokens, counter=_name(count), memories=tuple(kept), left_out=left_out, stale=stale)
 
 
 def line(cube: MemCube) -> str:

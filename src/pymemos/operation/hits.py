@@ -55,5 +55,8 @@ class Hits(Sequence[Hit]):
         """What was looked for, what could be seen, and why each memory was found, as text."""
         rule = f"allowed by rule {self.decision.rule!r}: {self.decision.reason}" if self.decision else "no decision"
         lines = [f"looked for: {' '.join(self.terms) or 'nothing'}", *self.reasons, rule]
-        lines += [f"{rank}. {hit.score:.3f} {hit.cube.id} {hit.why}" for rank, hit in enumerate(self._hits, start=1)]
+        for rank, hit in enumerate(self._hits, start=1):
+            lines.append(f"{rank}. {hit.score:.3f} {hit.cube.id} {hit.why}")
+            if hit.stale:
+                lines.append(f"   stale: {', '.join(map(str, hit.stale))}")
         return "\n".join(lines)

@@ -110,7 +110,7 @@ def search(shell: Shell, query: str, explain: bool, tokens: int | None, **option
             "hits": [show.public_hit(hit, rank) for rank, hit in enumerate(hits, start=1)],
         }
         if block is not None:
-            measures = {name: getattr(block, name) for name in ("tokens", "counter", "memories", "left_out")}
+            measures = {name: getattr(block, name) for name in ("tokens", "counter", "memories", "left_out", "stale")}
             answer["context"] = {"text": str(block), **measures}
         shell.answer(answer)
     elif block is not None:

@@ -67,7 +67,9 @@ def public_cube(cube: MemCube) -> dict[str, Any]:
         "state": seen.state,
         "uses": seen.uses,
         "last_used": seen.last_used,
+        "provenance": said.provenance,
         "parents": cube.parents,
+        "stale": cube.stale,
     }
     if not cube.text:
         fields["tensor"] = cube.payload
@@ -183,7 +185,7 @@ def memories(cubes: Iterable[MemCube], *, empty: str) -> None:
     kept = list(cubes)
     if not on_terminal():
         for cube in kept:
-            tabbed(cube.id, true_from(cube), speaker(cube), excerpt(shown_text(cube)))
+            tabbed(cube.id, true_from(cube), speaker(cube), excerpt(marked_text(cube)))
     elif not kept:
         click.secho(empty, dim=True)
     else:
@@ -195,7 +197,7 @@ def hits(found: Sequence[Hit], *, explain: bool, empty: str) -> None:
     if not on_terminal():
         for hit in found:
             cube, why = hit.cube, [one_line(str(hit.why))] if explain else []
-            tabbed(cube.id, f"{hit.score:.3f}", true_from(cube), speaker(cube), excerpt(shown_text(cube)), *why)
+            tabbed(cube.id, f"{hit.score:.3f}", true_from(cube), speaker(cube), excerpt(marked_text(cube)), *why)
     elif not found:
         click.secho(empty, dim=True)
     else:
@@ -259,6 +261,18 @@ def speaker(cube: MemCube) -> str:
     return cube.header.descriptive.speaker or cube.header.descriptive.speaker_role or ""
 
 
+def marked_text(cube: MemCube) -> str:
+    """The text of a memory, marked where it is stale, for a line that has no room for more."""
+    return f"[stale] {shown_text(cube)}" if cube.stale else shown_text(cube)
+
+
+def stale_line(cube: MemCube) -> str:
+    """Which sources no longer stand for a memory, at most three of them by name."""
+    named = [str(source) for source in cube.stale[:3]]
+    rest = len(cube.stale) - len(named)
+    return one_line("stale: " + ", ".join([*named, f"and {rest} more"] if rest else named))
+
+
 def shown_text(cube: MemCube) -> str:
     """The text of a memory, or what stands for it: the size of a tensor, the length of an episode."""
     if cube.is_episode:
@@ -284,6 +298,11 @@ def _facts(cube: MemCube) -> list[tuple[str, str]]:
         ("episode", said.episode or ""),
         ("tags", ", ".join(said.tags)),
         ("entities", ", ".join(said.entities)),
+        ("trigger", (said.provenance and said.provenance.trigger) or ""),
+        ("model", (said.provenance and said.provenance.model) or ""),
+        ("note", (said.provenance and said.provenance.note) or ""),
+        ("made from", ", ".join(parent.id for parent in cube.parents)),
+        ("stale", stale_line(cube).removeprefix("stale: ") if cube.stale else ""),
         ("metadata", msgspec.json.encode(said.metadata).decode() if said.metadata else ""),
         ("used", f"{seen.uses} times" if seen.uses else ""),
     ]
@@ -305,6 +324,8 @@ def _block(cube: MemCube, *, ids: bool = True) -> Text:
     ]
     block = Text(excerpt(shown_text(cube)))
     block.append("\n" + one_line(" · ".join(filter(None, about))), style="dim green")
+    if cube.stale:
+        block.append("\n" + stale_line(cube), style="yellow")
     if ids:
         block.append(f"\n{cube.id}", style="dim")
     return block

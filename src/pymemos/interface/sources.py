@@ -1,0 +1,107 @@
+"""Sources: pinned when a memory is made from others, and looked at again whenever it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from pymemos.cube.call import Selection
+from pymemos.cube.cube import MemCube, Parent
+from pymemos.cube.filters import Compare
+from pymemos.errors import InvalidInput, UnknownMemory, UnknownVersion
+from pymemos.interface.api import Work
+from pymemos.interface.requests import Pin
+from pymemos.operation.lineage import stale_each
+from pymemos.ports import Record
+
+SOURCES = 10_000  # that one call looks at; what lies beyond counts as unknown, and so as stale
+
+
+class Sources(NamedTuple):
+    """What a caller may know of the sources of some memories: those that are there, by id, and those that were."""
+
+    cubes: dict[str, MemCube]
+    deleted: frozenset[str]
+
+
+def pinned(work: Work, pins: Sequence[Pin], made: str) -> tuple[Parent, ...]:
+    """The sources of the memory with the id ``made``, each as the version that was read, else as it is now.
+
+    They live where the call acts; any other id is as good as unknown.
+    """
+    if any(pin.id == made for pin in pins):
+        raise InvalidInput(f"memory {made!r} cannot be made from itself; name its sources")
+    return tuple(_pinned(work, pin) for pin in pins)
+
+
+def _pinned(work: Work, pin: Pin) -> Parent:
+    here = work.unit.owner_of(pin.id) in (work.decision.namespaces or ())
+    if here and pin.version is not None:
+        versions: list[Record] = work.unit.versions(pin.id)
+        for record in versions:
+            if record.cube.version == pin.version:
+                return record.cube.pin()
+        raise UnknownVersion(f"the parent {pin.id!r} has no version {pin.version!r}; read it again")
+    records: list[Record] = work.unit.current([pin.id]) if here else []
+    if not records:
+        raise UnknownMemory(f"the parent {pin.id!r} is deleted or unknown; a memory is made from what is there")
+    return records[0].cube.pin()
+
+
+def marked(work: Work, cubes: Sequence[MemCube]) -> tuple[MemCube, ...]:
+    """``cubes`` as the call serves them; without a query where none of them was made from others."""
+    derived = [cube for cube in cubes if cube.parents]
+    if not derived:
+        return tuple(cubes)
+    window = work.call.window
+    sources = sources_of(work, derived)
+    reasons = stale_each(cubes, sources.cubes, window.valid_at or window.known_at or work.now, sources.deleted)
+    return tuple(
+        msgspec.structs.replace(cube, stale=why) if why else cube for cube, why in zip(cubes, reasons, strict=True)
+    )
+
+
+def sources_of(work: Work, cubes: Iterable[MemCube]) -> Sources:
+    """The sources of ``cubes``, theirs, and so on, as the call's times show them: a query for each generation."""
+    found: dict[str, MemCube] = {}
+    missing: set[str] = set()
+    wanted = _parents(cubes)
+    while wanted and len(found) + len(missing) < SOURCES:
+        wanted = wanted[: SOURCES - len(found) - len(missing)]
+        level = {cube.id: cube for cube in _look(work, wanted)}
+        found |= level
+        missing |= set(wanted) - level.keys()
+        wanted = [id for id in _parents(level.values()) if id not in found and id not in missing]
+    return Sources(found, frozenset(id for id in missing if is_known(work, work.unit.owner_of(id))))
+
+
+def reach(work: Work) -> tuple[str, ...] | None:
+    """The namespaces of which the caller may know; None: of all, for a steward."""
+    return None if work.call.caller.steward else work.decision.namespaces
+
+
+def is_known(work: Work, namespace: str | None) -> bool:
+    """Whether the caller may know of what lives there; what lives nowhere is not known."""
+    known = reach(work)
+    return namespace is not None and (known is None or namespace in known)
+
+
+def _parents(cubes: Iterable[MemCube]) -> list[str]:
+    return list(dict.fromkeys(pin.id for cube in cubes for pin in cube.parents))
+
+
+def _look(work: Work, ids: list[str]) -> list[MemCube]:
+    """Those of some memories that the caller may know of, as they are, or were at the call's times."""
+    window = work.call.window
+    if window.valid_at is None and window.known_at is None:
+        return [record.cube for record in work.unit.current(ids) if is_known(work, record.cube.namespace)]
+    then = Selection(
+        namespaces=reach(work),
+        where=Compare("id", "in", tuple(ids)),
+        valid_at=window.valid_at,
+        known_at=window.known_at,
+        episodes=True,
+    )
+    return [record.cube for record in work.unit.page(then, limit=len(ids))]

@@ -18,6 +18,7 @@ from pymemos.cube.audit import AuditRecord as AuditRecord
 from pymemos.cube.audit import AuditRow as AuditRow
 from pymemos.cube.call import Lease, Selection
 from pymemos.cube.cube import MemCube
+from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.errors import ForkedStore, LeaseLost, NestedWrite, StoreClosed
 from pymemos.records import Change as Change
 from pymemos.records import Column as Column
@@ -119,6 +120,18 @@ class ReadUnit(ABC):
     @abstractmethod
     def embedders(self) -> dict[str, int]:
         """How many vectors of current versions each embedder made."""
+
+    @abstractmethod
+    def lives(self, namespaces: Sequence[str] | None, *, limit: int, after: str | None = None) -> list[LifeFacts]:
+        """The facts of current memories that have not expired, in order of id, from behind the id ``after``."""
+
+    @abstractmethod
+    def lives_of(self, ids: Sequence[str]) -> list[LifeFacts]:
+        """The facts of those of ``ids`` that have a current version, expired or not, in the order of ``ids``."""
+
+    @abstractmethod
+    def state_changes(self, id: str) -> list[StateChange]:
+        """The journal of one memory's states, oldest first."""
 
     @abstractmethod
     def text(self, id: str) -> TextRow | None:
@@ -256,7 +269,15 @@ class WriteUnit(ReadUnit):
 
     @abstractmethod
     def use(self, ids: Iterable[str], at: datetime) -> None:
-        """Count a use of each memory (with repetition) at a time; changes no version and no seq."""
+        """Count a use of each memory (with repetition) at a time, which heats it; changes no version and no seq."""
+
+    @abstractmethod
+    def move(self, changes: Sequence[StateChange]) -> None:
+        """Put memories into other states, and write that down in the journal; changes no version.
+
+        ``before`` must be the state that a memory has. Archived and expired memories leave what searches keep in
+        memory, and return to it when they leave these states: for them the namespace must have been advanced.
+        """
 
     @abstractmethod
     def remember(self, caller: str, key: str, replay: Replay) -> None:

@@ -127,13 +127,14 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a search keeps in memory of a memory that changed: its current version with its vectors, None once gone.
 
+    Gone is also what is archived, expired or frozen: it is in the vault alone, whence a search that asks for it reads.
     ``key`` is the store's own number of the memory, in the order of first writing; it never leaves the process.
     """
 
     key: int
     seq: int  # of the change
     cube: MemCube | None  # without what was observed of it
-    valid_to: datetime | None = None
+    valid_to: datetime | None = None  # or when it expires, where that is sooner
     terms: int = 0  # its own, without context and facets
     length: int = 0  # the terms of its full-text row, of all columns
     vectors: tuple[tuple[int, bytes], ...] = ()  # part and float32 values, of the embedder that was asked for

@@ -12,7 +12,9 @@ from msgspec.structs import replace
 
 from pymemos.cube.call import Lease
 from pymemos.cube.cube import MemCube
+from pymemos.cube.header import State
 from pymemos.cube.ids import format_id
+from pymemos.cube.life import StateChange
 from pymemos.errors import StaleVersion
 from pymemos.ports import Edge, Entry, Job, JobState, Record, Replay, TextRow, Vector, WriteUnit
 from pymemos.testing import strategies as kit
@@ -136,6 +138,15 @@ def use(unit: WriteUnit, ids: list[str], at: datetime) -> Any:
     return unit.use(ids, at)
 
 
+def move(unit: WriteUnit, id: str, after: State, stale: bool, advanced: bool, at: datetime) -> Any:
+    """To another state, perhaps from one that the memory no longer has, or without a seq."""
+    facts = unit.lives_of([id])
+    before = facts[0].state if facts and not stale else State.GENERATED
+    if advanced and facts:
+        unit.advance(facts[0].namespace, at)
+    return unit.move([StateChange(id=id, at=at, before=before, after=after, cause="archive", author="ana")])
+
+
 def unprepared(unit: WriteUnit, cube: MemCube) -> Any:
     """A change in a namespace that the unit may not have advanced."""
     return unit.insert(_entry(cube, None, ()))
@@ -251,6 +262,14 @@ operations = st.one_of(
     _operation(put_vectors, id=known, vectors=vectors, at=moments),
     _operation(link, edges=st.lists(edges, max_size=3)),
     _operation(use, ids=st.lists(known, max_size=3), at=kit.times),
+    _operation(
+        move,
+        id=known,
+        after=st.sampled_from(list(State)),
+        stale=st.sampled_from([False, False, False, True]),
+        advanced=st.sampled_from([True, True, False]),
+        at=moments,
+    ),
     _operation(unprepared, cube=cubes),
     _operation(enqueue, job=jobs),
     _operation(enqueue, job=jobs),

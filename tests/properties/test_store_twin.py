@@ -20,6 +20,7 @@ from pymemos.adapters.memory import MemoryStore
 from pymemos.adapters.sqlite import SqliteStore
 from pymemos.cube.call import Selection
 from pymemos.cube.filters import parse
+from pymemos.cube.header import Stage
 from pymemos.errors import PymemosError, StoreError, StoreFull, StoreReadOnly
 from pymemos.ports import AuditQuery, JobState, Match, ReadUnit, TermWeights, WriteUnit
 from pymemos.testing import strategies as kit
@@ -42,6 +43,8 @@ selections = st.builds(
     known_at=st.none() | moments,
     ended_before=st.none() | kit.times,
     episodes=st.booleans(),
+    stages=st.none() | st.lists(st.sampled_from(list(Stage)), max_size=4).map(tuple),
+    as_of=kit.times | moments,
 )
 
 
@@ -281,6 +284,8 @@ def view(unit: ReadUnit | WriteUnit) -> dict[str, Any]:
         "current": unit.current(IDS[::-1]),
         "known": (unit.known_ids(None, limit=99), unit.known_ids(NAMES[:2], limit=3, after=IDS[1])),
         "page": (unit.page(EVERYTHING, limit=99), unit.count(EVERYTHING)),
+        "lives": (unit.lives(None, limit=99), unit.lives(NAMES[:2], limit=3, after=IDS[1]), unit.lives_of(IDS)),
+        "states": [unit.state_changes(id) for id in IDS],
         "edges": [(unit.edges(id), unit.edges(id, kind="next", reverse=True)) for id in IDS],
         "vectors": [sorted_vectors(unit, name, since) for name in NAMES for since in (0, 2)],
         "changes": [changes(unit, name, since) for name in NAMES for since in (0, 2)],

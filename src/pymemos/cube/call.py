@@ -8,6 +8,7 @@ import msgspec
 
 from pymemos.cube.cube import MemCube, Source
 from pymemos.cube.filters import Filter
+from pymemos.cube.header import Stage
 from pymemos.errors import CannotWiden
 
 DEFAULT_NAMESPACE = "default"
@@ -119,6 +120,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     known_at: datetime | None = None
     ended_before: datetime | None = None  # leaves out what was over by then; ignored when valid_at is given
     episodes: bool = False  # the manifests of episodes too
+    stages: tuple[Stage, ...] | None = None  # where they may stand, judged at ``as_of``; None: anywhere
+    as_of: datetime | None = None  # needed with ``stages``; with ``known_at``, states are those of then
 
 
 class Signal(msgspec.Struct, frozen=True):

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from pymemos.cube.header import Behaviour, Descriptive, Extensible, Governance, Header, SemanticType
+from pymemos.cube.header import (
+    Behaviour,
+    Descriptive,
+    Extensible,
+    Governance,
+    Header,
+    SemanticType,
+    Stage,
+    State,
+)
 from pymemos.cube.payload import Payload, Plaintext
 
 
@@ -130,6 +140,20 @@ class MemCube(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def is_episode(self) -> bool:
         """Whether this is the manifest of an episode and not a memory of its own."""
         return self.header.descriptive.semantic_type is SemanticType.EPISODE
+
+    @property
+    def expires(self) -> datetime | None:
+        """When this version expires; None when it never does, as while it is frozen (ADR 0006)."""
+        rules = self.header.governance
+        return None if rules.frozen else rules.lifespan.ends(self.header.descriptive.created)
+
+    def stage_at(self, moment: datetime) -> Stage:
+        """Where the memory stands at ``moment``: expiry holds from its instant on, whether or not a sweep has come."""
+        if self.header.governance.frozen:
+            return Stage.FROZEN
+        state, end = self.header.behaviour.state, self.expires
+        over = state is State.EXPIRED or (end is not None and end <= moment)
+        return Stage.EXPIRED if over else Stage(state.value)
 
     def pin(self) -> Parent:
         """This version as the parent of a memory that is derived from it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import math
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -48,6 +49,21 @@ class State(StrEnum):
     ARCHIVED = "archived"
     EXPIRED = "expired"
 
+
+class Stage(StrEnum):
+    """Where a memory stands for whoever asks now: its state, unless it is frozen or its time is over (5.4.3)."""
+
+    GENERATED = "generated"
+    ACTIVATED = "activated"
+    MERGED = "merged"
+    ARCHIVED = "archived"
+    EXPIRED = "expired"
+    FROZEN = "frozen"
+
+
+LIVE = (Stage.GENERATED, Stage.ACTIVATED, Stage.MERGED)  # what searches and listings find without being asked
+COLD = frozenset({State.ARCHIVED, State.EXPIRED})  # states whose memories no search keeps in memory
+HEAT_HALF_LIFE = timedelta(days=14)  # ours: the paper gives no number (5.5.1)
 
 _ADD, _PRIVATE, _COLD = "add", "private", 0.0
 
@@ -133,6 +149,17 @@ class Lifespan(Extensible, frozen=True):
     ttl_s: float | None = None
     half_life_s: float | None = None
 
+    def ends(self, created: datetime) -> datetime | None:
+        """When a memory that was made at ``created`` expires: the earlier of the two ends; None when it never does."""
+        lived = None if self.ttl_s is None else _later(created, self.ttl_s)
+        return min((end for end in (self.expires, lived) if end is not None), default=None)
+
+    def weight(self, age: timedelta) -> float:
+        """What decay leaves of a memory that was last touched ``age`` ago: 1 when fresh, a half after a half-life."""
+        if not self.half_life_s or self.half_life_s < 0:
+            return 1.0
+        return _halved(age.total_seconds() / self.half_life_s)
+
 
 _OWNER_ALONE, _FOR_GOOD = Access(), Lifespan()
 
@@ -165,6 +192,16 @@ class Behaviour(Extensible, frozen=True):
     def __post_init__(self) -> None:
         share_default(self, "heat", _COLD)
 
+    def used(self, at: datetime) -> Behaviour:
+        """What is observed after one more use, which may be reported late."""
+        latest = at if self.last_used is None else max(self.last_used, at)
+        heat = self.heat_at(latest) + _halved((latest - at) / HEAT_HALF_LIFE)
+        return msgspec.structs.replace(self, uses=self.uses + 1, last_used=latest, heat=heat)
+
+    def heat_at(self, moment: datetime) -> float:
+        """How many uses there were, each counting half as much for every half-life since (5.5.1: usage heat)."""
+        return self.heat if self.last_used is None else self.heat * _halved((moment - self.last_used) / HEAT_HALF_LIFE)
+
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The three groups of the paper together; the first two are declared, the third is observed."""
@@ -172,3 +209,16 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     descriptive: Descriptive
     governance: Governance
     behaviour: Behaviour = Behaviour()
+
+
+def _halved(times: float) -> float:
+    """One, halved so many times; what is yet to come counts whole."""
+    return math.exp2(-max(times, 0.0))
+
+
+def _later(moment: datetime, seconds: float) -> datetime | None:
+    """``seconds`` after a moment; None where that is beyond every calendar."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except (OverflowError, ValueError):
+        return None

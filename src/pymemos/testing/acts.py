@@ -60,6 +60,11 @@ def retext(store: Store, id: str, text: TextRow | None, *, namespace: str = ANA)
     store.write(work)
 
 
+def use(store: Store, *ids: str, at: datetime = WHEN) -> None:
+    """Count a use of each memory."""
+    store.write(lambda unit: unit.use(ids, at))
+
+
 def current(store: Store, id: str) -> Record | None:
     """The current version of a memory."""
     with store.read() as unit:

@@ -393,7 +393,8 @@ class MemoriesContract:
         store.write(lambda unit: unit.use([id], WHEN))
 
         records = versions(store, id)
-        seen = Behaviour(uses=3, last_used=WHEN + HOUR)
+        seen = Behaviour().used(WHEN + HOUR).used(WHEN + HOUR).used(WHEN)
+        assert (seen.uses, seen.last_used) == (3, WHEN + HOUR)
         assert [record.cube.header.behaviour for record in records] == [seen, seen]
         assert [record.cube.version for record in records] == [record.cube.version for record in before]
         assert [record.seq_from for record in records] == [1, 2]
@@ -407,7 +408,7 @@ class MemoriesContract:
 
         record = current(store, entry.cube.id)
         assert record is not None
-        assert record.cube.header.behaviour == Behaviour(uses=1, last_used=WHEN)
+        assert record.cube.header.behaviour == Behaviour(uses=1, last_used=WHEN, heat=1.0)
 
     def test_what_was_observed_before_a_memory_came_is_kept(self, store: Store) -> None:
         seen = Behaviour(uses=7, last_used=WHEN, heat=0.5)

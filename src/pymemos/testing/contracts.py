@@ -18,6 +18,7 @@ pytest.register_assert_rewrite(  # before they are imported, or a failure shows 
     "pymemos.testing.contract_audit",
     "pymemos.testing.contract_changes",
     "pymemos.testing.contract_embedder",
+    "pymemos.testing.contract_lifecycle",
     "pymemos.testing.contract_memories",
     "pymemos.testing.contract_queue",
     "pymemos.testing.contract_restoring",
@@ -31,6 +32,7 @@ from pymemos.ports import BlobStore  # noqa: E402
 from pymemos.testing.contract_audit import AuditContract  # noqa: E402
 from pymemos.testing.contract_changes import ChangesContract  # noqa: E402
 from pymemos.testing.contract_embedder import EmbedderContract as EmbedderContract  # noqa: E402
+from pymemos.testing.contract_lifecycle import LifecycleContract  # noqa: E402
 from pymemos.testing.contract_memories import MemoriesContract  # noqa: E402
 from pymemos.testing.contract_queue import LedgersContract, QueueContract  # noqa: E402
 from pymemos.testing.contract_restoring import RestoringContract  # noqa: E402
@@ -47,6 +49,7 @@ class StoreContract(
     FilterContract,
     LexicalContract,
     ChangesContract,
+    LifecycleContract,
     QueueContract,
     LedgersContract,
     AuditContract,

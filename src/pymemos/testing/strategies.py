@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import FIELDS
-from pymemos.cube.header import Behaviour, Origin, Priority, Provenance, SemanticType, State
+from pymemos.cube.header import Behaviour, Lifespan, Origin, Priority, Provenance, SemanticType, State
 from pymemos.cube.ids import format_id
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Payload, Plaintext
 from pymemos.ports import TextRow
@@ -98,6 +98,12 @@ def behaviours() -> st.SearchStrategy[Behaviour]:
     return st.builds(Behaviour, state=st.sampled_from(list(State)), uses=st.integers(0, 3), last_used=st.none() | times)
 
 
+def lifespans() -> st.SearchStrategy[Lifespan]:
+    """How long a memory may be kept: until, for so long, or fading."""
+    seconds = st.none() | st.sampled_from([0.5, 3600.0, 86400.0, 1e18])
+    return st.builds(Lifespan, expires=st.none() | times, ttl_s=seconds, half_life_s=seconds)
+
+
 def _descriptive() -> dict[str, st.SearchStrategy[Any]]:
     maybe = st.none() | names
     return {
@@ -130,6 +136,7 @@ def _governance() -> dict[str, st.SearchStrategy[Any]]:
         "priority": st.sampled_from(list(Priority)),
         "sensitivity": names_tuple,
         "frozen": st.booleans(),
+        "lifespan": lifespans(),
     }
 
 

@@ -11,8 +11,11 @@ from pymemos.adapters.memory.selecting import select
 from pymemos.adapters.memory.state import Memory, State
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
-from pymemos.cube.header import Behaviour, SemanticType
-from pymemos.cube.payload import Activation, Parametric
+from pymemos.cube.header import Behaviour, Lifespan, SemanticType
+from pymemos.cube.header import State as LifeState
+from pymemos.cube.life import LifeFacts, StateChange
+from pymemos.cube.payload import Activation, Parametric, Plaintext
+from pymemos.cube.wire import document
 from pymemos.ports import (
     AuditQuery,
     AuditRecord,
@@ -140,6 +143,26 @@ class MemoryReadUnit(ReadUnit):
     def _numbered(self, namespace: str) -> list[Memory]:
         own = [memory for memory in self._state.memories.values() if memory.namespace == namespace]
         return sorted(own, key=lambda memory: memory.number)
+
+    # ── What the life cycle asks ────────────────────────────────────────────────────────────────────────────────────
+
+    def lives(self, namespaces: Sequence[str] | None, *, limit: int, after: str | None = None) -> list[LifeFacts]:
+        known = sorted(self._state.memories)
+        facts = self.lives_of([id for id in known if after is None or id > after])
+        living = [one for one in facts if one.state is not LifeState.EXPIRED]
+        return [one for one in living if namespaces is None or one.namespace in namespaces][:limit]
+
+    def lives_of(self, ids: Sequence[str]) -> list[LifeFacts]:
+        found = []
+        for id in ids:
+            memory = self._state.memories.get(id)
+            if memory is not None and memory.current is not None:
+                found.append(_facts(id, memory, memory.current.cube))
+        return found
+
+    def state_changes(self, id: str) -> list[StateChange]:
+        memory = self._state.memories.get(id)
+        return list(memory.journal) if memory is not None else []
 
     # ── What hangs on a memory ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -294,8 +317,30 @@ class MemoryReadUnit(ReadUnit):
         return self._state.settings.get(name)
 
 
+def _facts(id: str, memory: Memory, cube: MemCube) -> LifeFacts:
+    said, rules, seen = cube.header.descriptive, cube.header.governance, memory.behaviour
+    span = rules.lifespan
+    tensor = 0 if isinstance(cube.payload, Plaintext) else cube.payload.size
+    return LifeFacts(
+        id=id,
+        namespace=memory.namespace,
+        revision=cube.revision,
+        state=seen.state,
+        uses=seen.uses,
+        last_used=seen.last_used,
+        heat=seen.heat,
+        created=said.created,
+        updated=said.updated,
+        lifespan=Lifespan(expires=span.expires, ttl_s=span.ttl_s, half_life_s=span.half_life_s),
+        priority=rules.priority,
+        frozen=rules.frozen,
+        episode=cube.is_episode,
+        bytes=len(document(cube)) + tensor,
+    )
+
+
 def _change(memory: Memory, embedder: str | None) -> Change:
-    row = memory.current
+    row = memory.at_hand
     if row is None:
         return Change(key=memory.number, seq=memory.changed, cube=None)
     current = [stored.vector for stored in memory.vectors if stored.seq_to is None]
@@ -305,7 +350,7 @@ def _change(memory: Memory, embedder: str | None) -> Change:
         key=memory.number,
         seq=memory.changed,
         cube=record.cube,
-        valid_to=record.valid_to,
+        valid_to=min((end for end in (record.valid_to, row.cube.expires) if end is not None), default=None),
         terms=len(row.text.terms) if row.text is not None else 0,
         length=row.text.length if row.text is not None else 0,
         vectors=vectors,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from pymemos.adapters.memory.state import Memory, Row, State
 from pymemos.cube.call import Selection
 from pymemos.cube.filters import matches
@@ -22,7 +24,7 @@ def select(state: State, selection: Selection) -> list[tuple[Record, Row]]:
         if selection.namespaces is not None and memory.namespace not in selection.namespaces:
             continue
         row = pick(memory, selection)
-        if row is not None and _admits(selection, record := memory.record(row)):
+        if row is not None and _admits(selection, record := memory.record(row)) and _stands(selection, memory, row):
             chosen.append((record, row))
     return chosen
 
@@ -60,6 +62,14 @@ def _true_at(memory: Memory, valid_at: datetime, known_at: datetime | None) -> R
 def _over(row: Row, ended_before: datetime | None) -> bool:
     # The declared end is the one that was known: a version that had been closed by then is not the one picked.
     return ended_before is not None and row.declared_to is not None and row.declared_to <= ended_before
+
+
+def _stands(selection: Selection, memory: Memory, row: Row) -> bool:
+    """Whether the memory stood where the selection looks, at the time that it asks about."""
+    if selection.stages is None or selection.as_of is None:
+        return True
+    seen = replace(memory.behaviour, state=memory.state_at(selection.known_at))
+    return row.cube.observed(seen).stage_at(selection.as_of) in selection.stages
 
 
 def _admits(selection: Selection, record: Record) -> bool:

@@ -9,7 +9,9 @@ from datetime import datetime
 import msgspec
 
 from pymemos.cube.cube import MemCube
-from pymemos.cube.header import Behaviour
+from pymemos.cube.header import COLD, Behaviour
+from pymemos.cube.header import State as LifeState
+from pymemos.cube.life import StateChange
 from pymemos.ports import AuditRecord, Edge, Job, Record, Replay, Snapshot, StoredVector, TextRow
 
 
@@ -65,13 +67,28 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     vectors: tuple[StoredVector, ...]  # past ones too, oldest first
     behaviour: Behaviour
-    changed: int  # the seq of the last change of its current version, text or vectors
+    changed: int  # the seq of the last change of its current version, text or vectors, or of its place
     retired: datetime | None = None
+    journal: tuple[StateChange, ...] = ()
 
     @property
     def current(self) -> Row | None:
         """The current version, if there is one."""
         return self.rows[-1] if self.rows[-1].current else None
+
+    @property
+    def at_hand(self) -> Row | None:
+        """The current version, unless it is in the vault alone."""
+        row = self.current
+        cold = row is None or row.cube.header.governance.frozen or self.behaviour.state in COLD
+        return None if cold else row
+
+    def state_at(self, moment: datetime | None) -> LifeState:
+        """The state that it had at ``moment``, as the journal tells (None: now)."""
+        if moment is None or not self.journal:
+            return self.behaviour.state
+        past = [change.after for change in self.journal if change.at <= moment]
+        return past[-1] if past else self.journal[0].before
 
     def record(self, row: Row) -> Record:
         """One of the versions as it crosses the port."""

@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from pymemos.adapters.memory.reading import MemoryReadUnit, due_from
 from pymemos.adapters.memory.state import Memory, Row, State
+from pymemos.cube.header import COLD
+from pymemos.cube.life import StateChange
 from pymemos.errors import StoreError, UnknownJob, UnknownMemory
 from pymemos.ports import (
     AuditRecord,
@@ -132,6 +134,7 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
             behaviour=last.cube.header.behaviour,
             changed=seq,
             retired=last.retired,
+            journal=held.journal if held is not None else (),
         )
 
     def retext(self, id: str, text: TextRow | None) -> None:
@@ -153,12 +156,22 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
         """An unknown id is passed over: the count of a read may arrive after the memory is gone."""
         for id in ids:
             memory = self._state.memories.get(id)
-            if memory is None:
-                continue
-            seen = memory.behaviour
-            last_used = at if seen.last_used is None else max(seen.last_used, at)
-            behaviour = replace(seen, uses=seen.uses + 1, last_used=last_used)
-            self._state.memories[id] = replace(memory, behaviour=behaviour)
+            if memory is not None:
+                self._state.memories[id] = replace(memory, behaviour=memory.behaviour.used(at))
+
+    def move(self, changes: Sequence[StateChange]) -> None:
+        for change in changes:
+            memory, _ = self._current(change.id)
+            if memory.behaviour.state is not change.before:
+                raise StoreError(f"memory {change.id!r} is {memory.behaviour.state}, not {change.before}")
+            moved = replace(
+                memory,
+                behaviour=replace(memory.behaviour, state=change.after),
+                journal=(*memory.journal, change),
+            )
+            if (change.before in COLD) != (change.after in COLD):
+                moved = replace(moved, changed=self._stamp(memory.namespace)[0])
+            self._state.memories[change.id] = moved
 
     def _stamp(self, namespace: str) -> tuple[int, datetime]:
         if namespace not in self._advanced:

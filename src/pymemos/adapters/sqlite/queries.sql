@@ -162,12 +162,16 @@ JOIN memories AS m ON m.mem = v.mem
 ORDER BY m.id, v.part, v.seq_from, v.seq_to IS NULL, v.seq_to;
 
 -- :changes
--- What a search keeps in memory of the memories of a namespace that changed after a seq; nothing of those that are gone.
+-- What a search keeps in memory of the memories of a namespace that changed after a seq; nothing of those that are
+-- gone, or in the vault alone.
 SELECT
-    v.mem, v.changed, v.salt, v.version, v.content_hash, v.document, v.valid_to,
+    v.mem, v.changed, v.salt, v.version, v.content_hash,
+    CASE WHEN NOT v.frozen AND ifnull(u.state, 'generated') NOT IN ('archived', 'expired') THEN v.document END,
+    coalesce(min(v.valid_to, v.expires), v.valid_to, v.expires),
     CASE WHEN t.terms <> '' THEN length(t.terms) - length(replace(t.terms, ' ', '')) + 1 END, t.length
 FROM memories AS v
 LEFT JOIN texts AS t ON t.mem = v.mem
+LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE v.ns = :ns AND v.changed > :since
 ORDER BY v.mem;
 
@@ -188,6 +192,10 @@ ORDER BY v.vector;
 -- :touch
 -- What a search keeps of a memory has changed.
 UPDATE memories SET changed = :seq WHERE mem = :mem;
+
+-- :touch_all
+-- The same of many memories.
+UPDATE memories SET changed = ? WHERE mem = ?;
 
 -- :embedders
 -- How many vectors each embedder made.
@@ -325,8 +333,8 @@ INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO 
 -- The first version of a memory.
 INSERT INTO memories (
     mem, id, ns, salt, changed, revision, version, content_hash, seq_from, known_from, valid_from, valid_to, type,
-    agent, session, source, blob, document
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    agent, session, source, blob, document, frozen, expires
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- :insert_identity
 -- A memory that was deleted before it came here: its versions are all history.
@@ -338,19 +346,19 @@ INSERT INTO memories (
 -- The next version of a memory.
 UPDATE memories SET
     revision = ?, version = ?, content_hash = ?, seq_from = ?, known_from = ?, valid_from = ?, valid_to = ?, type = ?,
-    agent = ?, session = ?, source = ?, blob = ?, document = ?, retired = NULL
+    agent = ?, session = ?, source = ?, blob = ?, document = ?, frozen = ?, expires = ?, retired = NULL
 WHERE mem = ?;
 
 -- :move_to_history
 -- The current version becomes history: its validity ends where its successor's begins, unless it ended before.
 INSERT INTO history (
     mem, revision, ns, version, content_hash, seq_from, seq_to, known_from, known_to, valid_from, valid_to, closed_to,
-    type, agent, session, blob, document
+    type, agent, session, blob, document, frozen, expires
 )
 SELECT
     mem, revision, ns, version, content_hash, seq_from, :seq, known_from, :at, valid_from, valid_to,
     CASE WHEN valid_to <= :closes THEN valid_to ELSE max(valid_from, :closes) END,
-    type, agent, session, blob, document
+    type, agent, session, blob, document, frozen, expires
 FROM memories WHERE mem = :mem;
 
 -- :retire
@@ -368,8 +376,8 @@ WHERE mem = :mem AND revision = :revision;
 -- A superseded version, as another store knew it.
 INSERT INTO history (
     mem, revision, ns, version, content_hash, seq_from, seq_to, known_from, known_to, valid_from, valid_to, closed_to,
-    type, agent, session, blob, document
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    type, agent, session, blob, document, frozen, expires
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- :forget_versions
 -- Make room for the versions of a memory as another store knew it.
@@ -430,11 +438,63 @@ INSERT INTO vectors (vector, seq_from, embedder, vals) VALUES ((:ns << 40) | (:m
 -- Add an edge.
 INSERT INTO edges (source, kind, target) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
 
+-- :usage_of
+-- What was observed of some memories.
+SELECT m.id, m.mem, u.state, u.uses, u.last_used, u.heat
+FROM json_each(:ids) AS wanted
+CROSS JOIN memories AS m ON m.id = wanted.value
+LEFT JOIN usage AS u ON u.mem = m.mem;
+
 -- :use
--- Count uses of a memory.
-INSERT INTO usage (mem, uses, last_used)
-SELECT mem, :uses, :at FROM memories WHERE id = :id
-ON CONFLICT (mem) DO UPDATE SET uses = uses + :uses, last_used = max(coalesce(last_used, :at), :at);
+-- What was observed of a memory after its use.
+INSERT INTO usage (mem, uses, last_used, heat) VALUES (?, ?, ?, ?)
+ON CONFLICT (mem) DO UPDATE SET uses = excluded.uses, last_used = excluded.last_used, heat = excluded.heat;
+
+-- :set_state
+-- Put a memory into another state.
+INSERT INTO usage (mem, state) VALUES (?, ?) ON CONFLICT (mem) DO UPDATE SET state = excluded.state;
+
+-- :journal
+-- Write a change of state down.
+INSERT INTO journal (mem, at, before, after, cause, author) VALUES (?, ?, ?, ?, ?, ?);
+
+-- :states_of
+-- The states of some current memories, and where they live.
+SELECT m.id, m.mem, n.name, ifnull(u.state, 'generated')
+FROM json_each(:ids) AS wanted
+CROSS JOIN memories AS m ON m.id = wanted.value
+CROSS JOIN namespaces AS n ON n.ns = m.ns
+LEFT JOIN usage AS u ON u.mem = m.mem
+WHERE m.document IS NOT NULL;
+
+-- :state_changes
+-- The journal of one memory.
+SELECT j.at, j.before, j.after, j.cause, j.author
+FROM journal AS j
+WHERE j.mem = (SELECT mem FROM memories WHERE id = :id)
+ORDER BY j.entry;
+
+-- :lives
+-- What a sweep needs to know of the memories that have not expired, in order of id.
+SELECT v.id, n.name, v.revision, u.state, u.uses, u.last_used, u.heat, v.document, octet_length(v.document)
+FROM memories AS v
+CROSS JOIN namespaces AS n ON n.ns = v.ns
+LEFT JOIN usage AS u ON u.mem = v.mem
+WHERE
+    v.document IS NOT NULL AND ifnull(u.state, 'generated') <> 'expired'
+    AND (:names IS NULL OR n.name IN (SELECT value FROM json_each(:names)))
+    AND v.id > :after
+ORDER BY v.id LIMIT :limit;
+
+-- :lives_of
+-- The same of some memories, expired or not.
+SELECT v.id, n.name, v.revision, u.state, u.uses, u.last_used, u.heat, v.document, octet_length(v.document)
+FROM json_each(:ids) AS wanted
+CROSS JOIN memories AS v ON v.id = wanted.value
+CROSS JOIN namespaces AS n ON n.ns = v.ns
+LEFT JOIN usage AS u ON u.mem = v.mem
+WHERE v.document IS NOT NULL
+ORDER BY wanted.key;
 
 -- :remember
 -- Keep the result of a call.

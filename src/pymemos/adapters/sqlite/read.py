@@ -11,6 +11,7 @@ import apsw
 import msgspec
 
 from pymemos.adapters.sqlite import auditing
+from pymemos.adapters.sqlite.lives import facts_of
 from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.ranking import Space, postings, rank
 from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, is_current
@@ -19,6 +20,7 @@ from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import from_microseconds, microseconds
 from pymemos.cube.header import Behaviour, State
+from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.cube.wire import parse_document
 from pymemos.ports import (
     AuditQuery,
@@ -206,6 +208,23 @@ class SqliteReadUnit(ReadUnit):
     def embedders(self) -> dict[str, int]:
         return dict(self._rows("embedders"))
 
+    # What the life cycle asks.
+
+    def lives(self, namespaces: Sequence[str] | None, *, limit: int, after: str | None = None) -> list[LifeFacts]:
+        names = None if namespaces is None else json.dumps(list(namespaces))
+        return [facts_of(row) for row in self._rows("lives", names=names, after=after or "", limit=limit)]
+
+    def lives_of(self, ids: Sequence[str]) -> list[LifeFacts]:
+        return [facts_of(row) for row in self._rows("lives_of", ids=json.dumps(list(ids)))]
+
+    def state_changes(self, id: str) -> list[StateChange]:
+        return [
+            StateChange(
+                id=id, at=from_microseconds(at), before=State(before), after=State(after), cause=cause, author=author
+            )
+            for at, before, after, cause, author in self._rows("state_changes", id=id)
+        ]
+
     # Graph and vectors.
 
     def edges(self, id: str, *, kind: str | None = None, reverse: bool = False) -> list[Edge]:
@@ -295,7 +314,7 @@ def _change(row: tuple[Any, ...], vectors: tuple[tuple[int, bytes], ...]) -> Cha
         key=mem,
         seq=changed,
         cube=parse_document(document, salt=salt, version=version, content_hash=content_hash),
-        valid_to=_optional_time(valid_to),
+        valid_to=optional_time(valid_to),
         terms=terms or 0,
         length=length or 0,
         vectors=vectors,
@@ -329,7 +348,8 @@ def optional_microseconds(moment: datetime | None) -> int | None:
     return None if moment is None else microseconds(moment)
 
 
-def _optional_time(value: int | None) -> datetime | None:
+def optional_time(value: int | None) -> datetime | None:
+    """A time as the store keeps it."""
     return None if value is None else from_microseconds(value)
 
 
@@ -349,7 +369,7 @@ def _cube(
         return cube
     extra = json.loads(more) if more else {}
     return cube.observed(
-        Behaviour(state=State(state), uses=uses, last_used=_optional_time(last_used), heat=heat, extra=extra)
+        Behaviour(state=State(state), uses=uses, last_used=optional_time(last_used), heat=heat, extra=extra)
     )
 
 
@@ -361,7 +381,7 @@ def _record(row: Sequence[Any]) -> Record:
         known_from=from_microseconds(known_from),
         valid_from=from_microseconds(valid_from),
         seq_to=seq_to,
-        known_to=_optional_time(known_to),
-        valid_to=_optional_time(valid_to),
-        retired=_optional_time(retired),
+        known_to=optional_time(known_to),
+        valid_to=optional_time(valid_to),
+        retired=optional_time(retired),
     )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from pymemos.cube.call import Selection
 from pymemos.cube.filters import All, Any_, Compare, Filter, Not, microseconds
+from pymemos.cube.header import Stage
 
 # The SQL value of each field that has one value. A field at its default is not in the document (canonical form).
 _SCALARS: dict[str, str] = {
@@ -52,6 +54,10 @@ _ITEMS = "json_each(CASE WHEN m.type = 'array' THEN m.value ELSE '[]' END)"
 _KNOWN = """(v.known_to IS NULL OR v.known_to > {known} OR EXISTS (
     SELECT 1 FROM versions AS w
     WHERE w.mem = v.mem AND w.known_from <= {known} AND (w.known_to IS NULL OR w.known_to > {known})))"""
+_STATE_THEN = """coalesce(
+    (SELECT j.after FROM journal AS j WHERE j.mem = v.mem AND j.at <= {known} ORDER BY j.entry DESC LIMIT 1),
+    (SELECT j.before FROM journal AS j WHERE j.mem = v.mem ORDER BY j.entry LIMIT 1),
+    u.state, 'generated')"""
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -72,7 +78,7 @@ def is_current(selection: Selection) -> bool:
 
 def needs_version(selection: Selection) -> bool:
     """Whether a full-text candidate's version must be read to decide, beyond its narrow text row."""
-    narrowed = (selection.agent, selection.session, selection.where) != (None, None, None)
+    narrowed = (selection.agent, selection.session, selection.where, selection.stages) != (None, None, None, None)
     return narrowed or not is_current(selection)
 
 
@@ -114,9 +120,20 @@ def conditions(selection: Selection, spaces: list[int] | None, parameters: Param
         parts.append(f"v.session = {parameters.add(selection.session)}")
     if not selection.episodes:
         parts.append("v.type <> 'episode'")
+    if selection.stages is not None and selection.as_of is not None:
+        parts.append(_stands(selection.stages, selection.as_of, selection.known_at, parameters))
     if selection.where is not None:
         parts.append(where(selection.where, parameters))
     return " AND ".join(parts)
+
+
+def _stands(stages: Sequence[Stage], as_of: datetime, known_at: datetime | None, parameters: Parameters) -> str:
+    """Where a memory stood; what it was in the past is told by the journal."""
+    state, moment = "ifnull(u.state, 'generated')", parameters.add(microseconds(as_of))
+    if known_at is not None:
+        state = _STATE_THEN.format(known=parameters.add(microseconds(known_at)))
+    wanted = ", ".join(parameters.add(stage.value) for stage in stages)
+    return f"CASE WHEN v.frozen THEN 'frozen' WHEN v.expires <= {moment} THEN 'expired' ELSE {state} END IN ({wanted})"
 
 
 def where(tree: Filter, parameters: Parameters) -> str:

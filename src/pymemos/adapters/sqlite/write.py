@@ -14,11 +14,12 @@ import msgspec
 
 from pymemos.adapters.sqlite import auditing, terms
 from pymemos.adapters.sqlite.queries import QUERIES
-from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds
+from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds, optional_time
 from pymemos.adapters.sqlite.recent import Recent
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import from_microseconds, microseconds
-from pymemos.cube.header import Behaviour, SemanticType
+from pymemos.cube.header import COLD, Behaviour, SemanticType
+from pymemos.cube.life import StateChange
 from pymemos.cube.payload import Plaintext
 from pymemos.cube.wire import document, encode
 from pymemos.errors import StoreError, UnknownJob, UnknownMemory
@@ -260,6 +261,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
                 said.session,
                 _blob(cube),
                 document(cube).decode(),
+                *_lifespan(cube),
             ),
         )
 
@@ -356,10 +358,34 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._connection.executemany(QUERIES["link"], [(edge.source, edge.kind, edge.target) for edge in edges])
 
     def use(self, ids: Iterable[str], at: datetime) -> None:
-        moment = microseconds(at)
         self._recent.drop_turns()
-        for id, uses in Counter(ids).items():
-            self._row("use", id=id, uses=uses, at=moment)
+        counted = Counter(ids)
+        rows = []
+        for id, mem, _, uses, last_used, heat in self._rows("usage_of", ids=json.dumps(list(counted))):
+            seen = Behaviour(uses=uses or 0, last_used=optional_time(last_used), heat=heat or 0.0)
+            for _ in range(counted[id]):
+                seen = seen.used(at)
+            rows.append((mem, seen.uses, optional_microseconds(seen.last_used), seen.heat))
+        self._connection.executemany(QUERIES["use"], rows)
+
+    def move(self, changes: Sequence[StateChange]) -> None:
+        self._recent.drop_turns()
+        places = {row[0]: row[1:] for row in self._rows("states_of", ids=json.dumps([one.id for one in changes]))}
+        states, entries, touched = [], [], []
+        for one in changes:
+            if one.id not in places:
+                raise UnknownMemory(f"memory {one.id!r} is not in the store, or was deleted")
+            mem, namespace, state = places[one.id]
+            if state != one.before.value:
+                raise StoreError(f"memory {one.id!r} is {state}, not {one.before}")
+            places[one.id] = mem, namespace, one.after.value
+            states.append((mem, one.after.value))
+            entries.append((mem, microseconds(one.at), one.before.value, one.after.value, one.cause, one.author))
+            if (one.before in COLD) != (one.after in COLD):
+                touched.append((self._stamp(namespace)[1], mem))
+        self._connection.executemany(QUERIES["set_state"], states)
+        self._connection.executemany(QUERIES["journal"], entries)
+        self._connection.executemany(QUERIES["touch_all"], touched)
 
     # Replays, audit, jobs, settings.
 
@@ -463,7 +489,12 @@ def _declared(entry: Entry) -> tuple[Any, ...]:
         said.source_ids[0] if said.source_ids else None,
         _blob(entry.cube),
         (entry.document or document(entry.cube)).decode(),
+        *_lifespan(entry.cube),
     )
+
+
+def _lifespan(cube: MemCube) -> tuple[bool, int | None]:
+    return cube.header.governance.frozen, optional_microseconds(cube.expires)
 
 
 def _blob(cube: MemCube) -> str | None:

@@ -46,6 +46,8 @@ CREATE TABLE memories (
     source TEXT,
     blob TEXT,
     document TEXT,
+    frozen INTEGER NOT NULL DEFAULT 0,
+    expires INTEGER, -- NULL: never, or not while it is frozen
     changed INTEGER NOT NULL DEFAULT 0 -- the seq of the last change of what a search keeps of it in memory
 );
 CREATE UNIQUE INDEX memories_by_namespace ON memories (ns, id);
@@ -75,6 +77,8 @@ CREATE TABLE history (
     session TEXT,
     blob TEXT,
     document TEXT NOT NULL,
+    frozen INTEGER NOT NULL,
+    expires INTEGER,
     PRIMARY KEY (mem, revision)
 ) WITHOUT ROWID;
 CREATE INDEX history_by_namespace ON history (ns);
@@ -90,16 +94,30 @@ CREATE TABLE usage (
     extra TEXT -- fields of a newer writer, as JSON
 );
 
+-- Every change of state with its cause and author. Nothing is changed here: it tells what stood where at any time.
+CREATE TABLE journal (
+    entry INTEGER PRIMARY KEY,
+    mem INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    author TEXT NOT NULL
+);
+CREATE INDEX journal_by_memory ON journal (mem, entry);
+
 CREATE VIEW versions AS
 SELECT
     mem, id, ns, salt, retired, revision, version, content_hash, seq_from, NULL AS seq_to, known_from,
-    NULL AS known_to, valid_from, valid_to, NULL AS closed_to, type, agent, session, document
+    NULL AS known_to, valid_from, valid_to, NULL AS closed_to, type, agent, session, document,
+    frozen, expires
 FROM memories
 WHERE document IS NOT NULL
 UNION ALL
 SELECT
     h.mem, m.id, h.ns, m.salt, m.retired, h.revision, h.version, h.content_hash, h.seq_from, h.seq_to, h.known_from,
-    h.known_to, h.valid_from, h.valid_to, h.closed_to, h.type, h.agent, h.session, h.document
+    h.known_to, h.valid_from, h.valid_to, h.closed_to, h.type, h.agent, h.session, h.document,
+    h.frozen, h.expires
 FROM history AS h
 JOIN memories AS m ON m.mem = h.mem;
 

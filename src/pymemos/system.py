@@ -64,13 +64,15 @@ class MemOS(Memories, Auditing, Upkeep):
         chosen = embedder is not None or settings.embedder is not None
         if embedder is None or isinstance(embedder, str):
             embedder = wiring.open_embedder(settings, embedder)
+        heads = wiring.audit_heads(settings, opened, clock, key)
         self._settings = settings
         self._tools = Tools(
             store=opened,
             blobs=blobs or wiring.open_blobs(settings.home),
             clock=clock,
             new_id=new_id,
-            key=key or wiring.instance_key(settings, opened),
+            key=heads.key,
+            heads=heads,
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
         )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pymemos.errors import InvalidInput
 from pymemos.infrastructure import audit
-from pymemos.ports import BlobStore, Embedder, Store, WriteUnit
+from pymemos.infrastructure.heads import HeadKeeper
+from pymemos.ports import BlobStore, Clock, Embedder, Store, WriteUnit
 from pymemos.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,9 +76,12 @@ def open_blobs(home: Path) -> BlobStore:
     return FileBlobs(home / "blobs")
 
 
-def instance_key(settings: Settings, store: Store) -> bytes:
-    """The key of the store, under the name that the store was given when it was first opened."""
-    if settings.config_dir.resolve().is_relative_to(settings.home.resolve()):
+def audit_heads(settings: Settings, store: Store, clock: Clock, key: bytes | None = None) -> HeadKeeper:
+    """Who keeps the signed head of the store, with the key that seals its log: the given one, or that of the store.
+
+    Both are found by the name that the store was given when it was first opened.
+    """
+    if key is None and settings.config_dir.resolve().is_relative_to(settings.home.resolve()):
         raise InvalidInput(
             f"the keys' folder {settings.config_dir} lies in the store, where they protect nothing; "
             "set PYMEMOS_CONFIG_DIR to a folder outside it"
@@ -85,7 +89,10 @@ def instance_key(settings: Settings, store: Store) -> bytes:
     with store.read() as unit:
         known = unit.setting("store_id")
     name = known or store.write(_name_store)
-    return audit.instance_key(settings.config_dir, name, new=known is None)
+    key = key or audit.instance_key(settings.config_dir, name, new=known is None)
+    keeper = HeadKeeper(settings.config_dir, name, key, store, clock)
+    keeper.begin()
+    return keeper
 
 
 def _name_store(unit: WriteUnit) -> str:

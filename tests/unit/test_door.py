@@ -78,7 +78,7 @@ UNDECIDED: dict[str, tuple[Callable[[Place], Any], int, str]] = {
     "bind": (lambda at: at.mem.bind(user_id="ana"), 0, "makes a handle; whoever uses it is decided on then"),
     "put_blob": (lambda at: at.mem.put_blob(b"other"), 0, "writes bytes that nobody can find before add names them"),
     "next_due": (lambda at: at.mem.next_due(), 1, "tells a worker when to wake, and nothing about memories"),
-    "close": (lambda at: at.mem.close(), 1, "writes down the reads that are not in the log yet"),
+    "close": (lambda at: at.mem.close(), 2, "writes down the reads that are not in the log yet, and signs its head"),
 }
 JOBS: dict[str, str] = {
     "reindex": "reindex",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -45,10 +46,11 @@ class Handle:
         """Write what waits and release the store; a bound handle leaves it open for the others."""
         if not self._root:
             return
-        try:
-            self._api.buffer.close()
-        finally:
-            self._tools.store.close()
+        with ExitStack() as closing:  # in the opposite order, each even if the one before failed
+            closing.callback(self._tools.store.close)
+            if self._tools.heads is not None:
+                closing.callback(self._tools.heads.close)
+            closing.callback(self._api.buffer.close)
 
     def __enter__(self) -> Self:
         return self

@@ -60,12 +60,16 @@ def sealed(record: AuditRecord, previous: AuditRecord | None, key: bytes) -> Aud
     return msgspec.structs.replace(numbered, mac=_mac(numbered, previous, key))
 
 
+def seal_of(record: AuditRecord, previous: AuditRecord | None, key: bytes) -> str:
+    """The MAC that an entry must have behind ``previous``."""
+    return _mac(msgspec.structs.replace(record, mac=""), previous, key)
+
+
 def first_broken(chain: Iterable[AuditRecord], key: bytes) -> int | None:
     """The number of the first entry that is not what was written, from entry 1 on; None when the chain holds."""
     previous: AuditRecord | None = None
     for place, record in enumerate(chain, start=1):
-        bare = msgspec.structs.replace(record, mac="")
-        if record.n != place or record.mac != _mac(bare, previous, key):
+        if record.n != place or record.mac != seal_of(record, previous, key):
             return place
         previous = record
     return None
@@ -131,15 +135,14 @@ class AuditBuffer:
             return  # it waits in the buffer; the next read tries again, and says so once the buffer is full
 
 
-def append(unit: WriteUnit, records: list[AuditRecord], key: bytes) -> None:
-    """Seal and write records, each behind the last of its chain."""
-    tails: dict[str, AuditRecord | None] = {}
+def append(unit: WriteUnit, records: list[AuditRecord], key: bytes) -> list[AuditRecord]:
+    """Seal and write records, each behind the last of its chain; gives the last of each chain."""
+    tails: dict[str, AuditRecord] = {}
     for record in records:
         chain = record.namespace
-        if chain not in tails:
-            tails[chain] = unit.audit_tail(chain)
-        tails[chain] = sealed(record, tails[chain], key)
-        unit.append_audit(tails[chain])  # type: ignore[arg-type]
+        tails[chain] = sealed(record, tails.get(chain) or unit.audit_tail(chain), key)
+        unit.append_audit(tails[chain])
+    return list(tails.values())
 
 
 def _mac(record: AuditRecord, previous: AuditRecord | None, key: bytes) -> str:
@@ -172,10 +175,11 @@ def _write_once(path: Path, text: str) -> None:
         os.link(partial, path)
     finally:
         partial.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

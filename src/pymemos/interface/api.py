@@ -16,6 +16,7 @@ from pymemos.cube.wire import digest, encode
 from pymemos.errors import InvalidInput, KeyReused, NotAllowed, UnknownMemory
 from pymemos.infrastructure import audit, governance
 from pymemos.infrastructure.governance import Target
+from pymemos.infrastructure.heads import HeadKeeper
 from pymemos.operation.retrieval.searcher import Searcher
 from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, ReadUnit, Replay, Store, WriteUnit
 
@@ -34,6 +35,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes
     searcher: Searcher
     embedder: Embedder | None = None
+    heads: HeadKeeper | None = None
     new_salt: Callable[[], bytes] = lambda: secrets.token_bytes(16)
 
 
@@ -118,7 +120,9 @@ class MemoryAPI:
         prepared = handler.prepare(call, self._tools)
         try:
             if handler.changes:
-                return self._tools.store.write(lambda unit: self._change(unit, call, handler, prepared))
+                result, tails = self._tools.store.write(lambda unit: self._change(unit, call, handler, prepared))
+                self._note(tails)
+                return result
             with self._tools.store.read() as unit:
                 return self._look(unit, call, handler, prepared)
         except _DeniedError as denied:
@@ -132,15 +136,17 @@ class MemoryAPI:
         self._span("audit", started)
         return outcome.result
 
-    def _change(self, unit: WriteUnit, call: MemoryCall, handler: Handler, prepared: Any) -> Any:
+    def _change(
+        self, unit: WriteUnit, call: MemoryCall, handler: Handler, prepared: Any
+    ) -> tuple[Any, list[AuditRecord]]:
         work = self._decide(unit, call, handler)
         if call.completes is not None:
             unit.remove_job(unit.leased(call.completes).id)
         outcome = self._carry_out(work, handler, prepared)
         started = time.perf_counter()
-        audit.append(unit, [self._record(work, outcome.memories)], self._tools.key)
+        tails = audit.append(unit, [self._record(work, outcome.memories)], self._tools.key)
         self._span("audit", started)
-        return outcome.result
+        return outcome.result, tails
 
     def _carry_out(self, work: Work, handler: Handler, prepared: Any) -> Outcome:
         """Run the handler, or give what its idempotency key remembers; that touches no memory, but is audited too."""
@@ -220,13 +226,19 @@ class MemoryAPI:
         )
 
     def _write_buffered(self, records: list[AuditRecord]) -> None:
-        def work(unit: WriteUnit) -> None:
-            audit.append(unit, records, self._tools.key)
+        def work(unit: WriteUnit) -> list[AuditRecord]:
+            tails = audit.append(unit, records, self._tools.key)
             for record in records:
                 if record.used:
                     unit.use(record.memories, record.at)
+            return tails
 
-        self._tools.store.write(work)
+        self._note(self._tools.store.write(work))
+
+    def _note(self, tails: list[AuditRecord]) -> None:
+        """Tell whoever keeps the signed head of entries that are durable now."""
+        if self._tools.heads is not None:
+            self._tools.heads.note(tails)
 
     def _span(self, name: str, started: float) -> None:
         if self._on_span is not None:

@@ -50,6 +50,8 @@ class AsyncMemOS:
     history = _threaded(MemOS.history)
     diff = _threaded(MemOS.diff)
     log = _threaded(MemOS.log)
+    audit_verify = _threaded(MemOS.audit_verify)
+    audit_head = _threaded(MemOS.audit_head)
     put_blob = _threaded(MemOS.put_blob)
     open_blob = _threaded(MemOS.open_blob)
     import_records = _threaded(MemOS.import_records)

@@ -127,6 +127,10 @@ class BrokenStore(StoreError):
     """The store is damaged; run 'pymemos doctor', then restore the newest backup."""
 
 
+class TamperedLog(StoreError):
+    """The audit log is not what was signed; 'pymemos audit verify' says where."""
+
+
 class NetworkFilesystem(StoreError):
     """The folder is on a network file system, where the store's log is not safe; use a local disk."""
 

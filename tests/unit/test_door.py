@@ -54,6 +54,9 @@ class Scenario(NamedTuple):
 SCENARIOS: dict[str, Scenario] = {
     "add": Scenario(lambda at: at.mem.add("Ana likes tea.", user_id="ana"), "add"),
     "append": Scenario(lambda at: at.mem.append(at.text, "And coffee."), "update"),
+    "audit_export": Scenario(lambda at: list(at.mem.audit_export()), "audit_export"),
+    "audit_head": Scenario(lambda at: at.mem.audit_head(), "audit_head"),
+    "audit_verify": Scenario(lambda at: at.mem.audit_verify(), "audit_verify"),
     "backup": Scenario(lambda at: at.mem.backup(at.folder / "copy.db"), "backup"),
     "control_job": Scenario(lambda at: at.mem.control_job(at.job, "cancel"), "control_job"),
     "delete": Scenario(lambda at: at.mem.delete(at.text), "delete"),

@@ -17,7 +17,7 @@ from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.testing.doubles import FrozenClock, SequentialIds
 
 KEY = bytes(32)
-SYNC_ONLY = {"export_lines"}  # an iterator: asyncio.to_thread over its pages is the caller's own loop
+SYNC_ONLY = {"export_lines", "audit_export"}  # iterators: asyncio.to_thread over their pages is the caller's own loop
 WITHOUT_AWAIT = {"bind"}  # touches nothing
 
 

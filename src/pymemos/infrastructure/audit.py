@@ -34,7 +34,7 @@ def instance_key(folder: Path, store_id: str, *, new: bool = True) -> bytes:
     """
     path = folder / f"{store_id}.key"
     if path.exists():
-        return _read_key(path)
+        return read_key(path)
     if not new:
         warnings.warn(
             f"the instance key of this store is not in {folder}, so a new one is made: it cannot verify earlier audit "
@@ -51,7 +51,7 @@ def instance_key(folder: Path, store_id: str, *, new: bool = True) -> bytes:
             f"the instance key cannot be kept in {folder} ({error.strerror}); "
             "set PYMEMOS_CONFIG_DIR to a folder that can be written"
         ) from error
-    return _read_key(path)
+    return read_key(path)
 
 
 def sealed(record: AuditRecord, previous: AuditRecord | None, key: bytes) -> AuditRecord:
@@ -149,7 +149,8 @@ def _mac(record: AuditRecord, previous: AuditRecord | None, key: bytes) -> str:
     return digest((previous.mac if previous else "").encode(), encode(record), key=key)
 
 
-def _read_key(path: Path) -> bytes:
+def read_key(path: Path) -> bytes:
+    """The instance key in a file."""
     try:
         key = bytes.fromhex(path.read_text("ascii"))
     except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pymemos.cube.call import Request
-from pymemos.interface import embedding, handlers, queue_handlers, requests, transfer
+from pymemos.interface import auditing, embedding, handlers, queue_handlers, requests, transfer
 from pymemos.interface.api import Handler
 
 HANDLERS: dict[type[Request], Handler] = {
@@ -17,6 +17,10 @@ HANDLERS: dict[type[Request], Handler] = {
     requests.History: handlers.HistoryHandler(),
     requests.Diff: handlers.DiffHandler(),
     requests.Log: handlers.LogHandler(),
+    auditing.VerifyPage: auditing.VerifyPageHandler(),
+    auditing.SignHead: auditing.SignHeadHandler(),
+    auditing.ExportLog: auditing.ExportLogHandler(),
+    auditing.ExportPermissions: auditing.ExportPermissionsHandler(),
     requests.Export: transfer.ExportHandler(),
     requests.Import: transfer.ImportHandler(),
     requests.Backup: transfer.BackupHandler(),

@@ -26,6 +26,7 @@ from pymemos.errors import MalformedRecord, NewerFormat
 from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
 from pymemos.interface.api import Handler, Outcome, Work
+from pymemos.interface.auditing import seals_finding
 from pymemos.interface.requests import Backup, Export, Import
 from pymemos.ports import Finding, ReadUnit, Record
 
@@ -116,8 +117,8 @@ class DoctorHandler(OnStore):
             ok=not missing,
             detail=f"missing: {', '.join(sorted(missing)[:3])}" if missing else "ok",
         )
-        embedder = _embedder_finding(work)
-        return Outcome(result=[*work.tools.store.check(), blobs, embedder])
+        found = [blobs, seals_finding(work), _embedder_finding(work)]
+        return Outcome(result=[*work.tools.store.check(), *found])
 
 
 def _embedder_finding(work: Work) -> Finding:

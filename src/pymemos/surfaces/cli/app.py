@@ -25,7 +25,7 @@ Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 FAILED, INTERRUPTED = 1, 130
 VERBS = (
-    "add search list get update append delete history diff log import export backup doctor worker jobs"
+    "add search list get update append delete history diff log audit import export backup doctor worker jobs"
     " models reembed eval demo"
 ).split()
 

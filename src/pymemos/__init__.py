@@ -10,6 +10,7 @@ from pymemos.errors import PymemosError
 from pymemos.interface.requests import Added, Deleted, Difference, Page
 from pymemos.operation.context import Context
 from pymemos.operation.hits import Hits
+from pymemos.operation.tracing import Lineage
 from pymemos.ports import Job, Record
 from pymemos.settings import Settings
 from pymemos.system import MemOS
@@ -30,6 +31,7 @@ __all__ = [
     "Hit",
     "Hits",
     "Job",
+    "Lineage",
     "MemCube",
     "MemOS",
     "MemoryCall",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pymemos.cube.call import Request
-from pymemos.interface import auditing, embedding, handlers, queue_handlers, requests, transfer
+from pymemos.interface import auditing, embedding, handlers, provenance, queue_handlers, requests, transfer
 from pymemos.interface.api import Handler
 
 HANDLERS: dict[type[Request], Handler] = {
@@ -36,4 +36,7 @@ HANDLERS: dict[type[Request], Handler] = {
     embedding.Unembedded: embedding.UnembeddedHandler(),
     embedding.UseEmbedder: embedding.UseEmbedderHandler(),
     embedding.PutVectors: embedding.PutVectorsHandler(),
+    provenance.Annotate: provenance.AnnotateHandler(),
+    provenance.Restore: provenance.RestoreHandler(),
+    provenance.Trace: provenance.TraceHandler(),
 }

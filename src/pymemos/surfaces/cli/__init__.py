@@ -6,6 +6,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     evaluation,
     memories,
     models,
+    provenance,
     transfer,
     upkeep,
 )

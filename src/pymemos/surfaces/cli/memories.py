@@ -150,7 +150,7 @@ def list_(shell: Shell, **options: Any) -> None:
 def get(shell: Shell, id: str, version: str | None, **identity: Any) -> None:
     """Show one memory whole, or one of its versions."""
     with shell.open() as mem:
-        cube = mem.get(id, version=_version(version), **given(identity))
+        cube = mem.get(id, version=parse_version(version), **given(identity))
     if shell.json:
         shell.answer(show.public_cube(cube))
     else:
@@ -170,8 +170,8 @@ def update(shell: Shell, id: str, text: str | None, expected: str | None, **opti
     """
     content = sys.stdin.read().removesuffix("\n") if text == "-" else text
     with shell.open() as mem:
-        cube = mem.update(id, content, expected=_version(expected), **given(options))
-    _say_revision(shell, cube)
+        cube = mem.update(id, content, expected=parse_version(expected), **given(options))
+    say_revision(shell, cube)
 
 
 @verb()
@@ -189,8 +189,8 @@ def append(shell: Shell, id: str, text: str, expected: str | None, **options: An
     """
     content = sys.stdin.read().removesuffix("\n") if text == "-" else text
     with shell.open() as mem:
-        cube = mem.append(id, content, expected=_version(expected), **given(options))
-    _say_revision(shell, cube)
+        cube = mem.append(id, content, expected=parse_version(expected), **given(options))
+    say_revision(shell, cube)
 
 
 @verb()
@@ -213,7 +213,7 @@ def delete(shell: Shell, id: str | None, expected: str | None, yes: bool, **opti
             click.echo("Nothing was deleted.", err=True)
             return FAILED
     with shell.open() as mem:
-        deleted = mem.delete(id, expected=_version(expected), **given(options))
+        deleted = mem.delete(id, expected=parse_version(expected), **given(options))
     if shell.json:
         shell.answer({"ids": deleted.ids})
     elif show.on_terminal():
@@ -251,7 +251,7 @@ def diff(shell: Shell, id: str, a: str | None, b: str | None, **identity: Any) -
     """
     with shell.open() as mem:
         newest = len(mem.history(id, **given(identity))) if b is None else 0
-        older, newer = _version(a) or max(newest - 1, 1), _version(b) or newest
+        older, newer = parse_version(a) or max(newest - 1, 1), parse_version(b) or newest
         difference = mem.diff(id, older, newer, **given(identity))
     if shell.json:
         fields = {name: {"from": old, "to": new} for name, (old, new) in difference.fields.items()}
@@ -310,7 +310,7 @@ def _read_messages(name: str) -> Any:
         raise click.UsageError(f"--messages {name} is not JSON: {error}; 'pymemos import' takes JSON Lines") from error
 
 
-def _version(text: str | None) -> int | str | None:
+def parse_version(text: str | None) -> int | str | None:
     """A revision where ``text`` is a number, else a version hash."""
     return int(text) if text is not None and text.isdecimal() and len(text) < 10 else text
 
@@ -319,7 +319,8 @@ def _field(value: Any) -> str:
     return show.one_line(msgspec.json.encode(value).decode())
 
 
-def _say_revision(shell: Shell, cube: Any) -> None:
+def say_revision(shell: Shell, cube: Any) -> None:
+    """Say which version was written."""
     if shell.json:
         shell.answer(show.public_cube(cube))
     elif show.on_terminal():

@@ -53,6 +53,7 @@ class Scenario(NamedTuple):
 
 SCENARIOS: dict[str, Scenario] = {
     "add": Scenario(lambda at: at.mem.add("Ana likes tea.", user_id="ana"), "add"),
+    "annotate": Scenario(lambda at: at.mem.annotate(at.text, note="heard twice"), "annotate"),
     "append": Scenario(lambda at: at.mem.append(at.text, "And coffee."), "update"),
     "audit_export": Scenario(lambda at: list(at.mem.audit_export()), "audit_export"),
     "audit_head": Scenario(lambda at: at.mem.audit_head(), "audit_head"),
@@ -72,8 +73,15 @@ SCENARIOS: dict[str, Scenario] = {
     "list": Scenario(lambda at: at.mem.list(user_id="ana"), "list"),
     "log": Scenario(lambda at: at.mem.log(), "log"),
     "open_blob": Scenario(lambda at: at.mem.open_blob(at.tensor), "get"),
+    "provenance": Scenario(lambda at: at.mem.provenance(at.text), "provenance"),
     "reembed": Scenario(lambda at: at.mem.reembed(), "embed"),
+    "restore": Scenario(lambda at: at.mem.restore(at.text, 1), "restore"),
+    "restore_to": Scenario(
+        lambda at: at.mem.restore_to(at.mem.snapshot("now", user_id="ana"), user_id="ana"), "restore_to"
+    ),
     "search": Scenario(lambda at: at.mem.search("tea", user_id="ana"), "search"),
+    "snapshot": Scenario(lambda at: at.mem.snapshot("now", user_id="ana"), "snapshot"),
+    "snapshots": Scenario(lambda at: at.mem.snapshots(user_id="ana"), "snapshots"),
     "tick": Scenario(lambda at: at.mem.tick(), "claim"),
     "update": Scenario(lambda at: at.mem.update(at.text, "Ana likes coffee."), "update"),
 }
@@ -161,12 +169,15 @@ def test_a_method_without_a_decision_is_listed_with_its_reason(witnessed: Witnes
 
 
 BY_ID: dict[str, Callable[[MemOS, Place], Any]] = {
+    "annotate": lambda mem, at: mem.annotate(at.text, note="Eve was here."),
     "append": lambda mem, at: mem.append(at.text, "And coffee."),
     "delete": lambda mem, at: mem.delete(at.text),
     "diff": lambda mem, at: mem.diff(at.text, 1, 2),
     "get": lambda mem, at: mem.get(at.text),
     "history": lambda mem, at: mem.history(at.text),
     "open_blob": lambda mem, at: mem.open_blob(at.tensor),
+    "provenance": lambda mem, at: mem.provenance(at.text),
+    "restore": lambda mem, at: mem.restore(at.text, 1),
     "update": lambda mem, at: mem.update(at.text, "Eve was here."),
 }
 

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from pymemos.cube.call import Request
-from pymemos.interface import auditing, embedding, handlers, provenance, queue_handlers, requests, transfer
+from pymemos.interface import (
+    auditing,
+    embedding,
+    handlers,
+    provenance,
+    queue_handlers,
+    requests,
+    time_machine,
+    transfer,
+)
 from pymemos.interface.api import Handler
 
 HANDLERS: dict[type[Request], Handler] = {
@@ -39,4 +48,8 @@ HANDLERS: dict[type[Request], Handler] = {
     provenance.Annotate: provenance.AnnotateHandler(),
     provenance.Restore: provenance.RestoreHandler(),
     provenance.Trace: provenance.TraceHandler(),
+    time_machine.TakeSnapshot: time_machine.TakeSnapshotHandler(),
+    time_machine.Snapshots: time_machine.SnapshotsHandler(),
+    time_machine.PlanReturn: time_machine.PlanReturnHandler(),
+    time_machine.ReturnTo: time_machine.ReturnToHandler(),
 }

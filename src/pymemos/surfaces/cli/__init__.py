@@ -7,6 +7,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     memories,
     models,
     provenance,
+    time_machine,
     transfer,
     upkeep,
 )

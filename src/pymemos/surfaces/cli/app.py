@@ -25,8 +25,8 @@ Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 FAILED, INTERRUPTED = 1, 130
 VERBS = (
-    "add search list get update append delete restore annotate history diff provenance log audit import export backup"
-    " doctor worker jobs models reembed eval demo"
+    "add search list get update append delete restore annotate history diff provenance snapshot snapshots restore-to"
+    " log audit import export backup doctor worker jobs models reembed eval demo"
 ).split()
 
 

@@ -1,0 +1,139 @@
+"""Time Machine on whole namespaces (5.4.3): moments that have names, and the way back to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from pymemos.cube.call import Request, Selection
+from pymemos.errors import InvalidInput
+from pymemos.infrastructure import vault
+from pymemos.interface.api import Handler, Outcome, Work
+from pymemos.interface.provenance import write_restored
+from pymemos.operation.time_machine import Act, Returned, Step, way_back
+from pymemos.ports import ReadUnit, Record, Snapshot
+
+PAGE = 1_000  # memories that are compared together
+_TICK = timedelta(microseconds=1)
+
+
+class TakeSnapshot(Request, frozen=True, kw_only=True, tag="snapshot"):
+    """Give the present moment a name."""
+
+    name: str
+
+
+class Snapshots(Request, frozen=True, kw_only=True, tag="snapshots"):
+    """Read the moments that have names."""
+
+
+class ReturnTo(Request, frozen=True, kw_only=True, tag="restore_to"):
+    """Make everything in a scope say again what it said at a moment, or at the one with a name."""
+
+    moment: datetime | str
+
+
+class PlanReturn(Request, frozen=True, kw_only=True, tag="plan_restore_to"):
+    """What ``ReturnTo`` would do."""
+
+    moment: datetime | str
+
+
+class TakeSnapshotHandler(Handler):
+    """The moment is later than all that is known, and what comes next is later than the moment."""
+
+    changes = True
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: TakeSnapshot = work.call.request  # type: ignore[assignment]
+        reach = work.decision.namespaces
+        scope = None if reach is None else reach[0]
+        for held in work.unit.snapshots(scope):
+            if held.name == request.name:
+                raise InvalidInput(f"{request.name!r} is the name of {held.at.isoformat()} already; take another one")
+        spaces = [space for space in work.unit.namespaces() if reach is None or space.name in reach]
+        at = max([work.now, *(space.at + _TICK for space in spaces)])
+        for space in spaces:
+            work.unit.advance(space.name, at)
+        taken = Snapshot(name=request.name, at=at, author=work.call.caller.name, namespace=scope)
+        work.unit.put_snapshot(taken)
+        return Outcome(result=taken)
+
+
+class SnapshotsHandler(Handler):
+    """Those of the caller's namespace; for the whole store those of the store."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        return Outcome(result=tuple(_snapshots(work)))
+
+
+class PlanReturnHandler(Handler):
+    """The steps, none of them taken."""
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: PlanReturn = work.call.request  # type: ignore[assignment]
+        at = _moment(work, request.moment)
+        return Outcome(result=Returned(at=at, steps=tuple(_steps(work, at)), dry_run=True))
+
+
+class ReturnToHandler(Handler):
+    """Every step in one transaction: the scope goes back as a whole, or stays."""
+
+    changes = True
+
+    def run(self, work: Work, prepared: Any) -> Outcome:
+        request: ReturnTo = work.call.request  # type: ignore[assignment]
+        at = _moment(work, request.moment)
+        steps = tuple(_steps(work, at))
+        for step in reversed(steps):  # newest first: so no turn is given a new context only to be deleted next
+            _take(work, step)
+        changed = tuple(step.id for step in steps if step.act is not Act.LEAVE)
+        return Outcome(result=Returned(at=at, steps=steps, dry_run=False), memories=changed)
+
+
+def _snapshots(work: Work) -> list[Snapshot]:
+    reach = work.decision.namespaces
+    own: list[Snapshot] = [] if reach is None else work.unit.snapshots(reach[0])
+    return [*own, *(work.unit.snapshots(None) if work.call.caller.steward else [])]
+
+
+def _moment(work: Work, moment: datetime | str) -> datetime:
+    if isinstance(moment, str):
+        named = {held.name: held.at for held in reversed(_snapshots(work))}  # one's own go before the store's
+        if moment not in named:
+            names = ", ".join(map(repr, named)) or "none"
+            raise InvalidInput(f"{moment!r} is neither a time with a zone nor the name of a snapshot; there is {names}")
+        return named[moment]
+    if moment > work.now:
+        raise InvalidInput(f"{moment.isoformat()} is still to come; go back to a moment that was")
+    return moment
+
+
+def _steps(work: Work, at: datetime) -> Iterator[Step]:
+    now = work.selection(episodes=True)
+    then = msgspec.structs.replace(now, known_at=at)
+    return way_back(_records(work.unit, then), _records(work.unit, now))
+
+
+def _records(unit: ReadUnit, selection: Selection) -> Iterator[Record]:
+    """What a selection holds, in order of the ids."""
+    after: str | None = None
+    while True:
+        page = unit.page(selection, limit=PAGE, after=after)
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = page[-1].cube.id
+
+
+def _take(work: Work, step: Step) -> None:
+    versions: list[Record] = work.unit.versions(step.id)
+    last = versions[-1].cube
+    if step.act is Act.DELETE:
+        vault.retire(work.unit, last, work.now)
+    elif step.act is not Act.LEAVE:
+        wanted = next(record.cube for record in versions if record.cube.revision == step.revision)
+        write_restored(work, last, wanted, deleted=step.act is Act.REVIVE)

@@ -37,6 +37,7 @@ def test_a_moment_with_a_name_is_asked_with_known_at(mem):
     id = mem.add("tea", user_id="ana").ids[0]
     taken = mem.snapshot("before", user_id="ana")
     mem.update(id, "coffee", user_id="ana")  # the clock stands still, and still it is later
+    assert len(mem.restore_to(taken, user_id="ana", dry_run=True).steps) == 1
 
     assert held(mem, user_id="ana", known_at=taken.at) == {"tea"}
     assert held(mem, user_id="ana") == {"coffee"}

@@ -14,7 +14,7 @@ from pymemos.infrastructure import vault
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.provenance import write_restored
 from pymemos.operation.time_machine import Act, Returned, Step, way_back
-from pymemos.ports import ReadUnit, Record, Snapshot
+from pymemos.ports import Namespace, ReadUnit, Record, Snapshot
 
 PAGE = 1_000  # memories that are compared together
 _TICK = timedelta(microseconds=1)
@@ -54,7 +54,7 @@ class TakeSnapshotHandler(Handler):
         for held in work.unit.snapshots(scope):
             if held.name == request.name:
                 raise InvalidInput(f"{request.name!r} is the name of {held.at.isoformat()} already; take another one")
-        spaces = [space for space in work.unit.namespaces() if reach is None or space.name in reach]
+        spaces = _spaces(work)
         at = max([work.now, *(space.at + _TICK for space in spaces)])
         for space in spaces:
             work.unit.advance(space.name, at)
@@ -94,6 +94,11 @@ class ReturnToHandler(Handler):
         return Outcome(result=Returned(at=at, steps=steps, dry_run=False), memories=changed)
 
 
+def _spaces(work: Work) -> list[Namespace]:
+    reach = work.decision.namespaces
+    return [space for space in work.unit.namespaces() if reach is None or space.name in reach]
+
+
 def _snapshots(work: Work) -> list[Snapshot]:
     reach = work.decision.namespaces
     own: list[Snapshot] = [] if reach is None else work.unit.snapshots(reach[0])
@@ -107,7 +112,7 @@ def _moment(work: Work, moment: datetime | str) -> datetime:
             names = ", ".join(map(repr, named)) or "none"
             raise InvalidInput(f"{moment!r} is neither a time with a zone nor the name of a snapshot; there is {names}")
         return named[moment]
-    if moment > work.now:
+    if moment > max([work.now, *(space.at for space in _spaces(work))]):  # the store's time may be ahead of a clock
         raise InvalidInput(f"{moment.isoformat()} is still to come; go back to a moment that was")
     return moment
 

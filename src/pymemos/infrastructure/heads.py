@@ -146,7 +146,7 @@ class HeadKeeper:
         """What the file holds."""
         try:
             raw = self.path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return Found(signature=Signature.MISSING)
         except OSError as error:
             raise StoreError(f"the signed head {self.path} cannot be read ({error.strerror})") from error

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from pymemos import MemCube, MemOS, errors
 from pymemos.cube.cube import Standing
-from pymemos.cube.header import Provenance
+from pymemos.cube.header import Behaviour, Lifespan, Provenance, State
+from pymemos.cube.payload import Plaintext
 from pymemos.interface.transfer import from_line, to_line
 from pymemos.operation import picture, tree
 from pymemos.operation.lineage import Arrow, Node
@@ -218,6 +219,26 @@ class TestRestoring:
         rules = mem.restore(id, 1).header.governance
 
         assert (rules.sensitivity, rules.priority) == (("health",), "high")
+
+    def test_an_archived_memory_is_at_hand_again(self, mem: MemOS) -> None:
+        cube = a_cube("Ann lives in Lisbon.", "users/ann", behaviour=Behaviour(state=State.ARCHIVED))
+        second = cube.derive(payload=Plaintext(content="Ann lives in Porto."))
+        first = replace(a_record(cube), known_to=WHEN + DAY, valid_to=WHEN)
+        mem.import_records([(first, replace(a_record(second), known_from=WHEN + DAY))])
+        restored = mem.restore(cube.id, 1)
+
+        assert restored.header.behaviour.state is State.ACTIVATED
+        assert mem.get(cube.id) == restored
+        assert [hit.cube.id for hit in mem.search("Lisbon", user_id="ann")] == [cube.id]
+        assert [finding for finding in mem.doctor() if not finding.ok] == []
+
+    def test_an_expired_memory_is_at_its_end(self, mem: MemOS, clock: FrozenClock) -> None:
+        cube = a_cube("for a day", "users/ann", lifespan=Lifespan(ttl_s=86_400.0))
+        gone = replace(a_record(cube), known_to=WHEN + DAY, retired=WHEN + DAY)
+        mem.import_records([(gone,)])
+        clock.advance(3 * DAY)
+        with pytest.raises(errors.NotAllowed, match="expired"):
+            mem.restore(cube.id)
 
     @pytest.mark.parametrize("version", [None, 2, 3, "nothing"])
     def test_there_must_be_something_to_go_back_to(self, mem: MemOS, version: Any) -> None:

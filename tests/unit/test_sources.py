@@ -22,6 +22,7 @@ from pymemos.cube.header import Behaviour, Lifespan
 from pymemos.cube.payload import Plaintext
 from pymemos.interface.transfer import from_line
 from pymemos.operation.lineage import stale, stale_each, stale_ids
+from pymemos.ports import Record
 from pymemos.testing.builders import a_cube
 from pymemos.testing.doubles import WHEN, FrozenClock
 
@@ -211,6 +212,18 @@ class TestServing:
         assert at(valid_at=then) == ["deleted"]
         assert at() == ["changed", "deleted"]
 
+    def test_a_source_that_expired_since_was_there_then(self, mem: MemOS, clock: FrozenClock) -> None:
+        source = a_cube("for two days", "users/ann", lifespan=Lifespan(ttl_s=2 * 86_400.0))
+        record = Record(cube=source, seq_from=1, known_from=WHEN, valid_from=WHEN)
+        made = a_cube("made from it", "users/ann", parents=(source.pin(),))
+        mem.import_records([(record,), (replace(record, cube=made),)])
+        clock.advance(5 * DAY)
+
+        def at(**times: Any) -> list[str]:
+            return next(standings(cube) for cube in mem.list(user_id="ann", **times) if cube.id == made.id)
+
+        assert (at(), at(known_at=WHEN + DAY), at(known_at=WHEN + 3 * DAY)) == (["ended"], [], ["deleted"])
+
     def test_an_old_version_is_judged_by_the_sources_of_now(self, mem: MemOS) -> None:
         sources, id = a_summary(mem)
         mem.update(sources[0].id, "Ann lives in Porto.")
@@ -310,6 +323,12 @@ class TestPredicate:
 
         assert stale(derived, sources, WHEN - DAY) == ()
         assert stale(derived, sources, WHEN) == (Source(id=source.id, standing=Standing.ENDED),)
+
+    def test_a_time_to_live_ends_a_source_unless_it_is_frozen(self) -> None:
+        said: dict[str, Any] = {"lifespan": Lifespan(ttl_s=3600.0), "created": WHEN}
+        for frozen, expected in ((False, 1), (True, 0)):
+            source = a_cube(frozen=frozen, **said)
+            assert len(stale(a_cube(parents=(source.pin(),)), {source.id: source}, WHEN + DAY)) == expected
 
     def test_a_ring_of_fresh_pins_is_fresh_and_one_change_makes_all_of_it_stale(self) -> None:
         ring = {str(n): a_cube(f"{n}", id=str(n)) for n in range(4)}

@@ -8,8 +8,9 @@ import msgspec
 
 from pymemos.cube.call import Request
 from pymemos.cube.cube import MemCube
-from pymemos.cube.header import Provenance
-from pymemos.errors import InvalidInput
+from pymemos.cube.header import Provenance, Stage, State
+from pymemos.cube.life import StateChange
+from pymemos.errors import InvalidInput, NotAllowed
 from pymemos.infrastructure import vault
 from pymemos.interface.api import Outcome, Work
 from pymemos.interface.arguments import LINKS_LIMIT
@@ -98,7 +99,12 @@ class RestoreHandler(_Changing):
 
 
 def write_restored(work: Work, last: MemCube, wanted: MemCube, *, deleted: bool) -> MemCube:
-    """Write what the version ``wanted`` said as the next version of a memory, whose last one is ``last``."""
+    """Write what the version ``wanted`` said as the next version of a memory, whose last one is ``last``.
+
+    An archived memory is at hand again (5.4.3); an expired one is at its end.
+    """
+    if last.stage_at(work.now) is Stage.EXPIRED:
+        raise NotAllowed(f"memory {last.id!r} has expired and is not restored; history shows what it was")
     said = msgspec.structs.replace(
         wanted.header.descriptive, updated=work.now, cause="restore", author=work.call.caller.name
     )
@@ -108,7 +114,24 @@ def write_restored(work: Work, last: MemCube, wanted: MemCube, *, deleted: bool)
     (vault.revive if deleted else vault.supersede)(work.unit, draft, work.now)
     if newer.text and not newer.is_episode and not vectors and work.tools.embedder is not None:
         queue_embedding(work.unit, newer.namespace, work)
-    return newer
+    return _at_hand(work, newer)
+
+
+def _at_hand(work: Work, cube: MemCube) -> MemCube:
+    """The memory that was restored, no longer archived."""
+    seen = cube.header.behaviour
+    if seen.state is not State.ARCHIVED:
+        return cube
+    change = StateChange(
+        id=cube.id,
+        at=work.now,
+        before=seen.state,
+        after=State.ACTIVATED,
+        cause="restore",
+        author=work.call.caller.name,
+    )
+    work.unit.move([change])
+    return cube.observed(msgspec.structs.replace(seen, state=change.after))
 
 
 class TraceHandler(OnMemory):

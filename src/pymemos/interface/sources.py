@@ -10,12 +10,14 @@ import msgspec
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import Compare
+from pymemos.cube.header import Behaviour, Stage
 from pymemos.errors import InvalidInput, UnknownMemory, UnknownVersion
 from pymemos.interface.api import Work
 from pymemos.interface.requests import Pin
 from pymemos.operation.lineage import stale_each
 from pymemos.ports import Record
 
+_HELD = tuple(stage for stage in Stage if stage is not Stage.EXPIRED)
 SOURCES = 10_000  # that one call looks at; what lies beyond counts as unknown, and so as stale
 
 
@@ -102,6 +104,9 @@ def _look(work: Work, ids: list[str]) -> list[MemCube]:
         where=Compare("id", "in", tuple(ids)),
         valid_at=window.valid_at,
         known_at=window.known_at,
+        stages=_HELD,
+        as_of=window.valid_at or window.known_at,
         episodes=True,
     )
-    return [record.cube for record in work.unit.page(then, limit=len(ids))]
+    # What is observed now, such as that a source has expired since, says nothing of then.
+    return [record.cube.observed(Behaviour()) for record in work.unit.page(then, limit=len(ids))]

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from pymemos.cube.cube import MemCube, Parent, Source, Standing
-from pymemos.cube.header import Descriptive, Governance, State
+from pymemos.cube.header import Descriptive, Governance, Stage
 from pymemos.ports import Record
 
 EXCERPT = 80  # characters of a memory's text that its node shows
@@ -76,8 +76,8 @@ def standing(pin: Parent, source: MemCube | None, now: datetime) -> Standing:
 
 def is_over(cube: MemCube, now: datetime) -> bool:
     """Whether a memory no longer holds: what it says ended, or it expired. An archived or merged one still holds."""
-    ends = (cube.header.descriptive.valid_to, cube.header.governance.lifespan.expires)
-    return cube.header.behaviour.state is State.EXPIRED or any(end is not None and end <= now for end in ends)
+    end = cube.header.descriptive.valid_to
+    return cube.stage_at(now) is Stage.EXPIRED or (end is not None and end <= now)
 
 
 def stale(

@@ -98,14 +98,16 @@ LIMIT 1;
 SELECT
     v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
     v.valid_to, v.document, u.state, u.uses, u.last_used, u.heat, u.extra, v.ns, t.terms, t.context, t.facets, t.context_of
-FROM (
-    SELECT mem, ns, ifnull(session, char(0)) AS session FROM versions
-    WHERE mem = (SELECT mem FROM memories WHERE id = :id) ORDER BY revision DESC LIMIT 1
-) AS one
-CROSS JOIN memories AS v ON v.ns = one.ns AND ifnull(v.session, char(0)) = one.session AND v.mem < one.mem
+FROM memories AS v
 LEFT JOIN texts AS t ON t.mem = v.mem
 LEFT JOIN usage AS u ON u.mem = v.mem
-WHERE v.type = 'message' AND v.document IS NOT NULL
+WHERE
+    v.ns = (SELECT ns FROM memories WHERE id = :id)
+    AND ifnull(v.session, char(0)) = (
+        SELECT ifnull(session, char(0)) FROM versions
+        WHERE mem = (SELECT mem FROM memories WHERE id = :id) ORDER BY revision DESC LIMIT 1
+    )
+    AND v.mem < (SELECT mem FROM memories WHERE id = :id) AND v.type = 'message' AND v.document IS NOT NULL
 ORDER BY v.mem DESC
 LIMIT 1;
 
@@ -114,14 +116,16 @@ LIMIT 1;
 SELECT
     v.id, v.salt, v.retired, v.version, v.content_hash, v.seq_from, NULL, v.known_from, NULL, v.valid_from,
     v.valid_to, v.document, u.state, u.uses, u.last_used, u.heat, u.extra, v.ns, t.terms, t.context, t.facets, t.context_of
-FROM (
-    SELECT mem, ns, ifnull(session, char(0)) AS session FROM versions
-    WHERE mem = (SELECT mem FROM memories WHERE id = :id) ORDER BY revision DESC LIMIT 1
-) AS one
-CROSS JOIN memories AS v ON v.ns = one.ns AND ifnull(v.session, char(0)) = one.session AND v.mem > one.mem
+FROM memories AS v
 LEFT JOIN texts AS t ON t.mem = v.mem
 LEFT JOIN usage AS u ON u.mem = v.mem
-WHERE v.type = 'message' AND v.document IS NOT NULL
+WHERE
+    v.ns = (SELECT ns FROM memories WHERE id = :id)
+    AND ifnull(v.session, char(0)) = (
+        SELECT ifnull(session, char(0)) FROM versions
+        WHERE mem = (SELECT mem FROM memories WHERE id = :id) ORDER BY revision DESC LIMIT 1
+    )
+    AND v.mem > (SELECT mem FROM memories WHERE id = :id) AND v.type = 'message' AND v.document IS NOT NULL
 ORDER BY v.mem ASC
 LIMIT 1;
 

@@ -115,6 +115,8 @@ def witnessed(tmp_path: Path) -> Iterator[Witnessed]:
         embedder=embedder,
         on_span=lambda step, _: spans.append(step),
     ) as mem:
+        assert mem._tools.heads is not None
+        mem._tools.heads.pause = 600.0  # it looks at the store before it signs; here only what is witnessed does
         text = mem.add("Ana likes water.", user_id="ana").ids[0]
         mem.update(text, "Ana likes wine.")
         blob, size = mem.put_blob(BLOB)

@@ -120,7 +120,7 @@ class HeadKeeper:
         self._lock = threading.Lock()
         self._renewing = threading.Lock()
         self._timer: threading.Timer | None = None
-        self._pause = RENEW_S
+        self.pause = RENEW_S  # seconds from a change until it is signed
         self._closed = self._warned = False
 
     @property
@@ -160,7 +160,7 @@ class HeadKeeper:
                 if known is None or known.n < tail.n:
                     self._tips[tail.namespace] = tip_of(tail)
             if self._timer is None and self._tips and not self._closed:
-                self._timer = threading.Timer(self._pause, self.renew)
+                self._timer = threading.Timer(self.pause, self.renew)
                 self._timer.daemon = True
                 self._timer.start()
 
@@ -179,7 +179,7 @@ class HeadKeeper:
                 self._move(tips)
             except (OSError, StoreError) as error:
                 self._warn(f"the signed head of the audit log cannot be renewed: {error}")
-            self._pause = max(RENEW_S, (time.perf_counter() - started) / SHARE)
+            self.pause = max(RENEW_S, (time.perf_counter() - started) / SHARE)
 
     def close(self) -> None:
         """Renew for the last time; closing twice is allowed."""

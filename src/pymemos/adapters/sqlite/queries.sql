@@ -146,13 +146,12 @@ WHERE vector >= :first AND vector < :last AND embedder = :embedder
 ORDER BY vector;
 
 -- :vectors_by_key
--- The vectors of some memories of a namespace that one embedder made, in order of memory and part.
-SELECT (v.vector >> 8) & 0xffffffff, v.vals
+-- The vectors of some memories of a namespace that one embedder made, in no order: to sort here would copy them.
+SELECT v.vector, v.vals
 FROM json_each(:keys) AS wanted
 CROSS JOIN vectors AS v
     ON v.vector >= ((:ns << 40) | (wanted.value << 8)) AND v.vector < ((:ns << 40) | ((wanted.value + 1) << 8))
-WHERE v.embedder = :embedder
-ORDER BY v.vector;
+WHERE v.embedder = :embedder;
 
 -- :vectors_of
 -- The vectors of the current version of a memory.

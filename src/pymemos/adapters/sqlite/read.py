@@ -204,7 +204,8 @@ class SqliteReadUnit(ReadUnit):
         space = self._row("namespace", name=namespace)
         if space is None:
             return []
-        return self._rows("vectors_by_key", ns=space[0], keys=json.dumps(sorted(set(keys))), embedder=embedder)
+        rows = self._rows("vectors_by_key", ns=space[0], keys=json.dumps(sorted(set(keys))), embedder=embedder)
+        return [(vector >> 8 & 0xFFFFFFFF, values) for vector, values in sorted(rows)]
 
     def vectors_of(self, id: str) -> tuple[Vector, ...]:
         rows = self._rows("vectors_of", id=id)

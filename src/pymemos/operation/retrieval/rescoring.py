@@ -59,7 +59,7 @@ def contenders(total: Floats, slack: Floats, sure: NDArray[np.bool_], limit: int
 
     Those that are not ``sure`` to count at all keep nobody out.
     """
-    least = (total - slack)[sure]
+    least = np.where(sure, total - slack, -np.inf)
     floor = np.partition(least, -limit)[-limit] if len(least) > limit else -np.inf
     places = np.flatnonzero(total + slack >= floor)
     if len(places) <= MOST:

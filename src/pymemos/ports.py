@@ -114,6 +114,11 @@ class ReadUnit(ABC):
         """The current versions of the memories with these keys, in that order."""
 
     @abstractmethod
+    def vectors_by_key(self, namespace: str, keys: Sequence[int], embedder: str) -> list[tuple[int, bytes]]:
+        """The key and the values of every vector that ``embedder`` made of the current versions of some memories of
+        a namespace, by key and part."""
+
+    @abstractmethod
     def vectors_of(self, id: str) -> tuple[Vector, ...]:
         """The vectors of the current version of a memory, by part."""
 

@@ -8,7 +8,6 @@ import msgspec
 
 from pymemos.cube.cube import Source
 from pymemos.cube.header import Origin, Provenance
-from pymemos.operation import picture, tree
 from pymemos.operation.lineage import Arrow, Node, Step
 
 
@@ -41,17 +40,21 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
     def text(self) -> str:
         """The lineage as a tree, for a terminal."""
+        from pymemos.operation import tree  # drawing is seldom needed, and every program would load it
+
         facts = tree.facts(self._facts())
         versions = tree.versions(self.steps)
         return "\n\n".join(filter(None, (facts, versions, tree.kinship(self.id, self.nodes, self.arrows, self.cut))))
 
     def svg(self) -> str:
         """The lineage as a picture: sources on the left, what was made from it on the right."""
+        from pymemos.operation import picture
+
         return picture.draw(self.id, self.nodes, self.arrows, self.cut)
 
     def _facts(self) -> list[tuple[str, tuple[str, ...]]]:
         said = self.provenance
-        deleted = () if self.deleted is None else (tree.moment(self.deleted),)
+        deleted = () if self.deleted is None else (f"{self.deleted:%Y-%m-%d %H:%M:%S}Z",)
         named = {
             "memory": self.id,
             "origin": self.origin.value,

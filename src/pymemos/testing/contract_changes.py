@@ -136,6 +136,40 @@ class ChangesContract:
             first, second = (told.key for told in unit.changes(ANA))
             assert [cube.text for cube in unit.cubes([second, first])] == ["mint", "tea"]
 
+    def test_vectors_are_found_by_key_in_order_of_key_and_part(self, store: Store) -> None:
+        first, second, other = a_vector(1.0, part=0), a_vector(2.0, part=1), a_vector(3.0)
+        tea = an_entry("tea", vectors=[second, first])
+        mint, sage = an_entry("mint", vectors=[other]), an_entry("sage")
+        add(store, tea, mint, sage, an_entry("elsewhere", "users/bo", vectors=[a_vector(4.0)]))
+
+        with store.read() as unit:
+            one, two, three = (told.key for told in unit.changes(ANA))
+            found = unit.vectors_by_key(ANA, [three, two, one, two], first.embedder)
+            others = unit.vectors_by_key(ANA, [one, two], "another")
+            nobodys = unit.vectors_by_key("users/nobody", [one], first.embedder)
+            bos = unit.vectors_by_key("users/bo", [one, two, three], first.embedder)
+
+        assert found == [(one, first.values), (one, second.values), (two, other.values)]
+        assert others == nobodys == bos == []
+
+    def test_vectors_by_key_are_those_of_the_snapshot(self, store: Store) -> None:
+        tea = an_entry("tea", vectors=[a_vector(1.0)])
+        add(store, tea)
+
+        with store.read() as old:
+            [told] = old.changes(ANA)
+            change(store, the_next(tea, "mint tea", vectors=[a_vector(2.0)]))
+            then = old.vectors_by_key(ANA, [told.key], a_vector(1.0).embedder)
+        with store.read() as unit:
+            now = unit.vectors_by_key(ANA, [told.key], a_vector(1.0).embedder)
+        remove(store, tea.cube.id)
+        with store.read() as unit:
+            gone = unit.vectors_by_key(ANA, [told.key], a_vector(1.0).embedder)
+
+        assert then == [(told.key, a_vector(1.0).values)]
+        assert now == [(told.key, a_vector(2.0).values)]
+        assert gone == []
+
     def _changes(self, store: Store, since: int = 0) -> list[Change]:
         with store.read() as unit:
             return unit.changes(ANA, since=since, embedder=a_vector(1.0).embedder)

@@ -126,6 +126,16 @@ class MemoryReadUnit(ReadUnit):
         numbered = {memory.number: memory for memory in self._state.memories.values()}
         return [memory.record(memory.current).cube for key in keys if (memory := numbered[key]).current is not None]
 
+    def vectors_by_key(self, namespace: str, keys: Sequence[int], embedder: str) -> list[tuple[int, bytes]]:
+        wanted = set(keys)
+        return [
+            (memory.number, vector.values)
+            for memory in self._numbered(namespace)
+            if memory.number in wanted
+            for vector in self.vectors_of(memory.rows[-1].cube.id)
+            if vector.embedder == embedder
+        ]
+
     def vectors_of(self, id: str) -> tuple[Vector, ...]:
         memory = self._state.memories.get(id)
         current = [stored.vector for stored in memory.vectors if stored.seq_to is None] if memory is not None else []

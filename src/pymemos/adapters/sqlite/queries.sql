@@ -185,6 +185,14 @@ SELECT (vector >> 8) & 0xffffffff, vector & 0xff, vals FROM vectors
 WHERE vector >= :first AND vector < :last AND embedder = :embedder
 ORDER BY vector;
 
+-- :vectors_by_key
+-- The vectors of some memories of a namespace that one embedder made, in no order: to sort here would copy them.
+SELECT v.vector, v.vals
+FROM json_each(:keys) AS wanted
+CROSS JOIN vectors AS v
+    ON v.vector >= ((:ns << 40) | (wanted.value << 8)) AND v.vector < ((:ns << 40) | ((wanted.value + 1) << 8))
+WHERE v.embedder = :embedder;
+
 -- :vectors_of
 -- The vectors of the current version of a memory.
 SELECT v.vector & 0xff, v.embedder, v.vals

@@ -201,6 +201,13 @@ class SqliteReadUnit(ReadUnit):
     def cubes(self, keys: Sequence[int]) -> list[MemCube]:
         return [_cube(*row) for row in self._rows("cubes", keys=json.dumps(list(keys)))]
 
+    def vectors_by_key(self, namespace: str, keys: Sequence[int], embedder: str) -> list[tuple[int, bytes]]:
+        space = self._row("namespace", name=namespace)
+        if space is None:
+            return []
+        rows = self._rows("vectors_by_key", ns=space[0], keys=json.dumps(sorted(set(keys))), embedder=embedder)
+        return [(vector >> 8 & 0xFFFFFFFF, values) for vector, values in sorted(rows)]
+
     def vectors_of(self, id: str) -> tuple[Vector, ...]:
         rows = self._rows("vectors_of", id=id)
         return tuple(Vector(part=part, embedder=embedder, values=values) for part, embedder, values in rows)

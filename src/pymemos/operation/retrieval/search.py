@@ -15,9 +15,12 @@ from pymemos.errors import EmbedderFailed
 from pymemos.infrastructure import analysis
 from pymemos.operation.retrieval.bm25 import WordScores, word_scores
 from pymemos.operation.retrieval.question import Found, Question
+from pymemos.operation.retrieval.rescoring import Exact, rescored
 from pymemos.operation.retrieval.routing import Plan, plan
+from pymemos.operation.retrieval.scoring import Scores, scored
 from pymemos.operation.retrieval.signals import SIGNALS, Evidence, evidence
-from pymemos.operation.retrieval.space import Kind, Snapshot, Spaces
+from pymemos.operation.retrieval.space import Columns, Snapshot, Spaces
+from pymemos.operation.retrieval.vectors import COARSE_ABOVE
 from pymemos.operation.retrieval.words import CHAT_WEIGHTS, WEIGHTS
 from pymemos.operation.timewords import may_name_a_talk
 from pymemos.ports import Embedder, ReadUnit
@@ -55,9 +58,9 @@ class _Look(NamedTuple):
 class Search:
     """Searches what is current, with what it keeps in memory; one for a store, for any number of threads."""
 
-    def __init__(self, embedder: Embedder | None, *, cache_bytes: int) -> None:
+    def __init__(self, embedder: Embedder | None, *, cache_bytes: int, coarse_above: int | None = COARSE_ABOVE) -> None:
         self._embedder = embedder
-        self._spaces = Spaces(cache_bytes)
+        self._spaces = Spaces(cache_bytes, coarse_above=coarse_above)
 
     def search(self, unit: ReadUnit, question: Question, namespaces: Iterable[str]) -> Found:
         """The memories of these namespaces that answer the question best, as the unit sees them."""
@@ -88,6 +91,7 @@ class _Meanings:
 
     def __init__(self, embedder: Embedder | None) -> None:
         self._embedder = embedder
+        self.embedder = embedder.identity if embedder is not None else ""
         self._vectors: dict[str, Floats | None] = {}
 
     def of(self, text: str) -> Floats | None:
@@ -123,7 +127,10 @@ def _look(unit: ReadUnit, question: Question, namespace: str, snapshot: Snapshot
             *reasons,
             f"{left_out:,} memories are left out by scope, filter or the end of their validity",
         )
-    return _Look(_best(question, seen, admitted, found), found.terms, reasons)
+    scores = scored(seen, np.flatnonzero(admitted))
+    if vector is not None and seen.error:
+        scores = rescored(Exact(unit, namespace, meanings.embedder, vector), seen, scores, question.limit)
+    return _Look(_best(scores, snapshot.columns, found, question.limit), found.terms, reasons)
 
 
 def _planned(question: Question, snapshot: Snapshot, *, by_meaning: bool) -> Plan:
@@ -149,24 +156,17 @@ def _words(unit: ReadUnit, question: Question, made: Plan, namespace: str, snaps
     return found
 
 
-def _best(question: Question, seen: Evidence, admitted: NDArray[np.bool_], found: WordScores) -> list[_Candidate]:
-    """The best rows of one namespace, of those that have anything to do with the question."""
-    columns = seen.snapshot.columns
-    rows = np.flatnonzero(admitted & ((seen.words > 0) | (seen.cosine > 0)))
-    if not len(rows):
-        return []
-    entered, total = {}, np.zeros(len(rows), np.float32)
-    for name, weight in _weights(seen.plan, columns.kind[rows]).items():
-        value = SIGNALS[name].values(seen)[rows]
-        total += weight * value
-        entered[name] = value, weight
-    top = _top(total, columns.key[rows], question.limit)
-    values = zip(*(value[top].tolist() for value, _ in entered.values()), strict=True)
-    weights = zip(*(_of_each(weight, top) for _, weight in entered.values()), strict=True)
+def _best(scores: Scores, columns: Columns, found: WordScores, limit: int) -> list[_Candidate]:
+    """The best of the rows that were scored."""
+    keys = columns.key[scores.rows]
+    top = _top(scores.total, keys, limit)
+    rows = scores.rows[top]
+    values = zip(*(signal[rows].tolist() for signal in scores.signals.values()), strict=True)
+    weights = zip(*(_of_each(weight, top) for weight in scores.weights.values()), strict=True)
     return [
-        _Candidate(score, key, tuple(zip(entered, value, weight, strict=True)), found.words_in(row))
+        _Candidate(score, key, tuple(zip(scores.signals, value, weight, strict=True)), found.words_in(row))
         for score, key, row, value, weight in zip(
-            total[top].tolist(), columns.key[rows[top]].tolist(), rows[top].tolist(), values, weights, strict=True
+            scores.total[top].tolist(), keys[top].tolist(), rows.tolist(), values, weights, strict=True
         )
     ]
 
@@ -194,15 +194,6 @@ def _admitted(unit: ReadUnit, question: Question, seen: Evidence) -> NDArray[np.
     chosen = np.zeros_like(allowed)
     chosen[rows[here]] = True
     return allowed & chosen
-
-
-def _weights(made: Plan, kinds: NDArray[np.int8]) -> dict[str, Floats]:
-    """The weights of each signal, of those that count for a kind that is there: one, or one for each row."""
-    present = [kind for kind in Kind if (kinds == kind).any()]
-    if len(present) == 1:
-        return {name: np.array(weight, np.float32) for name, weight in made.weights[present[0]].items() if weight}
-    names = [name for name in SIGNALS if any(made.weights[kind].get(name) for kind in present)]
-    return {name: np.array([made.weights[kind].get(name, 0.0) for kind in Kind], np.float32)[kinds] for name in names}
 
 
 def _logistic(x: float) -> float:

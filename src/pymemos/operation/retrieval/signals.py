@@ -36,6 +36,7 @@ class Evidence(NamedTuple):
     words: Floats  # BM25 of each row
     cosine: Floats  # likeness of meaning of each row, mostly of its first passage; 0 where it has no vector
     best: Floats  # likeness of its best passage
+    error: float = 0.0  # how far from the exact one any likeness may be; 0 where they are exact
 
 
 class SignalKind(NamedTuple):
@@ -43,6 +44,7 @@ class SignalKind(NamedTuple):
 
     values: Callable[[Evidence], Floats]
     reason: str
+    reach: int | None = None  # how many turns away it looks at what is meant; None: it does not look at that
 
 
 def evidence(snapshot: Snapshot, plan: Plan, found: WordScores, vector: Floats | None) -> Evidence:
@@ -51,8 +53,14 @@ def evidence(snapshot: Snapshot, plan: Plan, found: WordScores, vector: Floats |
     if vector is None:
         nothing = np.zeros_like(words)
         return Evidence(snapshot, plan, words, nothing, nothing)
-    first, best = by_passage(snapshot.parts.vectors @ vector, snapshot.parts, len(words))
-    return Evidence(snapshot, plan, words, LEAD * first + (1 - LEAD) * best if first is not best else best, best)
+    cosines, error = snapshot.parts.cosines(vector)
+    first, best = by_passage(cosines, snapshot.parts, len(words))
+    return Evidence(snapshot, plan, words, likeness(first, best), best, error)
+
+
+def likeness(first: Floats, best: Floats) -> Floats:
+    """How much texts mean like the question, from their first and their best passage."""
+    return best if first is best else LEAD * first + (1 - LEAD) * best
 
 
 def _gain(memories: int) -> float:
@@ -131,11 +139,11 @@ def _user(e: Evidence) -> Floats:
 
 SIGNALS: Mapping[str, SignalKind] = {
     "words": SignalKind(_words, "words of the question, by BM25; words of the turn before count half"),
-    "meaning": SignalKind(_meaning, "likeness of meaning: its best passage and its first"),
+    "meaning": SignalKind(_meaning, "likeness of meaning: its best passage and its first", reach=0),
     "nearby words": SignalKind(_nearby_words, "the turns around it hold words of the question"),
-    "nearby meaning": SignalKind(_nearby_meaning, "the turns around it mean something like it"),
+    "nearby meaning": SignalKind(_nearby_meaning, "the turns around it mean something like it", reach=len(NEAR)),
     "conversation": SignalKind(_conversation, "the best turn of its conversation matches"),
-    "partner": SignalKind(_partner, "the other half of the exchange is about it"),
+    "partner": SignalKind(_partner, "the other half of the exchange is about it", reach=1),
     "speaker": SignalKind(_speaker, "said by the one person whom the question names"),
     "user": SignalKind(_user, "said by the user: what assistants say is seldom about the user"),
     "time": SignalKind(_time, "said in the time that the question names"),
@@ -158,20 +166,29 @@ def by_passage(cosines: Floats, parts: Parts, count: int) -> tuple[Floats, Float
     return first, best
 
 
+def around(snapshot: Snapshot, rows: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
+    """``rows`` and the turns up to ``reach`` away from them, in the same conversation; each row once, rising."""
+    turns = snapshot.turns
+    places = np.empty(len(snapshot.columns.key), np.int64)
+    places[turns.rows] = np.arange(len(turns.rows))
+    near = (places[rows][:, None] + np.arange(-reach, reach + 1)).clip(0, len(turns.rows) - 1)
+    return np.unique(turns.rows[near[turns.talk[near] == turns.talk[places[rows]][:, None]]])
+
+
 def nearby(snapshot: Snapshot, values: Floats, *, mean: bool = False) -> Floats:
     """The values of the turns around each, in the same conversation, the nearer the more; their sum or mean."""
     rows, talk = snapshot.turns.rows, snapshot.turns.talk
-    placed, around = values[rows], np.zeros(len(rows), np.float32)
+    placed, near = values[rows], np.zeros(len(rows), np.float32)
     shares = np.zeros(len(rows), np.float32)
     for distance, share in enumerate(NEAR, start=1):
         same = (talk[distance:] == talk[:-distance]) * np.float32(share)
-        around[distance:] += placed[:-distance] * same
-        around[:-distance] += placed[distance:] * same
+        near[distance:] += placed[:-distance] * same
+        near[:-distance] += placed[distance:] * same
         shares[distance:] += same
         shares[:-distance] += same
     if mean:
-        around /= np.maximum(shares, np.float32(LEAST_NEAR))
-    return _back(values, rows, around)
+        near /= np.maximum(shares, np.float32(LEAST_NEAR))
+    return _back(values, rows, near)
 
 
 def of_conversation(snapshot: Snapshot, values: Floats) -> Floats:

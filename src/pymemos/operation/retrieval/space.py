@@ -20,7 +20,10 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import from_microseconds, microseconds
 from pymemos.cube.header import SemanticType
 from pymemos.infrastructure.vault import SAME_TALK
+from pymemos.operation.retrieval.buffer import Buffer
+from pymemos.operation.retrieval.coarse import Coarse
 from pymemos.operation.retrieval.cues import cues_of
+from pymemos.operation.retrieval.vectors import COARSE_ABOVE, Vectors
 from pymemos.operation.timewords import SessionSpan, known_days_of, may_tell_a_day
 from pymemos.ports import Change, ReadUnit
 
@@ -90,12 +93,18 @@ class Turns(NamedTuple):
 class Parts(NamedTuple):
     """The passages of a space that have vectors, row by row."""
 
-    vectors: Floats  # (parts, dimensions)
+    vectors: Floats | Coarse  # (parts, dimensions)
     rows: NDArray[np.int64]  # the row that each begins, for each of ``starts``
     starts: NDArray[np.int64]  # the first part of each row
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return len(self.vectors.codes if isinstance(self.vectors, Coarse) else self.vectors)
+
+    def cosines(self, vector: Floats) -> tuple[Floats, float]:
+        """The cosine of every part with a ``vector``, and how far from the exact one any of them may be."""
+        if isinstance(self.vectors, Coarse):
+            return self.vectors.cosines(vector)
+        return self.vectors @ vector, 0.0
 
 
 class Snapshot(NamedTuple):
@@ -123,15 +132,17 @@ class Snapshot(NamedTuple):
 class Space:
     """One namespace in memory, for one embedder."""
 
-    def __init__(self, namespace: str, embedder: str | None, dimensions: int) -> None:
+    def __init__(
+        self, namespace: str, embedder: str | None, dimensions: int, *, coarse_above: int | None = COARSE_ABOVE
+    ) -> None:
         self.namespace = namespace
         self.seq = 0
         self.size = 0  # bytes that it holds
         self._embedder = embedder
         self._lock = threading.Lock()
-        self._columns = {name: _Buffer(dtype) for name, dtype in _TYPES.items()}
-        self._vectors = _Buffer(np.float32, dimensions)
-        self._parts = {"rows": _Buffer(np.int64), "starts": _Buffer(np.int64)}
+        self._columns = {name: Buffer(dtype) for name, dtype in _TYPES.items()}
+        self._vectors = Vectors(dimensions, coarse_above=coarse_above)
+        self._parts = {"rows": Buffer(np.int64), "starts": Buffer(np.int64)}
         self._rows: dict[int, int] = {}  # key -> its open row
         self._speakers: dict[str, int] = {}
         self._sessions: dict[str, int] = {}
@@ -156,7 +167,7 @@ class Space:
         added: list[tuple[Any, ...]] = []
         vectors: list[bytes] = []
         parts: list[tuple[int, int]] = []
-        first, first_part = len(self._columns["key"].view), len(self._vectors.view)
+        first, first_part = len(self._columns["key"].view), len(self._vectors)
         for change in changes:
             row = self._rows.pop(change.key, None)
             if row is not None:
@@ -175,9 +186,9 @@ class Space:
             self._columns[name].extend(values)
         for name, places in zip(("rows", "starts"), zip(*parts, strict=True), strict=False):
             self._parts[name].extend(places)
-        if vectors:
-            self._vectors.extend(np.frombuffer(b"".join(vectors), np.float32).reshape(len(vectors), -1))
-        self.size = sum(buffer.bytes for buffer in (*self._columns.values(), *self._parts.values(), self._vectors))
+        self._vectors.extend(vectors)
+        buffers = (*self._columns.values(), *self._parts.values())
+        self.size = sum(buffer.size for buffer in buffers) + self._vectors.size
         self.seq = seq
 
     def _row(self, change: Change, cube: MemCube) -> tuple[Any, ...]:
@@ -224,8 +235,8 @@ class NeedsReload(Exception):
 class Spaces:
     """The spaces that are in memory, the least recently used of which leave it when there is too much."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, *, coarse_above: int | None = COARSE_ABOVE) -> None:
+        self._limit, self._coarse_above = limit, coarse_above
         self._lock = threading.Lock()
         self._spaces: OrderedDict[tuple[str, str | None], Space] = OrderedDict()
 
@@ -255,7 +266,7 @@ class Spaces:
         with self._lock:
             place = (namespace, embedder)
             if place not in self._spaces:
-                self._spaces[place] = Space(namespace, embedder, dimensions)
+                self._spaces[place] = Space(namespace, embedder, dimensions, coarse_above=self._coarse_above)
             self._spaces.move_to_end(place)
             return self._spaces[place]
 
@@ -264,29 +275,6 @@ class Spaces:
             total = sum(space.size for space in self._spaces.values())
             while total > self._limit and len(self._spaces) > 1:
                 total -= self._spaces.popitem(last=False)[1].size
-
-
-class _Buffer:
-    """An array with room to grow; what was handed out stays valid, for rows are only added behind it."""
-
-    def __init__(self, dtype: Any, width: int | None = None) -> None:
-        self._shape = () if width is None else (width,)
-        self._data = np.empty((0, *self._shape), dtype)
-        self.view: NDArray[Any] = self._data
-
-    @property
-    def bytes(self) -> int:
-        return self._data.nbytes
-
-    def extend(self, values: Sequence[Any] | NDArray[Any]) -> None:
-        end = len(self.view) + len(values)
-        if end > len(self._data):
-            room = end if not len(self._data) else max(end, len(self._data) * 3 // 2)
-            grown = np.empty((room, *self._shape), self._data.dtype)
-            grown[: len(self.view)] = self.view
-            self._data = grown
-        self._data[len(self.view) : end] = values
-        self.view = self._data[:end]
 
 
 def _told_days(cube: MemCube) -> dict[str, date]:

@@ -38,7 +38,18 @@ def migrate(connection: apsw.Connection) -> None:
 
 
 def check_format(connection: apsw.Connection) -> int:
-    """The number of the schema that the database has, 0 when it is new."""
+    """The number of the schema that the database has, 0 when it is new; seen at one moment, for another may make it."""
+    ours = not connection.in_transaction
+    try:
+        if ours:
+            connection.execute("BEGIN")
+        return _format(connection)
+    finally:
+        if ours and connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _format(connection: apsw.Connection) -> int:
     application, number = connection.pragma("application_id"), connection.pragma("user_version")
     if application not in (0, APPLICATION_ID) or (application == 0 and _tables(connection)):
         raise ForeignFolder("the folder's store.db is another program's database; name an empty folder or a store")

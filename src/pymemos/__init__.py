@@ -10,6 +10,7 @@ from pymemos.errors import PymemosError
 from pymemos.interface.requests import Added, Deleted, Difference, Page
 from pymemos.operation.context import Context
 from pymemos.operation.hits import Hits
+from pymemos.operation.lifecycle import LifecyclePolicy
 from pymemos.operation.tracing import Lineage
 from pymemos.ports import Job, Record
 from pymemos.settings import Settings
@@ -31,6 +32,7 @@ __all__ = [
     "Hit",
     "Hits",
     "Job",
+    "LifecyclePolicy",
     "Lineage",
     "MemCube",
     "MemOS",

@@ -192,4 +192,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: str | None = None
     lease_until: datetime | None = None
     created: datetime | None = None
+    begun: datetime | None = None  # for its handler: the time of the turn that does it; never stored
     error: str | None = None  # the last failure: the error's name, never content

@@ -19,3 +19,11 @@ def note(job: Job) -> MemoryCall:
 def notes_of(mem: MemOS, user: str = "ana") -> list[str]:
     """The notes that were written for a user."""
     return [cube.text for cube in mem.list(user_id=user)]
+
+
+def alone(mem: MemOS) -> MemOS:
+    """The system without its recurring sweep, so that the queue holds the jobs of the test and no other."""
+    for job in mem.jobs():
+        if job.kind == "sweep":
+            mem.control_job(job.id, "cancel")
+    return mem

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.reliability.notes import note, notes_of
+from tests.reliability.notes import alone, note, notes_of
 from tests.reliability.support import assert_sound, start
 
 from pymemos import MemOS
@@ -55,7 +55,7 @@ def system(store: SqliteStore, clock: FrozenClock) -> Callable[..., MemOS]:
     ids = SequentialIds()
 
     def make(handler: Callable[[Job], MemoryCall | None] = note) -> MemOS:
-        return MemOS(store=store, clock=clock, new_id=ids, key=KEY, jobs={"note": handler})
+        return alone(MemOS(store=store, clock=clock, new_id=ids, key=KEY, jobs={"note": handler}))
 
     return make
 
@@ -74,7 +74,7 @@ def fails(_: Job) -> MemoryCall:
 @pytest.mark.parametrize("point", POINTS)
 def test_a_job_whose_worker_is_killed_takes_effect_once(tmp_path: Path, point: str) -> None:
     home = tmp_path / "home"
-    with MemOS(home) as mem:
+    with alone(MemOS(home)) as mem:
         mem.enqueue("note", {"n": 1}, user_id="ana")
     worker = start("worker", home, point)
     assert worker.stdout is not None
@@ -126,7 +126,7 @@ def _turn_with_crash(home: Path, step: int, seed: int | None) -> bool:
 
 def _system_on(home: Path, faults: Faults, clock: FrozenClock) -> MemOS:
     store = SqliteStore(home, vfs=faults.name)
-    return MemOS(home, store=store, clock=clock, key=KEY, jobs={"note": note})
+    return alone(MemOS(home, store=store, clock=clock, key=KEY, jobs={"note": note}))
 
 
 def _survives(step: Callable[[], object]) -> bool:

@@ -52,6 +52,14 @@ class Scenario(NamedTuple):
 
 
 SCENARIOS: dict[str, Scenario] = {
+    "activate": Scenario(lambda at: at.mem.activate(at.text), "activate"),
+    "archive": Scenario(lambda at: at.mem.archive(at.text), "archive"),
+    "freeze": Scenario(lambda at: at.mem.freeze(at.text), "freeze"),
+    "unfreeze": Scenario(lambda at: at.mem.unfreeze(at.text), "unfreeze"),
+    "passages": Scenario(lambda at: at.mem.passages(at.text), "passages"),
+    "sweep": Scenario(lambda at: at.mem.sweep(), "look_at_lives"),
+    "lifecycle_policy": Scenario(lambda at: at.mem.lifecycle_policy(user_id="ana"), "lifecycle_policy"),
+    "set_lifecycle_policy": Scenario(lambda at: at.mem.set_lifecycle_policy(None), "set_lifecycle_policy"),
     "add": Scenario(lambda at: at.mem.add("Ana likes tea.", user_id="ana"), "add"),
     "annotate": Scenario(lambda at: at.mem.annotate(at.text, note="heard twice"), "annotate"),
     "append": Scenario(lambda at: at.mem.append(at.text, "And coffee."), "update"),
@@ -94,6 +102,7 @@ UNDECIDED: dict[str, tuple[Callable[[Place], Any], int, str]] = {
 JOBS: dict[str, str] = {
     "reindex": "reindex",
     "embed": "embed",
+    "sweep": "sweep",
 }  # each kind of job of the system's own, and the operation of its effect
 
 
@@ -200,7 +209,7 @@ def test_somebody_elses_id_is_as_good_as_unknown_and_the_attempt_is_recorded(wit
     assert place.mem.get(place.text).text == "Ana likes wine."
 
 
-STEWARDS = ["backup", "control_job", "doctor", "import_records", "jobs", "reembed", "tick"]
+STEWARDS = ["backup", "control_job", "doctor", "import_records", "jobs", "reembed", "set_lifecycle_policy", "tick"]
 
 
 @pytest.mark.parametrize("method", STEWARDS)

@@ -10,7 +10,7 @@ import msgspec
 from pymemos.cube import filters as grammar
 from pymemos.cube.call import Request, TimeWindow
 from pymemos.cube.cube import MemCube, Parent
-from pymemos.cube.header import Origin, Priority, SemanticType
+from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.errors import EmptyScope, InvalidInput, StaleMemory
 from pymemos.facade.handle import Handle
@@ -21,6 +21,7 @@ from pymemos.interface.arguments import (
     check_id,
     check_limit,
     check_name,
+    check_stages,
     check_text,
     check_version,
     optional_id,
@@ -63,6 +64,7 @@ class Memories(Handle):
         sensitivity: Sequence[str] | None = None,
         valid_from: When | None = None,
         valid_to: When | None = None,
+        lifespan: Lifespan | Mapping[str, Any] | None = None,
         parents: Parents = (),
         provenance: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
@@ -73,7 +75,8 @@ class Memories(Handle):
         ``timestamp``): each becomes one memory, verbatim. The same message (same id, text and session) is kept once;
         one whose content is None, as of an assistant that only calls tools, is left out and named in ``skipped``.
         With an ``idempotency_key`` a retry returns what the first call made. A list is one atomic call. ``parents`` are
-        what a text or tensor was made from: cubes pin what was read, ids what is current.
+        what a text or tensor was made from: cubes pin what was read, ids what is current. ``lifespan`` says how long it
+        is kept: ``{"ttl_s": 3600}``, ``{"expires": time}``, or ``{"half_life_s": 86400}`` until it fades.
         """
         call = self._bind(user_id, agent_id, run_id, session_id, role, task)
         labels = parse_labels(
@@ -88,6 +91,7 @@ class Memories(Handle):
             sensitivity=sensitivity,
             valid_from=valid_from,
             valid_to=valid_to,
+            lifespan=lifespan,
             provenance=provenance,
         )
         key = None if idempotency_key is None else check_name(idempotency_key, "idempotency_key")
@@ -113,6 +117,7 @@ class Memories(Handle):
         sensitivity: Sequence[str] | None = None,
         valid_from: When | None = None,
         valid_to: When | None = None,
+        lifespan: Lifespan | Mapping[str, Any] | None = None,
         parents: Parents | None = None,
         provenance: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
@@ -134,6 +139,7 @@ class Memories(Handle):
             sensitivity=sensitivity,
             valid_from=valid_from,
             valid_to=valid_to,
+            lifespan=lifespan,
             provenance=provenance,
         )
         pins = None if parents is None else parse_parents(parents)
@@ -191,19 +197,22 @@ class Memories(Handle):
         filters: Mapping[str, Any] | None = None,
         valid_at: When | None = None,
         known_at: When | None = None,
+        states: Sequence[Stage | str] | None = None,
         explain: bool = False,
     ) -> Hits:
         """The memories that answer ``query``, best first; each says why.
 
         Without times: what is known and not over. ``valid_at`` asks what was true then, ``known_at`` what was known
-        then. The explanation (``hits.explain()``) is always there; ``explain`` is for the word's sake.
+        then. What is archived, frozen or expired is found only where ``states`` or the filter names it, and by words
+        alone: ``states=["archived", "frozen"]``. The explanation (``hits.explain()``) is always there; ``explain`` is
+        for the word's sake.
         """
         del explain
         call = self._bind(user_id, agent_id, run_id, session_id)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(filters)
         check_text(query, "the query", limit=self._settings.text_limit)
-        request = requests.Search(query=query, limit=check_limit(limit), where=where)
+        request = requests.Search(query=query, limit=check_limit(limit), where=where, stages=check_stages(states))
         hits: Hits = self._dispatch(call, request, window)
         return hits
 
@@ -229,13 +238,21 @@ class Memories(Handle):
         episodes: bool = False,
         valid_at: When | None = None,
         known_at: When | None = None,
+        states: Sequence[Stage | str] | None = None,
     ) -> Page:
-        """Memories in the order in which they were made, a page at a time; ``after=page.after`` continues."""
+        """Memories in the order in which they were made, a page at a time; ``after=page.after`` continues.
+
+        As in a search, what is archived, frozen or expired is left out, unless ``states`` asks for it.
+        """
         call = self._bind(user_id, agent_id, run_id, session_id)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(filters)
         request = requests.ListPage(
-            where=where, limit=check_limit(limit), after=optional_id(after, "after"), episodes=episodes
+            where=where,
+            limit=check_limit(limit),
+            after=optional_id(after, "after"),
+            episodes=episodes,
+            stages=check_stages(states),
         )
         page: Page = self._dispatch(call, request, window)
         return page

@@ -12,11 +12,13 @@ from typing import Any, NoReturn
 import msgspec
 
 from pymemos.cube.call import Decision, MemoryCall, Request, Selection
+from pymemos.cube.header import Stage
 from pymemos.cube.wire import digest, encode
 from pymemos.errors import InvalidInput, KeyReused, NotAllowed, UnknownMemory
 from pymemos.infrastructure import audit, governance
 from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.heads import HeadKeeper
+from pymemos.interface import lives
 from pymemos.operation.retrieval.searcher import Searcher
 from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, ReadUnit, Replay, Store, WriteUnit
 
@@ -48,8 +50,18 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime
     tools: Tools
 
-    def selection(self, where: Any = None, *, episodes: bool = False, ended: bool = True) -> Selection:
-        """What the call may see, as the store's own condition; ``ended`` includes what was over by its time."""
+    def selection(
+        self,
+        where: Any = None,
+        *,
+        episodes: bool = False,
+        ended: bool = True,
+        stages: tuple[Stage, ...] | None = None,
+    ) -> Selection:
+        """What the call may see, as the store's own condition; ``ended`` includes what was over by its time.
+
+        ``stages`` narrows it to memories that stand there at the time that the call asks about.
+        """
         scope, window = self.call.scope, self.call.window
         return Selection(
             namespaces=self.decision.namespaces,
@@ -60,6 +72,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
             known_at=window.known_at,
             ended_before=None if ended else window.known_at or self.now,
             episodes=episodes,
+            stages=stages,
+            as_of=None if stages is None else window.known_at or self.now,
         )
 
 
@@ -228,9 +242,7 @@ class MemoryAPI:
     def _write_buffered(self, records: list[AuditRecord]) -> None:
         def work(unit: WriteUnit) -> list[AuditRecord]:
             tails = audit.append(unit, records, self._tools.key)
-            for record in records:
-                if record.used:
-                    unit.use(record.memories, record.at)
+            lives.note_uses(unit, [record for record in records if record.used])
             return tails
 
         self._note(self._tools.store.write(work))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import msgspec
+
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import aware
-from pymemos.cube.header import Origin, Priority, SemanticType
+from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage
 from pymemos.errors import InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
 from pymemos.interface.requests import Labels, Message, Pin
+from pymemos.operation.lifecycle import LifecyclePolicy
 from pymemos.ports import Record
 
 Member = TypeVar("Member", bound=StrEnum)
@@ -31,6 +34,7 @@ LINK_LIMIT = 2_000  # characters of a link
 LINKS_LIMIT = 100  # of a version
 PARENTS_LIMIT = 1_000  # of a memory
 PROVENANCE = ("trigger", "context", "model", "links", "note")
+LONGEST_LIFE_S = 100 * 366 * 86_400  # seconds: whoever wants longer sets no end
 MOST_ATTEMPTS = 40  # at a job: the later ones are an hour apart
 _INT64 = 1 << 63
 
@@ -167,6 +171,7 @@ def parse_labels(
     sensitivity: Sequence[str] | None = None,
     valid_from: When | None = None,
     valid_to: When | None = None,
+    lifespan: Lifespan | Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Labels:
     """What a caller says about memories, each value checked."""
@@ -182,6 +187,7 @@ def parse_labels(
         valid_from=optional_time(valid_from, "valid_from"),
         valid_to=optional_time(valid_to, "valid_to"),
         timestamp=optional_time(timestamp, "timestamp"),
+        lifespan=None if lifespan is None else check_lifespan(lifespan),
         provenance=None if provenance is None else check_provenance(provenance),
     )
     if labels.valid_from and labels.valid_to and labels.valid_from >= labels.valid_to:
@@ -276,6 +282,47 @@ def check_type(value: Any) -> SemanticType:
     raise InvalidInput(f"type is {str(value)!r}{own}; use one of {', '.join(TYPES)}")
 
 
+def check_stages(values: Any) -> tuple[Stage, ...] | None:
+    """Where memories may stand, by name; None leaves it to the default."""
+    if values is None:
+        return None
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidInput(f"states is {values!r}; pass a list, such as ['archived']")
+    named = {check_member(Stage, value, "states") for value in values}
+    return tuple(stage for stage in Stage if stage in named)
+
+
+def check_lifespan(value: Any) -> Lifespan:
+    """How long memories are kept: an instant, seconds to live, seconds in which half of their weight decays."""
+    given = msgspec.structs.asdict(value) if isinstance(value, Lifespan) else value
+    if not isinstance(given, Mapping) or not given.keys() <= _SPANS.keys() | {"extra"}:
+        raise InvalidInput(f"lifespan is {value!r}; pass a mapping with some of {', '.join(_SPANS)}")
+    wanted = {name: read for name, read in _SPANS.items() if given.get(name) is not None}
+    return Lifespan(**{name: read(given[name], f"lifespan.{name}") for name, read in wanted.items()})
+
+
+def _seconds(value: Any, name: str) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_LIFE_S:
+        raise InvalidInput(f"{name} is {value!r}; pass seconds, more than 0 and at most {LONGEST_LIFE_S:,}")
+    return float(seconds)
+
+
+def check_policy(policy: Any) -> LifecyclePolicy:
+    """A policy whose numbers make sense."""
+    if not isinstance(policy, LifecyclePolicy):
+        raise InvalidInput(f"the policy is {type(policy).__name__}; pass a LifecyclePolicy")
+    for name in policy.__struct_fields__:
+        value = getattr(policy, name)
+        whole = name.startswith("quota")
+        if value is None and (whole or name == "archive_after_days"):
+            continue
+        fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not fits or not 0 <= value <= _INT64:
+            raise InvalidInput(f"{name} is {value!r}; pass a {'whole ' if whole else ''}number from 0 on")
+    return policy
+
+
 def check_tensor_labels(labels: Labels) -> Labels:
     """``labels`` if they fit a tensor: a message is a text that was said."""
     if labels.semantic_type is SemanticType.MESSAGE:
@@ -365,3 +412,6 @@ def _encodable(text: str, name: str) -> str:
     except UnicodeEncodeError as error:
         raise InvalidInput(f"{name} holds half of a surrogate pair at {error.start}; pass valid Unicode") from error
     return text
+
+
+_SPANS: dict[str, Callable[[Any, str], Any]] = {"expires": check_time, "ttl_s": _seconds, "half_life_s": _seconds}

@@ -13,13 +13,14 @@ import msgspec
 
 from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
-from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, Provenance, SemanticType
+from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, Provenance, SemanticType, Stage
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
 from pymemos.cube.wire import Document, seal
 from pymemos.errors import EmbedderFailed, InvalidInput
 from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.vault import Draft
+from pymemos.interface import lives
 from pymemos.interface.api import Handler, Outcome, Tools, Work
 from pymemos.interface.arguments import check_tensor_labels
 from pymemos.interface.embedding import queue_embedding
@@ -47,11 +48,14 @@ from pymemos.interface.versions import (
     check_editable,
     check_expected,
     current_record,
+    living_record,
     memory_target,
     version_record,
 )
+from pymemos.operation import lifecycle
 from pymemos.operation.embedding import vectors_of
 from pymemos.operation.hits import Hits
+from pymemos.operation.lifecycle import Cause
 from pymemos.operation.retrieval.question import Question
 from pymemos.ports import ReadUnit, Vector
 
@@ -149,7 +153,8 @@ class SearchHandler(Handler):
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Search = work.call.request  # type: ignore[assignment]
         languages = query_languages(work, request.query)
-        selection = work.selection(request.where, ended=False)
+        stages = lifecycle.reach(request.stages, request.where)
+        selection = work.selection(request.where, ended=False, stages=stages)
         question = Question(request.query, languages, selection, request.limit, work.now)
         found = work.tools.searcher.search(work.unit, question)
         served = marked(work, [hit.cube for hit in found.hits])
@@ -167,7 +172,7 @@ class GetHandler(OnMemory):
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Get = work.call.request  # type: ignore[assignment]
         id, version = request.id, request.version
-        record = current_record(work, id) if version is None else version_record(work, id, version)
+        record = living_record(work, id) if version is None else version_record(work, id, version)
         return Outcome(result=marked(work, [record.cube])[0], memories=(request.id,), used=True)
 
 
@@ -176,7 +181,8 @@ class ListHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: ListPage = work.call.request  # type: ignore[assignment]
-        selection = work.selection(request.where, episodes=request.episodes)
+        stages = lifecycle.reach(request.stages, request.where)
+        selection = work.selection(request.where, episodes=request.episodes, stages=stages)
         records = work.unit.page(selection, limit=request.limit + 1, after=request.after)
         cubes = marked(work, [record.cube for record in records[: request.limit]])
         page = Page(cubes=cubes, after=cubes[-1].id if len(records) > request.limit else None)
@@ -200,7 +206,7 @@ class UpdateHandler(OnMemory):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Update = work.call.request  # type: ignore[assignment]
-        cube = current_record(work, request.id).cube
+        cube = living_record(work, request.id).cube
         check_expected(cube, request.expected)
         check_editable(cube)
         if cube.is_episode and (request.content is not None or request.labels.semantic_type is not None):
@@ -214,6 +220,9 @@ class UpdateHandler(OnMemory):
         vault.supersede(work.unit, msgspec.structs.replace(vault.draft(newer), vectors=vectors), work.now)
         if newer.text and not vectors and work.tools.embedder is not None:
             queue_embedding(work.unit, newer.namespace, work)
+        if request.appended:  # 5.4.3: what a user adds is consolidated into a new version
+            lives.moved(work.unit, newer.id, Cause.MERGE, work.now, work.call.caller.name)
+            newer = work.unit.current([newer.id])[0].cube
         return Outcome(result=marked(work, [newer])[0], memories=(newer.id,), replay=(newer.id, newer.version))
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> MemCube:
@@ -377,7 +386,7 @@ def _governance(labels: Labels, call: MemoryCall) -> Governance:
     return Governance(
         owner=namespace,
         namespace=namespace,
-        lifespan=Lifespan(),
+        lifespan=labels.lifespan or Lifespan(),
         priority=labels.priority or Priority.MID,
         sensitivity=labels.sensitivity or (),
     )
@@ -420,6 +429,7 @@ def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
         (source, said): record.cube
         for source, ids in found.items()
         for record in work.unit.current(ids)
+        if record.cube.stage_at(work.now) is not Stage.EXPIRED
         for said in _texts(work, record.cube)
     }
     known: dict[int, MemCube] = {}
@@ -461,6 +471,7 @@ def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:
     )
     rules = msgspec.structs.replace(
         rules,
+        lifespan=labels.lifespan or rules.lifespan,
         priority=labels.priority or rules.priority,
         sensitivity=rules.sensitivity if labels.sensitivity is None else labels.sensitivity,
     )

@@ -14,6 +14,7 @@ from pymemos.interface import (
     transfer,
 )
 from pymemos.interface.api import Handler
+from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 
 HANDLERS: dict[type[Request], Handler] = {
     requests.Add: handlers.AddHandler(),
@@ -25,6 +26,7 @@ HANDLERS: dict[type[Request], Handler] = {
     requests.Delete: handlers.DeleteHandler(),
     requests.History: handlers.HistoryHandler(),
     requests.Diff: handlers.DiffHandler(),
+    **LIFECYCLE,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

@@ -10,7 +10,7 @@ import msgspec
 from pymemos.cube.call import Lease, Request
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import Filter
-from pymemos.cube.header import Origin, Priority, SemanticType
+from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.operation.queue import LEASE
 from pymemos.ports import AuditQuery, Job, JobState, Record
@@ -41,6 +41,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     timestamp: datetime | None = None
+    lifespan: Lifespan | None = None
     provenance: dict[str, Any] | None = None  # those of its fields that were given
 
 
@@ -76,6 +77,7 @@ class Search(Request, frozen=True, kw_only=True, tag="search"):
     query: str
     limit: int = 10
     where: Filter | None = None
+    stages: tuple[Stage, ...] | None = None  # where they may stand; None: the live ones, and what the filter names
 
 
 class Get(Request, frozen=True, kw_only=True, tag="get"):
@@ -92,6 +94,7 @@ class ListPage(Request, frozen=True, kw_only=True, tag="list"):
     limit: int = 100
     after: str | None = None
     episodes: bool = False
+    stages: tuple[Stage, ...] | None = None
 
 
 class Update(Request, frozen=True, kw_only=True, tag="update"):

@@ -10,9 +10,11 @@ from pymemos.errors import OtherEmbedder
 from pymemos.infrastructure import analysis
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.embedding import EMBEDDER, embed_job
+from pymemos.interface.lifecycle_handlers import SWEEP, queue_sweep
 from pymemos.interface.requests import Enqueue, Reindex
+from pymemos.interface.sweeping import EVERY, sweep_job
 from pymemos.interface.worker import JobHandler, for_owner
-from pymemos.ports import Job
+from pymemos.ports import Job, WriteUnit
 
 _LOGGER = logging.getLogger("pymemos")
 _BY_WORDS = (
@@ -23,7 +25,7 @@ _BY_WORDS = (
 
 def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
     """The system's own jobs by kind."""
-    return {"reindex": _reindex, "embed": partial(embed_job, api, tools)}
+    return {"reindex": _reindex, "embed": partial(embed_job, api, tools), SWEEP: partial(sweep_job, api, tools)}
 
 
 def begin(api: MemoryAPI, tools: Tools, *, any_embedder: bool = False, by_words_meant: bool = False) -> None:
@@ -41,7 +43,7 @@ def begin(api: MemoryAPI, tools: Tools, *, any_embedder: bool = False, by_words_
     if analysed != analysis.VERSION:
         for namespace in spaces if analysed else []:
             queue(api, tools, "reindex", namespace, dedup_key=f"{namespace} {analysis.VERSION}")
-        tools.store.write(lambda unit: unit.set_setting("analysis", analysis.VERSION))
+        tools.store.write(lambda unit: _note_analysis(unit, tools, new=analysed is None))
 
 
 def queue(api: MemoryAPI, tools: Tools, kind: str, namespace: str, *, dedup_key: str) -> None:
@@ -50,6 +52,14 @@ def queue(api: MemoryAPI, tools: Tools, kind: str, namespace: str, *, dedup_key:
     job = Job(id=tools.new_id(now), kind=kind, namespace=namespace, run_at=now, dedup_key=dedup_key)
     call = MemoryCall(caller=Caller(steward=True), scope=Scope(namespace=namespace), request=Enqueue(job=job))
     api.dispatch(call)
+
+
+def _note_analysis(unit: WriteUnit, tools: Tools, *, new: bool) -> None:
+    """Note by which analysis the store's texts are read; a new store also gets its first sweep."""
+    unit.set_setting("analysis", analysis.VERSION)
+    if new:
+        now = tools.clock()
+        queue_sweep(unit, tools.new_id(now), now + EVERY)
 
 
 def _check_embedder(tools: Tools, made_by: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
+from pymemos.cube.header import Stage
 from pymemos.errors import NotAllowed, StaleVersion, UnknownMemory, UnknownVersion
 from pymemos.infrastructure.governance import Target
 from pymemos.interface.api import Handler, Work
@@ -30,6 +31,14 @@ def current_record(work: Work, id: str) -> Record:
     if not records:
         raise UnknownMemory(f"memory {id!r} is deleted or unknown; history shows what it was")
     return records[0]
+
+
+def living_record(work: Work, id: str) -> Record:
+    """The current version of a memory that has not expired: expiry holds at the time of the question."""
+    record = current_record(work, id)
+    if record.cube.stage_at(work.now) is Stage.EXPIRED:
+        raise UnknownMemory(f"memory {id!r} has expired; history shows what it was")
+    return record
 
 
 def version_record(work: Work, id: str, version: int | str) -> Record:

@@ -72,7 +72,7 @@ class Worker:
         lease = Lease(job=job.id, worker=self._name, attempt=job.attempt)
         try:
             with self._heart(lease):
-                effect = _checked(self._handlers[job.kind](job))
+                effect = _checked(self._handlers[job.kind](msgspec.structs.replace(job, begun=now)))
         except Exception as error:  # noqa: BLE001 (whatever a handler raises must not stop the queue)
             return self._fail(lease, error, now)
         return self._finish(effect or self._call(FinishJob()), lease, now)

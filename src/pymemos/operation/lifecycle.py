@@ -6,15 +6,17 @@ Everything here is pure: it is told the facts, the policy and the time, and give
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 import msgspec
 
 from pymemos.cube.filters import All, Any_, Compare, Filter, Not
 from pymemos.cube.header import COLD, LIVE, Priority, Stage, State
-from pymemos.cube.life import LifeFacts
+from pymemos.cube.life import LifeFacts, StateChange
+from pymemos.ports import Record
 
 
 class Cause(StrEnum):
@@ -151,6 +153,46 @@ class Move(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Whether nothing happened to the memory since it was decided."""
         seen = (facts.state, facts.revision, facts.uses)
         return seen == (self.before, self.revision, self.uses) and not facts.frozen
+
+
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a memory's life: when it went from where to where, for which cause and by whose word."""
+
+    at: datetime
+    before: Stage
+    after: Stage
+    cause: str
+    author: str
+
+
+def passages(versions: Sequence[Record], journal: Sequence[StateChange]) -> list[Passage]:
+    """The life of a memory, oldest step first: the journal tells of its states, its versions of when it was frozen."""
+    steps = [
+        Passage(at=c.at, before=Stage(c.before.value), after=Stage(c.after.value), cause=c.cause, author=c.author)
+        for c in journal
+    ]
+    for older, newer in pairwise(versions):
+        frozen = newer.cube.header.governance.frozen
+        if frozen != older.cube.header.governance.frozen:
+            stage = _stage_then(steps, newer)
+            steps.append(
+                Passage(
+                    at=newer.known_from,
+                    before=stage if frozen else Stage.FROZEN,
+                    after=Stage.FROZEN if frozen else stage,
+                    cause=newer.cube.header.descriptive.cause,
+                    author=newer.cube.header.descriptive.author or "",
+                )
+            )
+    return sorted(steps, key=lambda step: step.at)
+
+
+def _stage_then(steps: Sequence[Passage], version: Record) -> Stage:
+    """The state behind the mark when a version was written."""
+    moves = [step for step in steps if Stage.FROZEN not in (step.before, step.after)]
+    past = [step.after for step in moves if step.at <= version.known_from]
+    now = Stage(version.cube.header.behaviour.state.value)
+    return past[-1] if past else moves[0].before if moves else now
 
 
 # ── Decisions ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pymemos.cube.header import LIVE
 from pymemos.infrastructure import analysis
 from pymemos.operation.retrieval.question import Found, Question
 from pymemos.operation.retrieval.words import search_words
@@ -24,13 +25,14 @@ class Searcher:
     def search(self, unit: ReadUnit, question: Question) -> Found:
         """The memories that answer the question best, as the unit sees them.
 
-        A look back in time goes by words alone: what is kept in memory is what is current.
+        A look back in time, or at what is archived, frozen or expired, goes by words alone: what is kept in memory is
+        what is current and at hand.
         """
         selection = question.selection
         if selection.valid_at is not None or selection.known_at is not None:
-            terms = analysis.query_terms(question.text, question.languages)
-            hits = search_words(unit, terms, selection, limit=question.limit)
-            return Found(hits, terms, ("it looks back in time: by words alone",))
+            return _by_words(unit, question, "it looks back in time")
+        if selection.stages not in (None, LIVE):
+            return _by_words(unit, question, "it looks into the vault")
         named = selection.namespaces
         namespaces = [space.name for space in unit.namespaces()] if named is None else dict.fromkeys(named)
         return self._current.search(unit, question, namespaces)
@@ -40,3 +42,9 @@ class Searcher:
         from pymemos.operation.retrieval.search import Search
 
         return Search(self._embedder, cache_bytes=self._cache_bytes)
+
+
+def _by_words(unit: ReadUnit, question: Question, reason: str) -> Found:
+    terms = analysis.query_terms(question.text, question.languages)
+    hits = search_words(unit, terms, question.selection, limit=question.limit)
+    return Found(hits, terms, (f"{reason}: by words alone",))

@@ -26,6 +26,7 @@ F = TypeVar("F", bound=Function)
 FAILED, INTERRUPTED = 1, 130
 VERBS = (
     "add search list get update append delete restore annotate history diff provenance snapshot snapshots restore-to"
+    " freeze unfreeze archive activate sweep"
     " log audit import export backup doctor worker jobs models reembed eval demo"
 ).split()
 
@@ -157,6 +158,12 @@ def filter_option(function: F) -> F:
     """A filter, as JSON."""
     text = 'Only memories that match, such as \'{"tags": {"contains": "work"}}\'.'
     return click.option("--filter", "filters", callback=json_object, metavar="JSON", help=text)(function)
+
+
+def state_option(function: F) -> F:
+    """Where memories may stand that are put away."""
+    text = "Those that are archived, frozen, expired or in another state; may be given several times."
+    return click.option("--state", "states", multiple=True, metavar="STATE", help=text)(function)
 
 
 def limit_option(default: int) -> Callable[[F], F]:

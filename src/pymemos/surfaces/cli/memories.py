@@ -22,6 +22,7 @@ from pymemos.surfaces.cli.app import (
     limit_option,
     log_options,
     scope_options,
+    state_option,
     time_options,
     verb,
 )
@@ -41,6 +42,9 @@ def label_options(function: F) -> F:
         click.option("--timestamp", metavar="TIME", help="When it was said or happened (ISO 8601 with a zone)."),
         click.option("--valid-from", metavar="TIME", help="Since when it is true (default: the timestamp, or now)."),
         click.option("--valid-to", metavar="TIME", help="Until when it is true."),
+        click.option("--ttl", "ttl_s", type=float, metavar="SECONDS", help="It expires after so many seconds."),
+        click.option("--expires", metavar="TIME", help="It expires then (ISO 8601 with a zone)."),
+        click.option("--half-life", "half_life_s", type=float, metavar="SECONDS", help="It fades by half in so many."),
         click.option("--key", "idempotency_key", metavar="KEY", help="Repeating a call with the same key is harmless."),
     ]
     for option in reversed(options):
@@ -65,7 +69,7 @@ def add(shell: Shell, text: str | None, messages: str | None, **options: Any) ->
         raise click.UsageError("both TEXT and --messages were given; give one")
     content: Any = _read_messages(messages) if messages is not None else _read_text(text)
     with shell.open(create=True) as mem:
-        added = mem.add(content, **given(options))
+        added = mem.add(content, **_labels(options))
     if shell.json:
         shell.answer(
             {
@@ -91,6 +95,7 @@ def add(shell: Shell, text: str | None, messages: str | None, **options: Any) ->
 @scope_options
 @filter_option
 @time_options
+@state_option
 @click.option("--explain", is_flag=True, help="Say why each memory was found.")
 @click.option("--context", "tokens", type=click.IntRange(1), metavar="TOKENS", help="Print a prompt block of so many.")
 def search(shell: Shell, query: str, explain: bool, tokens: int | None, **options: Any) -> None:
@@ -128,6 +133,7 @@ def search(shell: Shell, query: str, explain: bool, tokens: int | None, **option
 @scope_options
 @filter_option
 @time_options
+@state_option
 def list_(shell: Shell, **options: Any) -> None:
     """List memories in the order in which they were made.
 
@@ -170,7 +176,7 @@ def update(shell: Shell, id: str, text: str | None, expected: str | None, **opti
     """
     content = sys.stdin.read().removesuffix("\n") if text == "-" else text
     with shell.open() as mem:
-        cube = mem.update(id, content, expected=parse_version(expected), **given(options))
+        cube = mem.update(id, content, expected=parse_version(expected), **_labels(options))
     say_revision(shell, cube)
 
 
@@ -290,6 +296,13 @@ def log(shell: Shell, **options: Any) -> None:
     for e in entries:
         decision = "allowed" if e.allowed else "refused"
         show.tabbed(e.at, e.caller.name, e.operation, decision, e.rule, e.count, " ".join(e.memories))
+
+
+def _labels(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, those on how long a memory is kept as one."""
+    named = given(options)
+    lifespan = {name: named.pop(name) for name in ("ttl_s", "expires", "half_life_s") if name in named}
+    return {**named, "lifespan": lifespan} if lifespan else named
 
 
 def _read_text(text: str | None) -> str:

@@ -67,6 +67,8 @@ def public_cube(cube: MemCube) -> dict[str, Any]:
         "state": seen.state,
         "uses": seen.uses,
         "last_used": seen.last_used,
+        "heat": seen.heat,
+        "expires": cube.expires,
         "provenance": said.provenance,
         "parents": cube.parents,
         "stale": cube.stale,

@@ -78,17 +78,23 @@ def test_an_error_is_one_line_without_a_traceback(tmp_path):
     assert (failed.returncode, failed.stdout, len(failed.stderr.splitlines())) == (1, "", 1)
 
 
-def test_help_is_quick():
+def test_help_is_quick(tmp_path):
+    # An installed package has its bytecode, so it counts here too, whatever this machine says about writing it.
+    caching = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    caching.pop("PYTHONDONTWRITEBYTECODE", None)
+
     def cpu(*command):
         def once():
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True)
+            subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True, env=caching)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-        return min(once() for _ in range(3))
+        return min(once() for _ in range(5))
 
-    assert cpu("-m", "pymemos", "--help") - cpu("-c", "pass") < 0.3
+    bare = cpu("-c", "pass")
+    slow_machine = 20 * bare  # a bare start takes about 12 ms on the machine for which 0.3 s is promised
+    assert cpu("-m", "pymemos", "--help") - bare < max(0.3, slow_machine)
 
 
 def test_help_loads_nothing_that_draws():

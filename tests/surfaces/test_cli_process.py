@@ -83,18 +83,15 @@ def test_help_is_quick(tmp_path):
     caching = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
     caching.pop("PYTHONDONTWRITEBYTECODE", None)
 
-    def cpu(*command):
-        def once():
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True, env=caching)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    def cpu_seconds(*command):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True, env=caching)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-        return min(once() for _ in range(5))
-
-    bare = cpu("-c", "pass")
-    slow_machine = 20 * bare  # a bare start takes about 12 ms on the machine for which 0.3 s is promised
-    assert cpu("-m", "pymemos", "--help") - bare < max(0.3, slow_machine)
+    bare = min(cpu_seconds("-c", "pass") for _ in range(3))
+    # A busy machine makes single runs slow, never quick: one quick run is the proof.
+    assert any(cpu_seconds("-m", "pymemos", "--help") - bare < 0.3 for _ in range(20))
 
 
 def test_help_loads_nothing_that_draws():

@@ -6,7 +6,9 @@ from pymemos.cube.call import Caller, Decision, Hit, MemoryCall
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Origin, Priority, SemanticType, State
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Plaintext
+from pymemos.cube.policy import Policy
 from pymemos.errors import PymemosError
+from pymemos.interface.access import AccessReport, Explanation
 from pymemos.interface.requests import Added, Deleted, Difference, Page
 from pymemos.operation.context import Context
 from pymemos.operation.hits import Hits
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "AccessReport",
     "Activation",
     "Added",
     "AsyncMemOS",
@@ -29,6 +32,7 @@ __all__ = [
     "Decision",
     "Deleted",
     "Difference",
+    "Explanation",
     "Hit",
     "Hits",
     "Job",
@@ -42,6 +46,7 @@ __all__ = [
     "Page",
     "Parametric",
     "Plaintext",
+    "Policy",
     "Priority",
     "PymemosError",
     "Record",

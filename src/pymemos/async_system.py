@@ -19,7 +19,10 @@ class AsyncMemOS:
         self._mem = MemOS(*args, **options)
 
     def bind(self, **identities: str | None) -> AsyncMemOS:
-        """A handle on the same store that carries these identities; it can only narrow further."""
+        """A handle on the same store that carries these identities; it can only narrow further.
+
+        ``role``, ``task``, ``purpose`` and ``model`` are the context that access policies may ask for.
+        """
         bound = object.__new__(type(self))
         bound._mem = self._mem.bind(**identities)
         return bound
@@ -66,6 +69,15 @@ class AsyncMemOS:
     sweep = _threaded(MemOS.sweep)
     lifecycle_policy = _threaded(MemOS.lifecycle_policy)
     set_lifecycle_policy = _threaded(MemOS.set_lifecycle_policy)
+    share = _threaded(MemOS.share)
+    unshare = _threaded(MemOS.unshare)
+    set_access_policy = _threaded(MemOS.set_access_policy)
+    remove_access_policy = _threaded(MemOS.remove_access_policy)
+    access_policies = _threaded(MemOS.access_policies)
+    assign_role = _threaded(MemOS.assign_role)
+    withdraw_role = _threaded(MemOS.withdraw_role)
+    access_report = _threaded(MemOS.access_report)
+    why = _threaded(MemOS.why)
     put_blob = _threaded(MemOS.put_blob)
     open_blob = _threaded(MemOS.open_blob)
     import_records = _threaded(MemOS.import_records)

@@ -64,6 +64,12 @@ class NotAllowed(PymemosError, PermissionError):
     status = 403
 
 
+class RateLimited(NotAllowed):
+    """The caller called too often; wait as long as the message says and repeat the call."""
+
+    status = 429
+
+
 class UnknownMemory(PymemosError, LookupError):
     """There is no such memory in the caller's reach; search or list shows what there is."""
 

@@ -19,6 +19,7 @@ from pymemos.cube.audit import AuditRow as AuditRow
 from pymemos.cube.call import Lease, Selection
 from pymemos.cube.cube import MemCube
 from pymemos.cube.life import LifeFacts, StateChange
+from pymemos.cube.policy import RuleChange
 from pymemos.errors import ForkedStore, LeaseLost, NestedWrite, StoreClosed
 from pymemos.records import Change as Change
 from pymemos.records import Column as Column
@@ -217,6 +218,23 @@ class ReadUnit(ABC):
         """The named moments of a namespace, or of the whole store, in order of their times."""
 
     @abstractmethod
+    def last_rule_change(self) -> RuleChange | None:
+        """The newest line of the log of rules."""
+
+    @abstractmethod
+    def rule_changes(self, *, since: int = 0) -> list[RuleChange]:
+        """The log of rules behind the entry ``since``, oldest first."""
+
+    @abstractmethod
+    def hidden(self, selection: Selection) -> list[int]:
+        """The keys of the current memories in a selection's namespaces that were made from something outside its reach.
+
+        A memory is outside where it lives in a namespace that the reach does not open, does not satisfy the condition
+        of one that it opens in part, or was itself made from something outside; what is unknown or deleted counts as
+        such for whoever does not reach the whole namespace. A look back judges by all sources that a memory ever had.
+        """
+
+    @abstractmethod
     def setting(self, name: str) -> str | None:
         """A value that the store keeps for the system, such as the version of its text analysis."""
 
@@ -318,6 +336,10 @@ class WriteUnit(ReadUnit):
     @abstractmethod
     def put_snapshot(self, snapshot: Snapshot) -> None:
         """Name a moment; StoreError where its namespace has one of that name."""
+
+    @abstractmethod
+    def put_rule(self, change: RuleChange) -> RuleChange:
+        """Append to the log of rules; gives the change with its number."""
 
     @abstractmethod
     def set_setting(self, name: str, value: str) -> None:

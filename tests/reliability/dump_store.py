@@ -1,6 +1,6 @@
 """A program that prints the fixture of the present schema: the rows of a small store, as SQL.
 
-    python -m tests.reliability.dump_store > tests/reliability/schemas/store_0001.sql
+    python -m tests.reliability.dump_store > tests/reliability/schemas/store_0002.sql
 
 A fixture is written once, when its schema is released, and never again: migrations are held against it.
 """
@@ -34,6 +34,8 @@ def fill(mem: MemOS) -> None:
     mem.update(id, "Ana likes tea.", user_id="ana")
     mem.delete(mem.add("a mistake", user_id="ana").ids[0], user_id="ana")
     mem.enqueue("note", {"n": 1}, user_id="ana")
+    mem.share(id, to="users/bo", user_id="ana")
+    mem.add("Bo brings tea.", user_id="bo", parents=[id])
 
 
 def dump(database: Path) -> Iterator[str]:

@@ -51,7 +51,25 @@ class Scenario(NamedTuple):
     operation: str
 
 
+DENY = {"effect": "deny", "what": {"tags": "work"}}
 SCENARIOS: dict[str, Scenario] = {
+    "share": Scenario(lambda at: at.mem.share(at.text, to="users/bo"), "share"),
+    "unshare": Scenario(lambda at: at.mem.unshare(at.mem.share(to="users/bo").name), "remove_access_policy"),
+    "set_access_policy": Scenario(lambda at: at.mem.set_access_policy("p", DENY), "set_access_policy"),
+    "remove_access_policy": Scenario(
+        lambda at: (
+            at.mem.set_access_policy("p", DENY, namespace="*"),
+            at.mem.remove_access_policy("p", namespace="*"),
+        ),
+        "remove_store_policy",
+    ),
+    "access_policies": Scenario(lambda at: at.mem.access_policies(), "access_policies"),
+    "assign_role": Scenario(lambda at: at.mem.assign_role("physician", "users/bo"), "assign_role"),
+    "withdraw_role": Scenario(
+        lambda at: (at.mem.assign_role("nurse", "users/bo"), at.mem.withdraw_role("nurse", "users/bo")), "withdraw_role"
+    ),
+    "access_report": Scenario(lambda at: at.mem.access_report(), "access_report"),
+    "why": Scenario(lambda at: at.mem.why(at.text, user_id="bo"), "why"),
     "activate": Scenario(lambda at: at.mem.activate(at.text), "activate"),
     "archive": Scenario(lambda at: at.mem.archive(at.text), "archive"),
     "freeze": Scenario(lambda at: at.mem.freeze(at.text), "freeze"),

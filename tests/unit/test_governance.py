@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pymemos.cube.call import Caller
-from pymemos.infrastructure.governance import Target, decide
+from pymemos.infrastructure.governance import Circumstances, Target, decide
+from pymemos.testing.doubles import WHEN
 
 ANN = Caller(user="ann")
 STEWARD = Caller(steward=True)
@@ -20,17 +21,17 @@ SYSTEM = Caller(system=True, user="ann")
         (ANN, Target(namespaces=("users/ann", "users/bo")), False, "not-owner"),
         (ANN, Target(namespaces=None), False, "steward-only"),
         (ANN, Target(namespaces=("users/ann",), stewardship=True), False, "steward-only"),
-        (ANN, Target(memory=True), False, "unknown"),
+        (ANN, Target(memory="m"), False, "unknown"),
         (STEWARD, Target(namespaces=("users/bo",)), True, "steward"),
         (STEWARD, Target(namespaces=None, stewardship=True), True, "steward"),
-        (STEWARD, Target(memory=True), False, "unknown"),
+        (STEWARD, Target(memory="m"), False, "unknown"),
         (SYSTEM, Target(namespaces=None, stewardship=True), True, "system"),
         (Caller(), Target(namespaces=("default",)), True, "owner"),
         (Caller(agent="ann"), Target(namespaces=("users/ann",)), False, "not-owner"),
     ],
 )
 def test_a_decision_names_its_rule_and_reason(caller: Caller, target: Target, allowed: bool, rule: str) -> None:
-    decision = decide(caller, target)
+    decision = decide(Circumstances(caller=caller, now=WHEN), target)
 
     assert (decision.allowed, decision.rule) == (allowed, rule)
     assert decision.reason

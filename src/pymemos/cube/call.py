@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from pymemos.cube.cube import MemCube, Source
-from pymemos.cube.filters import Filter
+from pymemos.cube.filters import EVERYTHING, NOTHING, Filter, matches
 from pymemos.cube.header import Stage
 from pymemos.errors import CannotWiden
 
@@ -26,6 +26,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     role: str | None = None
     task: str | None = None
     model: str | None = None
+    purpose: str | None = None
     steward: bool = False
     system: bool = False
 
@@ -57,11 +58,16 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a call acts: one namespace, or all of them (None, for a steward), narrowed to an agent or a session."""
+    """Where a call acts: one namespace, or all of them (None, for a steward), narrowed to an agent or a session.
+
+    ``others`` are further namespaces that are looked at as one with it; ``readable`` adds whatever the caller may read.
+    """
 
     namespace: str | None = DEFAULT_NAMESPACE
     agent: str | None = None
     session: str | None = None
+    others: tuple[str, ...] = ()
+    readable: bool = False
 
 
 class TimeWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -100,13 +106,39 @@ class MemoryCall(msgspec.Struct, frozen=True, kw_only=True):
     completes: Lease | None = None
 
 
+class Reach(msgspec.Struct, frozen=True):
+    """What somebody may read: by namespace the condition that its memories must satisfy; no other is open."""
+
+    parts: tuple[tuple[str, Filter], ...] = ()
+
+    def of(self, namespace: str) -> Filter:
+        """The condition of a namespace."""
+        return next((where for name, where in self.parts if name == namespace), NOTHING)
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a call may proceed, by which rule, and why; ``namespaces`` is what it may reach (None: all)."""
+    """Whether a call may proceed, by which rule, and why; ``namespaces`` is what it may reach (None: all).
+
+    ``parts`` says of each of them which memories; whoever may do everything has none.
+    """
 
     allowed: bool
     rule: str
     reason: str
     namespaces: tuple[str, ...] | None = ()
+    parts: tuple[tuple[str, Filter], ...] = ()
+
+    def admits(self, cube: MemCube) -> bool:
+        """Whether it reaches a memory, what that was made from apart."""
+        if not self.parts:
+            return self.allowed
+        where = Reach(self.parts).of(cube.namespace)
+        return where == EVERYTHING or matches(where, cube)
+
+    @property
+    def narrowed(self) -> tuple[tuple[str, Filter], ...]:
+        """The conditions that leave something out."""
+        return tuple((name, where) for name, where in self.parts if where != EVERYTHING)
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +154,12 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     episodes: bool = False  # the manifests of episodes too
     stages: tuple[Stage, ...] | None = None  # where they may stand, judged at ``as_of``; None: anywhere
     as_of: datetime | None = None  # needed with ``stages``; with ``known_at``, states are those of then
+    rules: tuple[tuple[str, Filter], ...] = ()  # what memories of some of the namespaces must satisfy besides
+    reach: Reach | None = None  # what was made from something outside it is left out; None: nothing is
+
+    def rule_of(self, namespace: str) -> Filter:
+        """What memories of a namespace must satisfy besides."""
+        return next((where for name, where in self.rules if name == namespace), EVERYTHING)
 
 
 class Signal(msgspec.Struct, frozen=True):

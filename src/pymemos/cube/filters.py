@@ -13,7 +13,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sized
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -69,7 +69,7 @@ class Compare(msgspec.Struct, frozen=True, tag=True):
 
     @property
     def field_type(self) -> str:
-        """How the field is compared, one of the words in ``FIELDS``."""
+        """How the field is compared, one of the words in ``FIELDS``; of a field of the metadata, or of a call: any."""
         return FIELDS.get(self.field, "any")
 
     @property
@@ -97,11 +97,33 @@ class Not(msgspec.Struct, frozen=True, tag=True):
 
 
 Filter = Compare | All | Any_ | Not
+EVERYTHING, NOTHING = All(), Any_()
 
 
-def parse(raw: Any) -> Filter:
+class _Grammar(NamedTuple):
+    """What a filter may name, and how many clauses it may still have."""
+
+    fields: Mapping[str, str]
+    metadata: bool
+    left: Iterator[int]  # runs out when the whole filter has as many clauses as it may have
+
+
+def parse(raw: Any, fields: Mapping[str, str] = FIELDS, *, metadata: bool = True) -> Filter:
     """The filter that the JSON value ``raw`` writes; unknown fields and operators are errors, never ignored."""
-    return _parse(raw, 0, iter(range(SIZE_LIMIT)))
+    return _parse(raw, 0, _Grammar(fields, metadata, iter(range(SIZE_LIMIT))))
+
+
+def written(where: Filter) -> dict[str, Any]:
+    """The JSON value that ``where`` is parsed from."""
+    match where:
+        case All(parts):
+            return {"AND": [written(part) for part in parts]}
+        case Any_(parts):
+            return {"OR": [written(part) for part in parts]}
+        case Not(part):
+            return {"NOT": written(part)}
+        case Compare():
+            return {where.field: {where.op: _written_value(where)}}
 
 
 def matches(where: Filter, cube: MemCube) -> bool:
@@ -115,6 +137,42 @@ def matches(where: Filter, cube: MemCube) -> bool:
             return not matches(part, cube)
         case Compare():
             return _compare(where, field_value(cube, where))
+
+
+def holds(where: Filter, values: Mapping[str, Any]) -> bool:
+    """Whether values that are named like fields, as those of a call, satisfy ``where``."""
+    match where:
+        case All(parts):
+            return all(holds(part, values) for part in parts)
+        case Any_(parts):
+            return any(holds(part, values) for part in parts)
+        case Not(part):
+            return not holds(part, values)
+        case Compare():
+            return _compare(where, _plain(values.get(where.field)))
+
+
+def both(*parts: Filter) -> Filter:
+    """The filter that holds where all of these do, in its simplest form."""
+    kept = [part for part in dict.fromkeys(parts) if part != EVERYTHING]
+    if NOTHING in kept:
+        return NOTHING
+    return kept[0] if len(kept) == 1 else All(tuple(kept))
+
+
+def either(*parts: Filter) -> Filter:
+    """The filter that holds where any of these does, in its simplest form."""
+    kept = [part for part in dict.fromkeys(parts) if part != NOTHING]
+    if EVERYTHING in kept:
+        return EVERYTHING
+    return kept[0] if len(kept) == 1 else Any_(tuple(kept))
+
+
+def negated(part: Filter) -> Filter:
+    """The filter that holds where ``part`` does not, in its simplest form."""
+    if part in (EVERYTHING, NOTHING):
+        return NOTHING if part == EVERYTHING else EVERYTHING
+    return part.part if isinstance(part, Not) else Not(part)
 
 
 def microseconds(moment: datetime) -> int:
@@ -182,41 +240,46 @@ def _plain(value: Any) -> Any:
     return microseconds(value) if isinstance(value, datetime) else value
 
 
-def _parse(raw: Any, depth: int, left: Iterator[int]) -> Filter:
-    """The filter; ``left`` runs out when the whole filter has as many clauses as it may have."""
+def _parse(raw: Any, depth: int, grammar: _Grammar) -> Filter:
     if depth > DEPTH_LIMIT:
         raise InvalidInput(f"the filter is nested more than {DEPTH_LIMIT} deep; write it flatter")
     if not isinstance(raw, Mapping):
         raise InvalidInput(f"a filter is an object such as {{'tags': {{'contains': 'work'}}}}, not {raw!r}")
     _check_width(raw)
-    parts = tuple(_clause(name, value, depth + 1, left) for name, value in raw.items())
+    parts = tuple(_clause(name, value, depth + 1, grammar) for name, value in raw.items())
     return parts[0] if len(parts) == 1 else All(parts)
 
 
-def _clause(name: Any, value: Any, depth: int, left: Iterator[int]) -> Filter:
-    if next(left, None) is None:
+def _clause(name: Any, value: Any, depth: int, grammar: _Grammar) -> Filter:
+    if next(grammar.left, None) is None:
         raise InvalidInput(f"the filter has more than {SIZE_LIMIT} clauses; use in or nin for many values of one field")
     match name:
         case "AND" | "OR":
             if not isinstance(value, list):
                 raise InvalidInput(f"{name} takes a list of filters, not {value!r}")
-            parts = _parse_list(value, depth, left)
+            parts = _parse_list(value, depth, grammar)
             return All(parts) if name == "AND" else Any_(parts)
         case "NOT":
-            return Not(All(_parse_list(value, depth, left)) if isinstance(value, list) else _parse(value, depth, left))
+            return Not(
+                All(_parse_list(value, depth, grammar)) if isinstance(value, list) else _parse(value, depth, grammar)
+            )
     if not isinstance(name, str) or _has_half_pair(name):
         raise InvalidInput(f"a filter names fields by texts of valid Unicode, not by {name!r}")
-    if name not in FIELDS and not (name.startswith(METADATA) and len(name) > len(METADATA)):
-        raise UnknownField(f"no field is named {name!r}; use one of {', '.join(FIELDS)}, or 'metadata.{name}'")
+    if name not in grammar.fields and not (
+        grammar.metadata and name.startswith(METADATA) and len(name) > len(METADATA)
+    ):
+        other = f", or 'metadata.{name}'" if grammar.metadata else ""
+        raise UnknownField(f"no field is named {name!r}; use one of {', '.join(grammar.fields)}{other}")
+    field_type = grammar.fields.get(name, "any")
     if not isinstance(value, Mapping):
-        return _comparison(name, "eq", value)
-    parts = tuple(_comparison(name, op, operand) for op, operand in value.items())
+        return _comparison(name, field_type, "eq", value)
+    parts = tuple(_comparison(name, field_type, op, operand) for op, operand in value.items())
     return parts[0] if len(parts) == 1 else All(parts)
 
 
-def _parse_list(raw: list[Any], depth: int, left: Iterator[int]) -> tuple[Filter, ...]:
+def _parse_list(raw: list[Any], depth: int, grammar: _Grammar) -> tuple[Filter, ...]:
     _check_width(raw)
-    return tuple(_parse(part, depth, left) for part in raw)
+    return tuple(_parse(part, depth, grammar) for part in raw)
 
 
 def _check_width(raw: Sized) -> None:
@@ -227,10 +290,9 @@ def _check_width(raw: Sized) -> None:
         )
 
 
-def _comparison(field: str, op: str, value: Any) -> Compare:
+def _comparison(field: str, field_type: str, op: str, value: Any) -> Compare:
     if op not in OPERATORS:
         raise UnknownOperator(f"no operator is named {op!r} (field {field!r}); use one of {', '.join(OPERATORS)}")
-    field_type = FIELDS.get(field, "any")
     if op == "exists":
         if not isinstance(value, bool):
             raise InvalidInput(f"exists takes true or false, not {value!r} (field {field!r})")
@@ -258,6 +320,13 @@ def _operand(field: str, field_type: str, value: Any) -> Any:
     if isinstance(value, str) and _has_half_pair(value):
         raise InvalidInput(f"{field!r} is compared with half of a surrogate pair; pass valid Unicode")
     return value
+
+
+def _written_value(one: Compare) -> Any:
+    times = one.op != "exists" and (one.field_type == "time" or one.field == "at")
+    if isinstance(one.value, tuple):
+        return [from_microseconds(value).isoformat() if times else value for value in one.value]
+    return from_microseconds(one.value).isoformat() if times else one.value
 
 
 def _has_half_pair(text: str) -> bool:

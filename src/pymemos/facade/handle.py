@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope, TimeWindow
+from pymemos.cube.policy import check_namespace
 from pymemos.errors import InvalidInput
 from pymemos.interface.api import MemoryAPI, Tools
-from pymemos.interface.arguments import check_name
+from pymemos.interface.arguments import check_id, check_name
 from pymemos.interface.worker import Worker
 from pymemos.settings import Settings
+
+READABLE = "*"  # in place of namespaces: whatever the caller may read
 
 
 class Handle:
@@ -34,12 +40,16 @@ class Handle:
         role: str | None = None,
         task: str | None = None,
         model: str | None = None,
+        purpose: str | None = None,
     ) -> Self:
-        """A handle on the same store that carries these identities; it can only narrow further."""
+        """A handle on the same store that carries these identities; it can only narrow further.
+
+        ``role``, ``task``, ``purpose`` and ``model`` are the context that access policies may ask for.
+        """
         bound = object.__new__(type(self))
         bound.__dict__.update(self.__dict__)
         bound._root = False
-        bound._caller = self._narrow(user_id, agent_id, run_id, session_id, role, task, model)
+        bound._caller = self._narrow(user_id, agent_id, run_id, session_id, role, task, model, purpose)
         return bound
 
     def close(self) -> None:
@@ -71,6 +81,7 @@ class Handle:
         role: str | None = None,
         task: str | None = None,
         model: str | None = None,
+        purpose: str | None = None,
     ) -> Caller:
         if run_id is not None and session_id is not None and run_id != session_id:
             raise InvalidInput(f"run_id {run_id!r} and session_id {session_id!r} are two names of one thing; pass one")
@@ -81,6 +92,7 @@ class Handle:
             "role": role,
             "task": task,
             "model": model,
+            "purpose": purpose,
         }
         checked = {name: check_name(value, name) for name, value in given.items() if value is not None}
         return self._caller.narrow(**checked)
@@ -88,6 +100,26 @@ class Handle:
     def _bind(self, *identities: str | None) -> tuple[Caller, Scope]:
         caller = self._narrow(*identities)
         return caller, Scope(namespace=caller.namespace, agent=caller.agent, session=caller.session)
+
+    def _in(self, who: tuple[Caller, Scope], namespace: str | None) -> tuple[Caller, Scope]:
+        """The same caller in a namespace that was named."""
+        if namespace is None:
+            return who
+        return who[0], msgspec.structs.replace(who[1], namespace=check_namespace(check_id(namespace, "namespace")))
+
+    def _across(self, who: tuple[Caller, Scope], namespaces: Sequence[str] | str | None) -> tuple[Caller, Scope]:
+        """The same caller in several namespaces; ``"*"`` is all that it may read, and for a steward the whole store."""
+        caller, scope = who
+        if namespaces is None:
+            return who
+        if namespaces == READABLE or (not isinstance(namespaces, str) and list(namespaces) == [READABLE]):
+            everything = Scope(namespace=None) if caller.steward else msgspec.structs.replace(scope, readable=True)
+            return caller, everything
+        named = [namespaces] if isinstance(namespaces, str) else list(namespaces)
+        if not named:
+            raise InvalidInput("namespaces is empty; name at least one, or leave it out for one's own")
+        first, *others = dict.fromkeys(check_namespace(check_id(name, "namespaces")) for name in named)
+        return caller, msgspec.structs.replace(scope, namespace=first, others=tuple(others))
 
     def _everywhere(self, user_id: str | None = None, agent_id: str | None = None) -> tuple[Caller, Scope]:
         """The whole store for a steward who names nobody, else the caller's own."""

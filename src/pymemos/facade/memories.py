@@ -68,6 +68,7 @@ class Memories(Handle):
         parents: Parents = (),
         provenance: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        namespace: str | None = None,
     ) -> Added:
         """Keep a text, a conversation or a tensor; returns when it is durable and can be found.
 
@@ -76,9 +77,10 @@ class Memories(Handle):
         one whose content is None, as of an assistant that only calls tools, is left out and named in ``skipped``.
         With an ``idempotency_key`` a retry returns what the first call made. A list is one atomic call. ``parents`` are
         what a text or tensor was made from: cubes pin what was read, ids what is current. ``lifespan`` says how long it
-        is kept: ``{"ttl_s": 3600}``, ``{"expires": time}``, or ``{"half_life_s": 86400}`` until it fades.
+        is kept: ``{"ttl_s": 3600}``, ``{"expires": time}``, or ``{"half_life_s": 86400}`` until it fades. ``namespace``
+        is a place where others are at home too, such as ``shared/team``, and a policy lets the caller write.
         """
-        call = self._bind(user_id, agent_id, run_id, session_id, role, task)
+        call = self._in(self._bind(user_id, agent_id, run_id, session_id, role, task), namespace)
         labels = parse_labels(
             timestamp=timestamp,
             metadata=metadata,
@@ -198,17 +200,19 @@ class Memories(Handle):
         valid_at: When | None = None,
         known_at: When | None = None,
         states: Sequence[Stage | str] | None = None,
+        namespaces: Sequence[str] | str | None = None,
         explain: bool = False,
     ) -> Hits:
         """The memories that answer ``query``, best first; each says why.
 
         Without times: what is known and not over. ``valid_at`` asks what was true then, ``known_at`` what was known
         then. What is archived, frozen or expired is found only where ``states`` or the filter names it, and by words
-        alone: ``states=["archived", "frozen"]``. The explanation (``hits.explain()``) is always there; ``explain`` is
-        for the word's sake.
+        alone: ``states=["archived", "frozen"]``. ``namespaces`` looks elsewhere, ranked as one: in places that policies
+        open to the caller, such as ``["users/bo", "shared/team"]``, or in all that it may read, ``"*"``. The
+        explanation (``hits.explain()``) is always there; ``explain`` is for the word's sake.
         """
         del explain
-        call = self._bind(user_id, agent_id, run_id, session_id)
+        call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(filters)
         check_text(query, "the query", limit=self._settings.text_limit)
@@ -239,12 +243,14 @@ class Memories(Handle):
         valid_at: When | None = None,
         known_at: When | None = None,
         states: Sequence[Stage | str] | None = None,
+        namespaces: Sequence[str] | str | None = None,
     ) -> Page:
         """Memories in the order in which they were made, a page at a time; ``after=page.after`` continues.
 
-        As in a search, what is archived, frozen or expired is left out, unless ``states`` asks for it.
+        As in a search, what is archived, frozen or expired is left out, unless ``states`` asks for it, and
+        ``namespaces`` looks elsewhere.
         """
-        call = self._bind(user_id, agent_id, run_id, session_id)
+        call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(filters)
         request = requests.ListPage(

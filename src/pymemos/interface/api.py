@@ -11,14 +11,20 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from pymemos.cube.call import Decision, MemoryCall, Request, Selection
+from pymemos.cube.call import Decision, MemoryCall, Reach, Request, Selection
+from pymemos.cube.cube import MemCube
+from pymemos.cube.filters import EVERYTHING
 from pymemos.cube.header import Stage
+from pymemos.cube.policy import Action
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import InvalidInput, KeyReused, NotAllowed, UnknownMemory
+from pymemos.errors import InvalidInput, KeyReused
 from pymemos.infrastructure import audit, governance
-from pymemos.infrastructure.governance import Target
+from pymemos.infrastructure.governance import Circumstances, Target
 from pymemos.infrastructure.heads import HeadKeeper
-from pymemos.interface import lives
+from pymemos.infrastructure.policies import Rulebook
+from pymemos.infrastructure.rates import Meter
+from pymemos.interface import lives, rights
+from pymemos.interface.rights import DeniedError
 from pymemos.operation.retrieval.searcher import Searcher
 from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, ReadUnit, Replay, Store, WriteUnit
 
@@ -38,6 +44,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     searcher: Searcher
     embedder: Embedder | None = None
     heads: HeadKeeper | None = None
+    rules: Rulebook = msgspec.field(default_factory=Rulebook)
+    meter: Meter = msgspec.field(default_factory=Meter)
     new_salt: Callable[[], bytes] = lambda: secrets.token_bytes(16)
 
 
@@ -47,8 +55,20 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     unit: Any  # ReadUnit, or WriteUnit for a handler that changes
     call: MemoryCall
     decision: Decision
+    of: Circumstances  # what it was decided by
     now: datetime
     tools: Tools
+
+    @property
+    def reach(self) -> Reach | None:
+        """Everything that the caller may read; None: all there is. What the system does for an owner stays there."""
+        if self.call.caller.system and self.decision.namespaces is not None:
+            return Reach(tuple((name, EVERYTHING) for name in self.decision.namespaces))
+        return governance.reach(self.of)
+
+    def serves(self, cube: MemCube) -> bool:
+        """Whether the call may show a version of a memory: it is within the decision, and so are its sources."""
+        return self.decision.admits(cube) and rights.is_open(self.unit, self.of, cube)
 
     def selection(
         self,
@@ -74,6 +94,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
             episodes=episodes,
             stages=stages,
             as_of=None if stages is None else window.known_at or self.now,
+            rules=self.decision.narrowed,
+            reach=None if self.of.powerful else self.reach,
         )
 
 
@@ -90,6 +112,7 @@ class Handler(ABC):
     """How one kind of request is carried out."""
 
     changes = False  # whether it needs a unit that can be changed
+    action: Action | None = None  # what it takes to do it; None: to write for a change, else to read
 
     def prepare(self, call: MemoryCall, tools: Tools) -> Any:
         """Slow work, before the unit is opened; nothing, unless the handler has some."""
@@ -97,7 +120,9 @@ class Handler(ABC):
 
     def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
         """What the call wants to reach: its scope, unless the handler knows better."""
-        return Target(namespaces=None if call.scope.namespace is None else (call.scope.namespace,))
+        scope = call.scope
+        names = None if scope.namespace is None else (scope.namespace, *scope.others)
+        return Target(namespaces=names, readable=scope.readable)
 
     @abstractmethod
     def run(self, work: Work, prepared: Any) -> Outcome:
@@ -106,15 +131,6 @@ class Handler(ABC):
     def replay(self, work: Work, ids: tuple[str, ...]) -> Any:
         """The result of a call whose idempotency key is known, from what was remembered."""
         raise TypeError(f"{operation(work.call.request)!r} carries no idempotency key, so it has no replay")
-
-
-class _DeniedError(Exception):
-    """Leaves the unit before anything happens in it."""
-
-    def __init__(self, decision: Decision, target: Target) -> None:
-        super().__init__(decision.reason)
-        self.decision = decision
-        self.target = target
 
 
 class MemoryAPI:
@@ -139,14 +155,15 @@ class MemoryAPI:
                 return result
             with self._tools.store.read() as unit:
                 return self._look(unit, call, handler, prepared)
-        except _DeniedError as denied:
+        except DeniedError as denied:
             self._refuse(call, denied)
 
     def _look(self, unit: ReadUnit, call: MemoryCall, handler: Handler, prepared: Any) -> Any:
         work = self._decide(unit, call, handler)
         outcome = handler.run(work, prepared)
         started = time.perf_counter()
-        self.buffer.add(self._record(work, outcome.memories, used=outcome.used))
+        for record in self._records(work, outcome):
+            self.buffer.add(record)
         self._span("audit", started)
         return outcome.result
 
@@ -158,7 +175,7 @@ class MemoryAPI:
             unit.remove_job(unit.leased(call.completes).id)
         outcome = self._carry_out(work, handler, prepared)
         started = time.perf_counter()
-        tails = audit.append(unit, [self._record(work, outcome.memories)], self._tools.key)
+        tails = audit.append(unit, self._records(work, outcome), self._tools.key)
         self._span("audit", started)
         return outcome.result, tails
 
@@ -173,14 +190,21 @@ class MemoryAPI:
 
     def _decide(self, unit: ReadUnit, call: MemoryCall, handler: Handler) -> Work:
         started = time.perf_counter()
+        now = self._tools.clock()
+        of = Circumstances(
+            caller=call.caller,
+            action=handler.action or (Action.WRITE if handler.changes else Action.READ),
+            operation=operation(call.request),
+            book=self._tools.rules.at(unit),
+            now=now,
+        )
         target = handler.target(call, unit)
-        decision = governance.decide(call.caller, target)
+        decision = governance.decide(of, target)
+        rights.check(unit, of, decision, target, self._tools.meter)
         self._span("decide", started)
-        if not decision.allowed:
-            raise _DeniedError(decision, target)
-        return Work(unit=unit, call=call, decision=decision, now=self._tools.clock(), tools=self._tools)
+        return Work(unit=unit, call=call, decision=decision, of=of, now=now, tools=self._tools)
 
-    def _refuse(self, call: MemoryCall, denied: _DeniedError) -> NoReturn:
+    def _refuse(self, call: MemoryCall, denied: DeniedError) -> NoReturn:
         """Record the refusal, then say no more than the caller may know: a foreign id is as good as none."""
         decision = denied.decision
         self.buffer.add(
@@ -194,9 +218,7 @@ class MemoryAPI:
                 rule=decision.rule,
             )
         )
-        if denied.target.memory:
-            raise UnknownMemory()
-        raise NotAllowed(f"{decision.reason} (rule {decision.rule!r}); ask the steward of the store")
+        raise denied.error
 
     # Idempotency: decide, then the key, then what the request expects, so that a retry returns the first result.
 
@@ -224,12 +246,24 @@ class MemoryAPI:
 
     # Audit.
 
-    def _record(self, work: Work, memories: tuple[str, ...], *, used: bool = False) -> AuditRecord:
-        call, reach = work.call, work.decision.namespaces
+    def _records(self, work: Work, outcome: Outcome) -> list[AuditRecord]:
+        """The entries of a call: one, or one for every owner whose memories it touched, each in the owner's chain."""
+        reach, used = work.decision.namespaces, outcome.used
+        if reach is None or len(reach) < 2:
+            return [self._record(work, outcome.memories, reach[0] if reach else None, used=used)]
+        touched: dict[str, list[str]] = {reach[0]: []}
+        for id in outcome.memories:
+            touched.setdefault(work.unit.owner_of(id) or reach[0], []).append(id)
+        return [self._record(work, tuple(ids), name, used=used) for name, ids in touched.items()]
+
+    def _record(
+        self, work: Work, memories: tuple[str, ...], namespace: str | None, *, used: bool = False
+    ) -> AuditRecord:
+        call = work.call
         return AuditRecord(
             n=0,
             at=work.now,
-            namespace=reach[0] if reach else call.caller.namespace,
+            namespace=namespace or call.caller.namespace,
             caller=call.caller,
             operation=operation(call.request),
             allowed=True,

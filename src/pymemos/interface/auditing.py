@@ -14,6 +14,7 @@ import msgspec
 from pymemos.cube.audit import AuditQuery, AuditRecord, AuditRow
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.header import SemanticType
+from pymemos.cube.policy import Action, RuleChange, rule_values, with_before
 from pymemos.cube.wire import encode
 from pymemos.errors import InvalidInput, StoreError, TamperedLog
 from pymemos.infrastructure.audit import key_id
@@ -61,10 +62,13 @@ class ExportPermissions(Request, frozen=True, kw_only=True, tag="permissions_exp
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
-    """A field that decides who may do what with a memory, as one version changed it."""
+    """A field that decides who may do what with a memory, as one version changed it; or a rule of a namespace.
+
+    Of a rule ``memory`` is None, ``field`` its name, and ``revision`` numbers the changes of rules in the store.
+    """
 
     namespace: str
-    memory: str
+    memory: str | None
     revision: int
     version: str
     at: datetime
@@ -96,6 +100,8 @@ class Revisions(msgspec.Struct, frozen=True, kw_only=True):
 class VerifyPageHandler(Handler):
     """The head is read before the unit is opened: what it names was durable then, so the unit must hold it."""
 
+    action = Action.MANAGE
+
     def prepare(self, call: MemoryCall, tools: Tools) -> Found | None:
         request: VerifyPage = call.request  # type: ignore[assignment]
         return _head(tools) if request.after is None else None
@@ -110,6 +116,8 @@ class VerifyPageHandler(Handler):
 
 class SignHeadHandler(Handler):
     """The head of the whole log is written to its file; that of one's own chain is only given."""
+
+    action = Action.MANAGE
 
     def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
         request: SignHead = call.request  # type: ignore[assignment]
@@ -135,6 +143,8 @@ class SignHeadHandler(Handler):
 class ExportLogHandler(Handler):
     """A page of entries within what the caller may see."""
 
+    action = Action.MANAGE
+
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: ExportLog = work.call.request  # type: ignore[assignment]
         query = msgspec.structs.replace(request.query, namespaces=work.decision.namespaces)
@@ -143,6 +153,8 @@ class ExportLogHandler(Handler):
 
 class ExportPermissionsHandler(Handler):
     """A page of memories, deleted or not, in order of their ids, and what changed from version to version."""
+
+    action = Action.MANAGE
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: ExportPermissions = work.call.request  # type: ignore[assignment]
@@ -153,6 +165,8 @@ class ExportPermissionsHandler(Handler):
             owner = work.unit.owner_of(named)
             ids = [named] if owner is not None and (reach is None or owner in reach) else []
         asked = [change for id in ids for change in revisions(work.unit.versions(id), request.query)]
+        if request.after is None and named is None:
+            asked[:0] = rule_revisions(work.unit.rule_changes(), reach, request.query)
         after = ids[-1] if len(ids) == MEMORIES_PAGE else None
         return Outcome(result=Revisions(changes=tuple(asked), after=after), memories=tuple(ids))
 
@@ -263,6 +277,29 @@ def revisions(records: Sequence[Record], query: AuditQuery) -> Iterator[Revision
                     before=before,
                     after=after,
                 )
+
+
+def rule_revisions(
+    changes: Sequence[RuleChange], reach: tuple[str, ...] | None, query: AuditQuery
+) -> Iterator[Revision]:
+    """The changes of rules within reach, as far as they were asked for; no kind or type of memory names them."""
+    if (query.memory_kind, query.memory_type) != (None, None):
+        return
+    for change, before in with_before(changes):
+        cause = "remove_access_policy" if change.rule is None else "set_access_policy"
+        if (reach is None or change.namespace in reach) and _is_asked_for(change.at, change.author, cause, query):
+            yield Revision(
+                namespace=change.namespace,
+                memory=None,
+                revision=change.entry,
+                version=change.id,
+                at=change.at,
+                author=change.author,
+                cause=cause,
+                field=change.name,
+                before=None if before is None else rule_values(before),
+                after=None if change.rule is None else rule_values(change.rule),
+            )
 
 
 def parse_audit_query(

@@ -9,6 +9,7 @@ import msgspec
 
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.cube import MemCube
+from pymemos.cube.policy import Action
 from pymemos.interface.api import Handler, MemoryAPI, Outcome, Tools, Work
 from pymemos.interface.transfer import OnStore
 from pymemos.interface.worker import for_owner
@@ -50,6 +51,8 @@ class Lacking(msgspec.Struct, frozen=True, kw_only=True):
 class UnembeddedHandler(Handler):
     """A page in order of ids, so that a job that was killed goes on where it was."""
 
+    action = Action.MANAGE
+
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Unembedded = work.call.request  # type: ignore[assignment]
         page = work.unit.page(work.selection(), limit=request.limit, after=request.after)
@@ -73,6 +76,7 @@ class UseEmbedderHandler(OnStore):
 class PutVectorsHandler(Handler):
     """What was changed since it was read gets no vectors: whoever changed it has seen to that."""
 
+    action = Action.MANAGE
     changes = True
 
     def run(self, work: Work, prepared: Any) -> Outcome:

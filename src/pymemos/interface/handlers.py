@@ -15,6 +15,7 @@ from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, Provenance, SemanticType, Stage
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
+from pymemos.cube.policy import Action
 from pymemos.cube.wire import Document, seal
 from pymemos.errors import EmbedderFailed, InvalidInput
 from pymemos.infrastructure import analysis, vault
@@ -47,9 +48,11 @@ from pymemos.interface.versions import (
     OnMemory,
     check_editable,
     check_expected,
+    check_written,
     current_record,
     living_record,
     memory_target,
+    shown_versions,
     version_record,
 )
 from pymemos.operation import lifecycle
@@ -95,6 +98,7 @@ class AddHandler(Handler):
         fresh = [one for place, one in enumerate(drafts) if place not in known]
         for one in fresh:
             _check_interval(one.cube)
+        check_written(work, [one.cube for one in fresh])
         cubes = [known.get(place, one.cube) for place, one in enumerate(drafts)]
         episode = _episode(episode_id, cubes, work) if episode_id is not None and fresh else None
         if fresh:
@@ -116,7 +120,7 @@ class AddHandler(Handler):
         found = {record.cube.id: record.cube for record in work.unit.current(ids)}
         for id in set(ids) - found.keys() - {""}:
             found |= {record.cube.id: record.cube for record in work.unit.versions(id)[-1:]}
-        cubes = marked(work, [found[id] for id in memories if id in found])
+        cubes = marked(work, [found[id] for id in memories if id in found and work.serves(found[id])])
         return Added(cubes=cubes, episode=found.get(episode), deduplicated=tuple(c.id for c in cubes), replayed=True)
 
 
@@ -140,6 +144,7 @@ class AddTensorHandler(Handler):
             parents=pinned(work, request.parents, id),
         )
         _check_interval(cube)
+        check_written(work, [cube])
         vault.write_turns(work.unit, [Draft(cube=cube)], work.now)
         return Outcome(result=Added(cubes=marked(work, [cube])), memories=(cube.id,), replay=("", cube.id))
 
@@ -216,6 +221,7 @@ class UpdateHandler(OnMemory):
         newer = _next_version(cube, request, work)
         if _interval(newer) != _interval(cube):
             _check_interval(newer)
+        check_written(work, [newer])
         vectors = work.unit.vectors_of(cube.id) if newer.text == cube.text else prepared.get(newer.text, ())
         vault.supersede(work.unit, msgspec.structs.replace(vault.draft(newer), vectors=vectors), work.now)
         if newer.text and not vectors and work.tools.embedder is not None:
@@ -258,7 +264,7 @@ class HistoryHandler(OnMemory):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: History = work.call.request  # type: ignore[assignment]
-        return Outcome(result=work.unit.versions(request.id), memories=(request.id,))
+        return Outcome(result=shown_versions(work, request.id), memories=(request.id,))
 
 
 class DiffHandler(OnMemory):
@@ -272,6 +278,8 @@ class DiffHandler(OnMemory):
 
 class LogHandler(Handler):
     """The audit log of what the caller may see."""
+
+    action = Action.MANAGE
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Log = work.call.request  # type: ignore[assignment]

@@ -10,6 +10,7 @@ import msgspec
 from pymemos.cube.call import MemoryCall, Request
 from pymemos.cube.cube import MemCube
 from pymemos.cube.life import LifeFacts
+from pymemos.cube.policy import Action
 from pymemos.errors import NotAllowed
 from pymemos.infrastructure import vault
 from pymemos.infrastructure.governance import Target
@@ -112,9 +113,8 @@ class UnfreezeHandler(FreezeHandler):
     cause = Cause.UNFREEZE
 
     def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
-        owner = unit.owner_of(call.request.id)  # type: ignore[attr-defined]
-        own = owner == call.caller.namespace
-        return Target(namespaces=() if owner is None else (owner,), memory=not own, stewardship=True)
+        target = super().target(call, unit)
+        return msgspec.structs.replace(target, stewardship=True)
 
 
 class ArchiveHandler(OnMemory):
@@ -153,6 +153,8 @@ class PassagesHandler(OnMemory):
 class LookHandler(Handler):
     """One's own memories, or, for the steward, everybody's."""
 
+    action = Action.MANAGE
+
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Look = work.call.request  # type: ignore[assignment]
         facts = work.unit.lives(work.decision.namespaces, limit=request.limit, after=request.after)
@@ -165,6 +167,7 @@ class LookHandler(Handler):
 class SettleHandler(Handler):
     """What was used, edited or moved since it was planned stays: the next sweep looks at it again."""
 
+    action = Action.MANAGE
     changes = True
 
     def run(self, work: Work, prepared: Any) -> Outcome:
@@ -196,6 +199,8 @@ def queue_sweep(unit: WriteUnit, id: str, run_at: datetime) -> bool:
 
 class ReadPolicyHandler(Handler):
     """Whoever owns a namespace may know what holds in it."""
+
+    action = Action.MANAGE
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         return Outcome(result=lives.policy_of(work.unit, work.call.scope.namespace))

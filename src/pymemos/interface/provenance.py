@@ -15,8 +15,16 @@ from pymemos.infrastructure import vault
 from pymemos.interface.api import Outcome, Work
 from pymemos.interface.arguments import LINKS_LIMIT
 from pymemos.interface.embedding import queue_embedding
-from pymemos.interface.sources import is_known, marked, sources_of
-from pymemos.interface.versions import OnMemory, check_editable, check_expected, current_record, pick_version
+from pymemos.interface.sources import is_known, marked, may_read, sources_of
+from pymemos.interface.versions import (
+    OnMemory,
+    check_editable,
+    check_expected,
+    check_written,
+    current_record,
+    pick_version,
+    shown_versions,
+)
 from pymemos.operation.lineage import Kin, graph, stale_each, steps
 from pymemos.operation.tracing import Lineage
 from pymemos.ports import Record
@@ -95,6 +103,7 @@ class RestoreHandler(_Changing):
         check_expected(last, request.expected)
         check_editable(last)
         wanted = _wanted(versions, request, deleted=deleted)
+        check_written(work, [wanted])
         return self._written(work, write_restored(work, last, wanted, deleted=deleted))
 
 
@@ -139,7 +148,7 @@ class TraceHandler(OnMemory):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Trace = work.call.request  # type: ignore[assignment]
-        versions: list[Record] = work.unit.versions(request.id)
+        versions = shown_versions(work, request.id)
         family = _Family(work, versions, request)
         family.climb()
         family.descend()
@@ -220,7 +229,7 @@ class _Family:
         current = {record.cube.id: record for record in unit.current(ids)}
         gone = [id for id in ids if id not in current and is_known(self._work, unit.owner_of(id))]
         found = [*current.values(), *(unit.versions(id)[-1] for id in gone)]
-        return [record for record in found if is_known(self._work, record.cube.namespace)]
+        return [record for record in found if may_read(self._work, record.cube)]
 
     def _children(self, level: list[MemCube], wanted: int) -> list[str]:
         """At most so many memories that are made from one of ``level`` by their present pins.

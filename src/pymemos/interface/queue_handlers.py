@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pymemos.cube.policy import Action
 from pymemos.errors import InvalidInput, UnknownJob
 from pymemos.infrastructure import vault
 from pymemos.interface.api import Handler, Outcome, Work
@@ -14,9 +15,10 @@ from pymemos.ports import Job
 
 
 class EnqueueHandler(Handler):
-    """A job of the caller's own namespace."""
+    """A job of the caller's own namespace: the system does it in the name of whoever owns that."""
 
     changes = True
+    action = Action.MANAGE
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Enqueue = work.call.request  # type: ignore[assignment]
@@ -103,6 +105,7 @@ class FinishJobHandler(OnStore):
 class ReindexHandler(Handler):
     """Analyse some memories of a namespace anew; the rest is queued in the same transaction."""
 
+    action = Action.MANAGE
     changes = True
 
     def run(self, work: Work, prepared: Any) -> Outcome:

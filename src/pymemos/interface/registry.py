@@ -13,6 +13,7 @@ from pymemos.interface import (
     time_machine,
     transfer,
 )
+from pymemos.interface.access import HANDLERS as ACCESS
 from pymemos.interface.api import Handler
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 
@@ -27,6 +28,7 @@ HANDLERS: dict[type[Request], Handler] = {
     requests.History: handlers.HistoryHandler(),
     requests.Diff: handlers.DiffHandler(),
     **LIFECYCLE,
+    **ACCESS,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

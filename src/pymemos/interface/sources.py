@@ -9,11 +9,12 @@ import msgspec
 
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube, Parent
-from pymemos.cube.filters import Compare
+from pymemos.cube.filters import NOTHING, Compare, matches
 from pymemos.cube.header import Behaviour, Stage
 from pymemos.errors import InvalidInput, UnknownMemory, UnknownVersion
 from pymemos.interface.api import Work
 from pymemos.interface.requests import Pin
+from pymemos.interface.rights import is_open
 from pymemos.operation.lineage import stale_each
 from pymemos.ports import Record
 
@@ -31,7 +32,7 @@ class Sources(NamedTuple):
 def pinned(work: Work, pins: Sequence[Pin], made: str) -> tuple[Parent, ...]:
     """The sources of the memory with the id ``made``, each as the version that was read, else as it is now.
 
-    They live where the call acts; any other id is as good as unknown.
+    The caller may read them, wherever they live; any other id is as good as unknown.
     """
     if any(pin.id == made for pin in pins):
         raise InvalidInput(f"memory {made!r} cannot be made from itself; name its sources")
@@ -39,17 +40,23 @@ def pinned(work: Work, pins: Sequence[Pin], made: str) -> tuple[Parent, ...]:
 
 
 def _pinned(work: Work, pin: Pin) -> Parent:
-    here = work.unit.owner_of(pin.id) in (work.decision.namespaces or ())
-    if here and pin.version is not None:
+    current: list[Record] = work.unit.current([pin.id])
+    is_here = is_known(work, work.unit.owner_of(pin.id)) and all(may_read(work, record.cube) for record in current)
+    if is_here and pin.version is not None:
         versions: list[Record] = work.unit.versions(pin.id)
         for record in versions:
-            if record.cube.version == pin.version:
+            if record.cube.version == pin.version and may_read(work, record.cube):
                 return record.cube.pin()
         raise UnknownVersion(f"the parent {pin.id!r} has no version {pin.version!r}; read it again")
-    records: list[Record] = work.unit.current([pin.id]) if here else []
-    if not records:
+    if not is_here or not current:
         raise UnknownMemory(f"the parent {pin.id!r} is deleted or unknown; a memory is made from what is there")
-    return records[0].cube.pin()
+    return current[0].cube.pin()
+
+
+def may_read(work: Work, cube: MemCube) -> bool:
+    """Whether the caller may read a version of a memory, and everything that it was made from."""
+    reach = work.reach
+    return reach is None or (matches(reach.of(cube.namespace), cube) and is_open(work.unit, work.of, cube))
 
 
 def marked(work: Work, cubes: Sequence[MemCube]) -> tuple[MemCube, ...]:
@@ -79,15 +86,10 @@ def sources_of(work: Work, cubes: Iterable[MemCube]) -> Sources:
     return Sources(found, frozenset(id for id in missing if is_known(work, work.unit.owner_of(id))))
 
 
-def reach(work: Work) -> tuple[str, ...] | None:
-    """The namespaces of which the caller may know; None: of all, for a steward."""
-    return None if work.call.caller.steward else work.decision.namespaces
-
-
 def is_known(work: Work, namespace: str | None) -> bool:
-    """Whether the caller may know of what lives there; what lives nowhere is not known."""
-    known = reach(work)
-    return namespace is not None and (known is None or namespace in known)
+    """Whether the caller may know of anything that lives there; what lives nowhere is not known."""
+    reach = work.reach
+    return namespace is not None and (reach is None or reach.of(namespace) != NOTHING)
 
 
 def _parents(cubes: Iterable[MemCube]) -> list[str]:
@@ -99,8 +101,9 @@ def _look(work: Work, ids: list[str]) -> list[MemCube]:
     window = work.call.window
     if window.valid_at is None and window.known_at is None:
         return [record.cube for record in work.unit.current(ids) if is_known(work, record.cube.namespace)]
+    reach = work.reach
     then = Selection(
-        namespaces=reach(work),
+        namespaces=None if reach is None else tuple(name for name, _ in reach.parts),
         where=Compare("id", "in", tuple(ids)),
         valid_at=window.valid_at,
         known_at=window.known_at,

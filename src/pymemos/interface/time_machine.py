@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pymemos.cube.call import Request, Selection
+from pymemos.cube.policy import Action
 from pymemos.errors import InvalidInput
 from pymemos.infrastructure import vault
 from pymemos.interface.api import Handler, Outcome, Work
@@ -45,6 +46,7 @@ class PlanReturn(Request, frozen=True, kw_only=True, tag="plan_restore_to"):
 class TakeSnapshotHandler(Handler):
     """The moment is later than all that is known, and what comes next is later than the moment."""
 
+    action = Action.MANAGE
     changes = True
 
     def run(self, work: Work, prepared: Any) -> Outcome:
@@ -66,12 +68,16 @@ class TakeSnapshotHandler(Handler):
 class SnapshotsHandler(Handler):
     """Those of the caller's namespace; for the whole store those of the store."""
 
+    action = Action.MANAGE
+
     def run(self, work: Work, prepared: Any) -> Outcome:
         return Outcome(result=tuple(_snapshots(work)))
 
 
 class PlanReturnHandler(Handler):
     """The steps, none of them taken."""
+
+    action = Action.MANAGE
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: PlanReturn = work.call.request  # type: ignore[assignment]
@@ -82,6 +88,7 @@ class PlanReturnHandler(Handler):
 class ReturnToHandler(Handler):
     """Every step in one transaction: the scope goes back as a whole, or stays."""
 
+    action = Action.MANAGE
     changes = True
 
     def run(self, work: Work, prepared: Any) -> Outcome:

@@ -59,13 +59,16 @@ class OnStore(Handler):
 
 
 class ExportHandler(Handler):
-    """Whole memories with every version, also deleted ones, in order of their ids."""
+    """Whole memories with every version, also deleted ones, in order of their ids; a rule leaves them out whole."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Export = work.call.request  # type: ignore[assignment]
         ids = work.unit.known_ids(work.decision.namespaces, limit=request.limit, after=request.after)
-        lines = tuple(to_line(work.unit.versions(id)) for id in ids)
-        return Outcome(result=Exported(lines=lines, after=ids[-1] if ids else None), memories=tuple(ids))
+        pages = [work.unit.versions(id) for id in ids]
+        whole = [versions for versions in pages if all(work.serves(record.cube) for record in versions)]
+        memories = tuple(versions[0].cube.id for versions in whole)
+        lines = tuple(to_line(versions) for versions in whole)
+        return Outcome(result=Exported(lines=lines, after=ids[-1] if ids else None), memories=memories)
 
 
 class ImportHandler(OnStore):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Stage
@@ -22,7 +24,7 @@ class OnMemory(Handler):
 def memory_target(id: str, unit: ReadUnit) -> Target:
     """The target of a call on one memory: the namespace that it lives in, or none where the id is unknown."""
     owner = unit.owner_of(id)
-    return Target(namespaces=() if owner is None else (owner,), memory=True)
+    return Target(namespaces=() if owner is None else (owner,), memory=id)
 
 
 def current_record(work: Work, id: str) -> Record:
@@ -43,7 +45,23 @@ def living_record(work: Work, id: str) -> Record:
 
 def version_record(work: Work, id: str, version: int | str) -> Record:
     """The version of a memory that a revision or a version hash names."""
-    return pick_version(work.unit.versions(id), id, version)
+    return pick_version(shown_versions(work, id), id, version)
+
+
+def shown_versions(work: Work, id: str) -> list[Record]:
+    """The versions of a memory that the call may show: an older one may say what a rule leaves out."""
+    versions: list[Record] = work.unit.versions(id)
+    return [record for record in versions if work.serves(record.cube)]
+
+
+def check_written(work: Work, cubes: Iterable[MemCube]) -> None:
+    """Refuse what the caller may not write: a rule for a part of a namespace holds for what comes to lie there too."""
+    for cube in cubes:
+        if not work.decision.admits(cube):
+            raise NotAllowed(
+                f"rule {work.decision.rule!r} opens only a part of {cube.namespace!r} to writing, and this memory "
+                "would lie outside of it; ask the steward of the store"
+            )
 
 
 def pick_version(versions: list[Record], id: str, version: int | str) -> Record:

@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from pymemos.adapters.memory import lexical
+from pymemos.adapters.memory.reach import hidden
 from pymemos.adapters.memory.selecting import select
 from pymemos.adapters.memory.state import Memory, State
 from pymemos.cube.call import Selection
@@ -15,6 +18,7 @@ from pymemos.cube.header import Behaviour, Lifespan, SemanticType
 from pymemos.cube.header import State as LifeState
 from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.cube.payload import Activation, Parametric, Plaintext
+from pymemos.cube.policy import RuleChange
 from pymemos.cube.wire import document
 from pymemos.ports import (
     AuditQuery,
@@ -88,18 +92,31 @@ class MemoryReadUnit(ReadUnit):
         return [id for id in ids if after is None or id > after][:limit]
 
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
-        asked = lexical.distinct(terms)
-        seen = {name: lexical.statistics(self._state.current_texts(name), asked) for name in self._state.namespaces}
+        asked, closed = lexical.distinct(terms), bool(selection.rules or hidden(self._state, selection))
+        texts = [(record, row.text) for record, row in select(self._state, selection) if row.text is not None]
+        if closed:  # nothing may be told of what is left out, not even by a score
+            texts = [(record, replace(text, context=())) for record, text in texts]
+        matched = [(record, text) for record, text in texts if any(lexical.holds(text, term) for term in asked)]
         found = []
-        for record, row in select(self._state, selection):
-            if row.text is None:
-                continue
-            words = tuple(term for term in asked if lexical.holds(row.text, term))
-            if words:
-                score = lexical.bm25(row.text, asked, seen[record.cube.namespace], weights)
-                found.append(Match(record=record, score=score, words=words))
+        for name, known in self._statistics(asked, matched if closed else None).items():
+            for record, text in matched:
+                if record.cube.namespace == name:
+                    words = tuple(term for term in asked if lexical.holds(text, term))
+                    found.append(Match(record=record, score=lexical.bm25(text, asked, known, weights), words=words))
         numbers = {id: memory.number for id, memory in self._state.memories.items()}
         return sorted(found, key=lambda match: (-match.score, numbers[match.record.cube.id]))[:limit]
+
+    def _statistics(
+        self, terms: Sequence[str], seen: Sequence[tuple[Record, TextRow]] | None
+    ) -> dict[str, lexical.Statistics]:
+        """By namespace what BM25 knows: of its current rows, or of those that may be seen."""
+        rows = {name: self._state.current_texts(name) for name in self._state.namespaces}
+        if seen is not None:
+            rows = {name: [text for record, text in seen if record.cube.namespace == name] for name in rows}
+        return {name: lexical.statistics(held, terms) for name, held in rows.items()}
+
+    def hidden(self, selection: Selection) -> list[int]:
+        return sorted(self._state.memories[id].number for id in hidden(self._state, selection))
 
     # ── What a search keeps in memory ───────────────────────────────────────────────────────────────────────────────
 
@@ -322,6 +339,12 @@ class MemoryReadUnit(ReadUnit):
     def snapshots(self, namespace: str | None) -> list[Snapshot]:
         named = [one for (space, _), one in self._state.snapshots.items() if space == namespace]
         return sorted(named, key=lambda one: (one.at, one.name))
+
+    def last_rule_change(self) -> RuleChange | None:
+        return self._state.rules[-1] if self._state.rules else None
+
+    def rule_changes(self, *, since: int = 0) -> list[RuleChange]:
+        return list(self._state.rules[since:])
 
     def setting(self, name: str) -> str | None:
         return self._state.settings.get(name)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from pymemos.adapters.memory.reach import hidden
 from pymemos.adapters.memory.state import Memory, Row, State
 from pymemos.cube.call import Selection
 from pymemos.cube.filters import matches
@@ -18,8 +19,10 @@ def select(state: State, selection: Selection) -> list[tuple[Record, Row]]:
     The times pick the version and everything else judges the one they picked: a version that a later one replaced
     never answers because its successor does not.
     """
-    chosen = []
+    chosen, out_of_reach = [], hidden(state, selection)
     for id in sorted(state.memories):
+        if id in out_of_reach:
+            continue
         memory = state.memories[id]
         if selection.namespaces is not None and memory.namespace not in selection.namespaces:
             continue
@@ -80,4 +83,5 @@ def _admits(selection: Selection, record: Record) -> bool:
         and (selection.session is None or said.session == selection.session)
         and (selection.episodes or not cube.is_episode)
         and (selection.where is None or matches(selection.where, cube))
+        and matches(selection.rule_of(cube.namespace), cube)
     )

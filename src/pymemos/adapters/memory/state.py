@@ -12,6 +12,7 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.header import COLD, Behaviour
 from pymemos.cube.header import State as LifeState
 from pymemos.cube.life import StateChange
+from pymemos.cube.policy import RuleChange
 from pymemos.ports import AuditRecord, Edge, Job, Record, Replay, Snapshot, StoredVector, TextRow
 
 
@@ -107,6 +108,7 @@ class State:
     jobs: dict[str, Job] = field(default_factory=dict)  # in order of enqueueing
     settings: dict[str, str] = field(default_factory=dict)
     snapshots: dict[tuple[str | None, str], Snapshot] = field(default_factory=dict)
+    rules: list[RuleChange] = field(default_factory=list)
 
     def copied(self) -> State:
         """A state of its own with the same values; the values are frozen, so one level is enough."""

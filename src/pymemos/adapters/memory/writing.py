@@ -11,6 +11,7 @@ from pymemos.adapters.memory.reading import MemoryReadUnit, due_from
 from pymemos.adapters.memory.state import Memory, Row, State
 from pymemos.cube.header import COLD
 from pymemos.cube.life import StateChange
+from pymemos.cube.policy import RuleChange
 from pymemos.errors import StoreError, UnknownJob, UnknownMemory
 from pymemos.ports import (
     AuditRecord,
@@ -238,6 +239,10 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
         if place in self._state.snapshots:
             raise StoreError(f"there is a snapshot {snapshot.name!r} already")
         self._state.snapshots[place] = snapshot
+
+    def put_rule(self, change: RuleChange) -> RuleChange:
+        self._state.rules.append(replace(change, entry=len(self._state.rules) + 1))
+        return self._state.rules[-1]
 
     def set_setting(self, name: str, value: str) -> None:
         self._state.settings[name] = value

@@ -553,3 +553,38 @@ UPDATE jobs SET state = :state, priority = :priority, due = :due, record = :reco
 -- :remove_job
 -- A finished job.
 DELETE FROM jobs WHERE id = :id;
+
+-- :last_rule_change
+-- The newest line of the log of rules.
+SELECT entry, id, namespace, name, at, author, document FROM rules ORDER BY entry DESC LIMIT 1;
+
+-- :rule_changes
+-- The log of rules behind an entry.
+SELECT entry, id, namespace, name, at, author, document FROM rules WHERE entry > :since ORDER BY entry;
+
+-- :put_rule
+-- Append to the log of rules.
+INSERT INTO rules (id, namespace, name, at, author, document)
+VALUES (:id, :namespace, :name, :at, :author, :document);
+
+-- :note_derivation
+-- A memory was made from others; of some of them it may be unknown where they live.
+INSERT INTO derivations (mem, ns, far)
+SELECT m.mem, m.ns, max(p.ns IS NOT m.ns OR coalesce(d.far, 0))
+FROM memories AS m
+JOIN edges AS e ON e.source = m.id AND e.kind = 'derived_from'
+LEFT JOIN memories AS p ON p.id = e.target
+LEFT JOIN derivations AS d ON d.mem = p.mem
+WHERE m.id = :id
+GROUP BY m.mem
+ON CONFLICT (mem) DO UPDATE SET far = max(far, excluded.far);
+
+-- :spread_far
+-- What was made from a memory with far sources has them too.
+WITH RECURSIVE made (id) AS (
+    SELECT m.id FROM memories AS m JOIN derivations AS d ON d.mem = m.mem WHERE m.id = :id AND d.far
+    UNION
+    SELECT e.source FROM made CROSS JOIN edges AS e ON e.target = made.id AND e.kind = 'derived_from'
+)
+UPDATE derivations SET far = 1
+WHERE NOT far AND mem IN (SELECT m.mem FROM made JOIN memories AS m ON m.id = made.id);

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
-from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, is_current, needs_version
+from pymemos.adapters.sqlite.selection import Look, Parameters, conditions, eligible, is_current, needs_version
 from pymemos.adapters.sqlite.terms import qualify
 from pymemos.cube.call import Selection
 from pymemos.cube.filters import microseconds
@@ -66,6 +66,7 @@ class Space(NamedTuple):
     """A namespace with the totals that BM25 needs."""
 
     ns: int
+    name: str
     memories: int
     words: int
 
@@ -83,13 +84,13 @@ def rank(
     connection: apsw.Connection,
     words: Sequence[str],
     spaces: Sequence[Space],
-    selection: Selection,
+    look: Look,
     *,
     limit: int,
     weights: TermWeights,
 ) -> list[Ranked]:
     """The best ``limit`` versions that the selection lets be seen, best first, ties in the order of first writing."""
-    candidates = (one for space in spaces for one in _in_space(connection, words, space, selection, weights))
+    candidates = (one for space in spaces for one in _in_space(connection, words, space, look, weights))
     return nsmallest(limit, candidates, key=lambda one: (-one.score, one.mem))
 
 
@@ -99,41 +100,60 @@ def postings(connection: apsw.Connection, words: Sequence[str], space: int) -> l
     return [_NUMBERS.decode(row[0]) for row in connection.execute(_POSTINGS, {"terms": terms})]
 
 
-def _damping(space: Space, weights: TermWeights) -> tuple[float, float]:
-    """What a frequency is damped by: a floor, and a slope times the length of the row."""
-    slope = weights.k1 * weights.b * (space.memories / space.words if space.words else 1.0)
-    return weights.k1 * (1 - weights.b), slope
+class Statistics(NamedTuple):
+    """What BM25 knows of rows: how many hold each word, how many there are, and their mean length."""
+
+    holding: Sequence[int]
+    memories: int
+    mean: float
+
+    def gain(self, place: int, weights: TermWeights) -> float:
+        """The inverse document frequency of a word, times what BM25 saturates at."""
+        df = self.holding[place]
+        return math.log(1 + (self.memories - df + 0.5) / (df + 0.5)) * (weights.k1 + 1)
 
 
 def _in_space(
-    connection: apsw.Connection, words: Sequence[str], space: Space, selection: Selection, weights: TermWeights
+    connection: apsw.Connection, words: Sequence[str], space: Space, look: Look, weights: TermWeights
 ) -> Iterator[Ranked]:
-    columns = {"terms": weights.terms, "context": weights.context, "facets": weights.facets}
+    current = is_current(look.selection)
+    context = 0.0 if look.is_closed else weights.context
+    columns = {"terms": weights.terms, "context": context, "facets": weights.facets}
+    look = look._replace(spaces={space.ns: space.name})
     now = [_frequencies(connection, _PLACES, qualify(space.ns, word), columns) for word in words]
-    gains = [_gain(space, len(rows), weights) for rows in now]
-    if needs_version(selection):
-        template = _SEEN_CURRENT if is_current(selection) else _SEEN_THEN
-        seen = _seen_versions(connection, template, now, selection, space)
+    if needs_version(look):
+        found = [(now, _seen_versions(connection, _SEEN_CURRENT if current else _SEEN_THEN, now, look))]
     else:
-        seen = _seen_texts(connection, now, selection)
-    yield from _scored(words, now, gains, seen, space, weights)
-    if not is_current(selection):
+        found = [(now, _seen_texts(connection, now, look.selection))]
+    if not current:
         old = [_frequencies(connection, _OLD_PLACES, qualify(space.ns, word), columns) for word in words]
-        yield from _scored(
-            words, old, gains, _seen_versions(connection, _SEEN_OLD, old, selection, space), space, weights
-        )
+        found.append((old, _seen_versions(connection, _SEEN_OLD, old, look)))
+    known = _of_what_is_seen(found) if look.is_closed else _of_all(now, space)
+    for frequencies, seen in found:
+        yield from _scored(words, frequencies, seen, known, weights)
+
+
+def _of_all(found: Sequence[Frequencies], space: Space) -> Statistics:
+    mean = space.words / space.memories if space.words else 1.0
+    return Statistics([len(rows) for rows in found], space.memories, mean)
+
+
+def _of_what_is_seen(found: Sequence[tuple[Sequence[Frequencies], Sequence[Seen]]]) -> Statistics:
+    """Statistics of what may be seen: where rules leave something out, no score may tell of it."""
+    lengths = [length for _, seen in found for *_, length in seen]
+    holding = [0] * len(found[0][0])
+    for frequencies, seen in found:
+        for place, rows in enumerate(frequencies):
+            holding[place] += sum(row in rows for row, *_ in seen)
+    return Statistics(holding, len(lengths), sum(lengths) / len(lengths) if any(lengths) else 1.0)
 
 
 def _frequencies(connection: apsw.Connection, places: str, term: str, columns: dict[str, float]) -> Frequencies:
     frequencies: Frequencies = {}
     for row, column in connection.execute(places, (term,)):
-        frequencies[row] = frequencies.get(row, 0.0) + columns[column]
+        if columns[column]:
+            frequencies[row] = frequencies.get(row, 0.0) + columns[column]
     return frequencies
-
-
-def _gain(space: Space, df: int, weights: TermWeights) -> float:
-    """The inverse document frequency, times what BM25 saturates at."""
-    return math.log(1 + (space.memories - df + 0.5) / (df + 0.5)) * (weights.k1 + 1)
 
 
 def _seen_texts(connection: apsw.Connection, found: Sequence[Frequencies], selection: Selection) -> list[Seen]:
@@ -141,13 +161,11 @@ def _seen_texts(connection: apsw.Connection, found: Sequence[Frequencies], selec
     return _seen(connection, _SEEN_TEXTS, {"rows": _rows(found), "ended": ended})
 
 
-def _seen_versions(
-    connection: apsw.Connection, template: str, found: Sequence[Frequencies], selection: Selection, space: Space
-) -> list[Seen]:
+def _seen_versions(connection: apsw.Connection, template: str, found: Sequence[Frequencies], look: Look) -> list[Seen]:
     parameters = Parameters(rows=_rows(found))
-    parts = {"conditions": conditions(selection, [space.ns], parameters)}
-    if not is_current(selection):
-        parts["eligible"] = eligible(selection, [space.ns], parameters)
+    parts = {"conditions": conditions(look, parameters)}
+    if not is_current(look.selection):
+        parts["eligible"] = eligible(look, parameters)
     return _seen(connection, template.format(**parts), parameters)
 
 
@@ -163,12 +181,12 @@ def _rows(found: Sequence[Frequencies]) -> str:
 def _scored(
     words: Sequence[str],
     found: Sequence[Frequencies],
-    gains: Sequence[float],
     seen: Sequence[Seen],
-    space: Space,
+    known: Statistics,
     weights: TermWeights,
 ) -> Iterator[Ranked]:
-    floor, slope = _damping(space, weights)
+    floor, slope = weights.k1 * (1 - weights.b), weights.k1 * weights.b / known.mean
+    gains = [known.gain(place, weights) for place in range(len(words))]
     terms = list(zip(words, found, gains, strict=True))
     for row, mem, revision, length in seen:
         damping = floor + slope * length

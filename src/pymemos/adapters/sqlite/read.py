@@ -14,13 +14,15 @@ from pymemos.adapters.sqlite import auditing
 from pymemos.adapters.sqlite.lives import facts_of
 from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.ranking import Space, postings, rank
-from pymemos.adapters.sqlite.selection import Parameters, conditions, eligible, is_current
+from pymemos.adapters.sqlite.reach import hidden
+from pymemos.adapters.sqlite.selection import Look, Parameters, conditions, eligible, is_current
 from pymemos.adapters.sqlite.terms import unqualified
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import from_microseconds, microseconds
 from pymemos.cube.header import Behaviour, State
 from pymemos.cube.life import LifeFacts, StateChange
+from pymemos.cube.policy import RuleChange, parse_rule
 from pymemos.cube.wire import parse_document
 from pymemos.ports import (
     AuditQuery,
@@ -106,6 +108,9 @@ class SqliteReadUnit(ReadUnit):
         parameters |= {"after": after or "", "limit": limit}
         return [_record(row) for row in self._connection.execute(sql, parameters)]
 
+    def hidden(self, selection: Selection) -> list[int]:
+        return self._look(selection).hidden
+
     def count(self, selection: Selection) -> int:
         parameters = Parameters()
         source, wanted, _ = self._source(selection, parameters)
@@ -117,22 +122,32 @@ class SqliteReadUnit(ReadUnit):
 
     def _source(self, selection: Selection, parameters: Parameters) -> tuple[str, str, str]:
         """Where the selection's versions come from (to stand before ``AS v``), their condition and their columns."""
-        spaces = self._spaces(selection)
-        wanted = conditions(selection, spaces, parameters)
+        look = self._look(selection)
+        wanted = conditions(look, parameters)
         if is_current(selection):
             return "memories", wanted, _CURRENT
-        source = _ELIGIBLE.format(eligible=eligible(selection, spaces, parameters))
+        source = _ELIGIBLE.format(eligible=eligible(look, parameters))
         return f"(SELECT v.* FROM {source})", wanted, _PAST
 
-    def _spaces(self, selection: Selection) -> list[int] | None:
-        return None if selection.namespaces is None else [row[0] for row in self._wanted_spaces(selection)]
+    def _look(self, selection: Selection) -> Look:
+        """The selection with the numbers of its namespaces, and what its reach hides in them."""
+        spaces = None
+        if selection.namespaces is not None:
+            spaces = {row[0]: row[1] for row in self._wanted_spaces(selection)}
+        known = {name: ns for ns, name in (spaces or {}).items()}
+        for name, _ in selection.reach.parts if selection.reach is not None else ():
+            if name not in known and (row := self._row("namespace", name=name)):
+                known[name] = row[0]
+        return Look(selection, spaces, hidden(self._connection, selection, spaces, known))
 
     # Full text.
 
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
         words = list(dict.fromkeys(terms))
-        spaces = [Space(ns, memories, total) for ns, _, _, _, memories, total in self._wanted_spaces(selection)]
-        ranked = rank(self._connection, words, spaces, selection, limit=limit, weights=weights)
+        spaces = [
+            Space(ns, name, memories, total) for ns, name, _, _, memories, total in self._wanted_spaces(selection)
+        ]
+        ranked = rank(self._connection, words, spaces, self._look(selection), limit=limit, weights=weights)
         current = is_current(selection)
         mems = json.dumps([one.mem if current else (one.mem, one.revision) for one in ranked])
         rows = self._connection.execute(_RANKED[current], {"mems": mems})
@@ -195,7 +210,7 @@ class SqliteReadUnit(ReadUnit):
 
     def keys(self, selection: Selection) -> list[int]:
         parameters = Parameters()
-        wanted = conditions(selection, self._spaces(selection), parameters)
+        wanted = conditions(self._look(selection), parameters)
         return [row[0] for row in self._connection.execute(_KEYS.format(conditions=wanted), parameters)]
 
     def cubes(self, keys: Sequence[int]) -> list[MemCube]:
@@ -302,6 +317,15 @@ class SqliteReadUnit(ReadUnit):
             for name, at, author in self._rows("snapshots", namespace=namespace or "")
         ]
 
+    # Access rules.
+
+    def last_rule_change(self) -> RuleChange | None:
+        row = self._row("last_rule_change")
+        return None if row is None else _rule_change(row)
+
+    def rule_changes(self, *, since: int = 0) -> list[RuleChange]:
+        return [_rule_change(row) for row in self._rows("rule_changes", since=since)]
+
     def setting(self, name: str) -> str | None:
         row = self._row("setting", name=name)
         return None if row is None else str(row[0])
@@ -311,6 +335,13 @@ class SqliteReadUnit(ReadUnit):
 
     def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return self._connection.execute(QUERIES[query], parameters).fetchall()
+
+
+def _rule_change(row: tuple[Any, ...]) -> RuleChange:
+    entry, id, namespace, name, at, author, held = row
+    rule = None if held is None else parse_rule(json.loads(held), name)
+    moment = from_microseconds(at)
+    return RuleChange(id=id, namespace=namespace, name=name, at=moment, author=author, rule=rule, entry=entry)
 
 
 def _change(row: tuple[Any, ...], vectors: tuple[tuple[int, bytes], ...]) -> Change:

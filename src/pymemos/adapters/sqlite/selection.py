@@ -7,9 +7,9 @@ version (a row of ``memories`` or ``versions``), ``u`` its usage.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymemos.cube.call import Selection
 from pymemos.cube.filters import All, Any_, Compare, Filter, Not, microseconds
@@ -76,16 +76,31 @@ def is_current(selection: Selection) -> bool:
     return selection.known_at is None and selection.valid_at is None
 
 
-def needs_version(selection: Selection) -> bool:
+def needs_version(look: Look) -> bool:
     """Whether a full-text candidate's version must be read to decide, beyond its narrow text row."""
+    selection = look.selection
     narrowed = (selection.agent, selection.session, selection.where, selection.stages) != (None, None, None, None)
-    return narrowed or not is_current(selection)
+    return narrowed or look.is_closed or not is_current(selection)
 
 
-def eligible(selection: Selection, spaces: list[int] | None, parameters: Parameters) -> str:
+class Look(NamedTuple):
+    """A selection with what a unit found of it: the numbers of its namespaces, and what its reach hides."""
+
+    selection: Selection
+    spaces: dict[int, str] | None  # number -> name; None: every namespace
+    hidden: list[int]
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether rules leave something out, so that nothing may be told of it, not even by a score."""
+        return bool(self.selection.rules or self.hidden)
+
+
+def eligible(look: Look, parameters: Parameters) -> str:
     """For a selection that looks back: the one version of each memory that was known and true then, as a query."""
+    selection = look.selection
     known = None if selection.known_at is None else parameters.add(microseconds(selection.known_at))
-    conditions = [_spaces(spaces, parameters)]
+    conditions = [_spaces(look.spaces, parameters)]
     if known:
         conditions.append(f"v.known_from <= {known}")
     if selection.valid_at is None:
@@ -106,9 +121,10 @@ def eligible(selection: Selection, spaces: list[int] | None, parameters: Paramet
     )
 
 
-def conditions(selection: Selection, spaces: list[int] | None, parameters: Parameters) -> str:
+def conditions(look: Look, parameters: Parameters) -> str:
     """What a version ``v`` with usage ``u`` must satisfy, times apart."""
-    parts = [_spaces(spaces, parameters)]
+    selection = look.selection
+    parts = [_spaces(look.spaces, parameters), *_rules(look, parameters)]
     if is_current(selection):
         parts.append("v.document IS NOT NULL")
     if selection.ended_before is not None and selection.valid_at is None:
@@ -125,6 +141,20 @@ def conditions(selection: Selection, spaces: list[int] | None, parameters: Param
     if selection.where is not None:
         parts.append(where(selection.where, parameters))
     return " AND ".join(parts)
+
+
+def _rules(look: Look, parameters: Parameters) -> Iterator[str]:
+    """What access rules leave: of some namespaces a part, and nothing that was made from what is out of reach."""
+    numbers = {name: ns for ns, name in (look.spaces or {}).items()}
+    branches = [
+        f"WHEN {parameters.add(numbers[name])} THEN {where(rule, parameters)}"
+        for name, rule in look.selection.rules
+        if name in numbers
+    ]
+    if branches:
+        yield f"CASE v.ns {' '.join(branches)} ELSE 1 END"
+    if look.hidden:
+        yield f"v.mem NOT IN (SELECT value FROM json_each({parameters.add(json.dumps(look.hidden))}))"
 
 
 def _stands(stages: Sequence[Stage], as_of: datetime, known_at: datetime | None, parameters: Parameters) -> str:
@@ -159,9 +189,10 @@ def _first(conditions: Sequence[str], *, found: int) -> str:
     return f"CASE {branches} ELSE {1 - found} END" if conditions else f"{1 - found}"
 
 
-def _spaces(spaces: list[int] | None, parameters: Parameters) -> str:
+def _spaces(spaces: Iterable[int] | None, parameters: Parameters) -> str:
     if spaces is None:
         return "1"
+    spaces = list(spaces)
     if len(spaces) == 1:
         return f"v.ns = {parameters.add(spaces[0])}"
     placeholders = ", ".join(parameters.add(space) for space in spaces)

@@ -21,6 +21,7 @@ from pymemos.cube.filters import from_microseconds, microseconds
 from pymemos.cube.header import COLD, Behaviour, SemanticType
 from pymemos.cube.life import StateChange
 from pymemos.cube.payload import Plaintext
+from pymemos.cube.policy import RuleChange, rule_values
 from pymemos.cube.wire import document, encode
 from pymemos.errors import StoreError, UnknownJob, UnknownMemory
 from pymemos.ports import (
@@ -40,6 +41,7 @@ from pymemos.ports import (
 )
 
 _UNUSED = Behaviour()
+DERIVED = "derived_from"  # the kind of the edges from a memory to what it was made from
 
 
 class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
@@ -355,7 +357,11 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._row("delete_vectors", ns=ns, mem=mem)
 
     def link(self, edges: Iterable[Edge]) -> None:
-        self._connection.executemany(QUERIES["link"], [(edge.source, edge.kind, edge.target) for edge in edges])
+        rows = [(edge.source, edge.kind, edge.target) for edge in edges]
+        self._connection.executemany(QUERIES["link"], rows)
+        for made in dict.fromkeys(source for source, kind, _ in rows if kind == DERIVED):
+            self._row("note_derivation", id=made)
+            self._row("spread_far", id=made)
 
     def use(self, ids: Iterable[str], at: datetime) -> None:
         self._recent.drop_turns()
@@ -468,6 +474,12 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             )
         except apsw.ConstraintError as error:
             raise StoreError(f"there is a snapshot {snapshot.name!r} already") from error
+
+    def put_rule(self, change: RuleChange) -> RuleChange:
+        document = None if change.rule is None else encode(rule_values(change.rule)).decode()
+        given = {"id": change.id, "namespace": change.namespace, "name": change.name, "author": change.author}
+        self._row("put_rule", **given, at=microseconds(change.at), document=document)
+        return msgspec.structs.replace(change, entry=int(self._connection.last_insert_rowid()))
 
     def set_setting(self, name: str, value: str) -> None:
         self._row("set_setting", name=name, value=value)

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pymemos.cube.call import Hit, Signal, Why
+from pymemos.cube.call import Hit, Selection, Signal, Why
 from pymemos.cube.filters import microseconds
 from pymemos.errors import EmbedderFailed
 from pymemos.infrastructure import analysis
@@ -19,7 +20,7 @@ from pymemos.operation.retrieval.rescoring import Exact, rescored
 from pymemos.operation.retrieval.routing import Plan, plan
 from pymemos.operation.retrieval.scoring import Scores, scored
 from pymemos.operation.retrieval.signals import SIGNALS, Evidence, evidence
-from pymemos.operation.retrieval.space import Columns, Snapshot, Spaces
+from pymemos.operation.retrieval.space import Columns, Snapshot, Spaces, View
 from pymemos.operation.retrieval.vectors import COARSE_ABOVE
 from pymemos.operation.retrieval.words import CHAT_WEIGHTS, WEIGHTS
 from pymemos.operation.timewords import may_name_a_talk
@@ -68,7 +69,7 @@ class Search:
         looks = [
             _look(unit, question, namespace, snapshot, meanings)
             for namespace in namespaces
-            if (snapshot := self._snapshot(unit, namespace)) is not None
+            if (snapshot := self._snapshot(unit, namespace, question.selection)) is not None
         ]
         candidates = sorted((one for look in looks for one in look.best), key=lambda one: (-one.score, one.key))
         best = candidates[: question.limit]
@@ -79,11 +80,13 @@ class Search:
         terms = tuple(dict.fromkeys(word for look in looks for word in look.words))
         return Found(hits, terms, tuple(dict.fromkeys(reason for look in looks for reason in look.reasons)))
 
-    def _snapshot(self, unit: ReadUnit, namespace: str) -> Snapshot | None:
+    def _snapshot(self, unit: ReadUnit, namespace: str, selection: Selection) -> Snapshot | None:
+        here = msgspec.structs.replace(selection, namespaces=(namespace,))
+        view = View(selection.rule_of(namespace), tuple(unit.hidden(here)))
         embedder = self._embedder
         if embedder is None:
-            return self._spaces.snapshot(unit, namespace, None, 0)
-        return self._spaces.snapshot(unit, namespace, embedder.identity, embedder.dimensions)
+            return self._spaces.snapshot(unit, namespace, None, 0, view)
+        return self._spaces.snapshot(unit, namespace, embedder.identity, embedder.dimensions, view)
 
 
 class _Meanings:
@@ -148,6 +151,8 @@ def _planned(question: Question, snapshot: Snapshot, *, by_meaning: bool) -> Pla
 def _words(unit: ReadUnit, question: Question, made: Plan, namespace: str, snapshot: Snapshot) -> WordScores:
     """The scores of the question's words; the names of people count only where nothing else is found."""
     weights = WEIGHTS if snapshot.speakers else CHAT_WEIGHTS
+    if not snapshot.whole:  # the turn before may be one that is left out
+        weights = msgspec.structs.replace(weights, context=0.0)
     for text in dict.fromkeys(filter(None, (made.words, question.text))):
         terms = tuple(dict.fromkeys(analysis.query_terms(text, question.languages)))
         found = word_scores(snapshot, terms, unit.postings(terms, namespace), weights)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import from_microseconds, microseconds
+from pymemos.cube.filters import EVERYTHING, Filter, from_microseconds, matches, microseconds
 from pymemos.cube.header import SemanticType
 from pymemos.infrastructure.vault import SAME_TALK
 from pymemos.operation.retrieval.buffer import Buffer
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 FOREVER = np.iinfo(np.int64).max
 NO_SESSION, TALK = -1, 0  # codes: what stands alone, and turns without a session, told apart by their times
 GOING_ON = timedelta(minutes=30)  # a conversation whose last turn is so fresh is the one that the question is part of
+MASKS = 32  # rules of a namespace whose rows are kept
+VIEWS = 4  # parts of a namespace whose order is kept
 COMPACT_ABOVE = 1_000  # closed rows; beyond it, and beyond half of all, a space is read anew
 
 
@@ -107,6 +110,16 @@ class Parts(NamedTuple):
         return self.vectors @ vector, 0.0
 
 
+class View(NamedTuple):
+    """The part of a namespace that somebody may see."""
+
+    rule: Filter = EVERYTHING  # what its memories satisfy
+    hidden: tuple[int, ...] = ()  # keys of what was made from something out of reach
+
+
+WHOLE = View()
+
+
 class Snapshot(NamedTuple):
     """A space as one unit sees it."""
 
@@ -116,6 +129,7 @@ class Snapshot(NamedTuple):
     speakers: dict[str, int]
     known_days: Mapping[str, date]  # such as "clara's birthday", as people told of them
     parts: Parts
+    whole: bool = True  # else a part that somebody may see
 
     def talks(self, now: datetime) -> list[SessionSpan]:
         """When each conversation began and ended, in no order."""
@@ -148,23 +162,51 @@ class Space:
         self._sessions: dict[str, int] = {}
         self._closed = 0
         self._days: dict[int, dict[str, date]] = {}  # the days that the text of a row tells of
-        self._turns: tuple[int, Turns] | None = None  # of a seq
+        self._turns: OrderedDict[tuple[int, Filter, tuple[int, ...]], Turns] = OrderedDict()  # of a seq and a view
+        self._masks: OrderedDict[Filter, Buffer] = OrderedDict()  # for a rule, which rows satisfy it
 
-    def snapshot(self, unit: ReadUnit, seq: int) -> Snapshot:
-        """The namespace as it is at ``seq``, the unit's own."""
+    def snapshot(self, unit: ReadUnit, seq: int, view: View = WHOLE) -> Snapshot:
+        """The namespace as it is at ``seq``, the unit's own, as far as ``view`` shows it.
+
+        A search of a part goes by that part alone: what is left out moves no score, counts nowhere and names nobody.
+        """
         with self._lock:
             if seq > self.seq:
                 self._advance(unit.changes(self.namespace, since=self.seq, embedder=self._embedder), seq)
             columns = Columns(**{name: buffer.view for name, buffer in self._columns.items()})
             seen = (columns.since <= seq) & (columns.until > seq)
-            turns = self._turns_at(seq, columns, seen)
+            if view.rule != EVERYTHING:
+                seen &= self._mask(unit, seq, view.rule, columns, seen)
+            if view.hidden:
+                seen &= ~np.isin(columns.key, view.hidden)
+            turns = self._turns_at(seq, view, columns, seen)
+            speakers = dict(self._speakers) if view == WHOLE else _heard(self._speakers, columns, seen)
             parts = Parts(self._vectors.view, **{name: buffer.view for name, buffer in self._parts.items()})
-            return Snapshot(columns, seen, turns, dict(self._speakers), self._known_days(columns, seen), parts)
+            days = self._known_days(columns, seen)
+            return Snapshot(columns, seen, turns, speakers, days, parts, whole=view == WHOLE)
+
+    def _mask(
+        self, unit: ReadUnit, seq: int, rule: Filter, columns: Columns, seen: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Which rows satisfy a rule: asked of the store once, and of every memory that comes later by itself."""
+        held = self._masks.get(rule)
+        if held is not None:
+            self._masks.move_to_end(rule)
+            return held.view
+        asked = Selection(namespaces=(self.namespace,), rules=((self.namespace, rule),), episodes=True)
+        mask = seen & np.isin(columns.key, unit.keys(asked))
+        if seq == self.seq:  # else rows are here that the unit does not see, of which it can say nothing
+            self._masks[rule] = Buffer(np.bool_)
+            self._masks[rule].extend(mask)
+            if len(self._masks) > MASKS:
+                self._masks.popitem(last=False)
+        return mask
 
     def _advance(self, changes: Sequence[Change], seq: int) -> None:
         if self._closed > COMPACT_ABOVE and 2 * self._closed > len(self._columns["key"].view):
             raise NeedsReload
         added: list[tuple[Any, ...]] = []
+        come: list[MemCube] = []
         vectors: list[bytes] = []
         parts: list[tuple[int, int]] = []
         first, first_part = len(self._columns["key"].view), len(self._vectors)
@@ -180,14 +222,17 @@ class Space:
                 parts.append((row, first_part + len(vectors)))
                 vectors += [values for _, values in change.vectors]
             added.append(self._row(change, change.cube))
+            come.append(change.cube)
             if days := _told_days(change.cube):
                 self._days[row] = days
         for name, values in zip(_TYPES, zip(*added, strict=True), strict=False):
             self._columns[name].extend(values)
+        for rule, mask in self._masks.items():
+            mask.extend([matches(rule, cube) for cube in come])
         for name, places in zip(("rows", "starts"), zip(*parts, strict=True), strict=False):
             self._parts[name].extend(places)
         self._vectors.extend(vectors)
-        buffers = (*self._columns.values(), *self._parts.values())
+        buffers = (*self._columns.values(), *self._parts.values(), *self._masks.values())
         self.size = sum(buffer.size for buffer in buffers) + self._vectors.size
         self.seq = seq
 
@@ -222,10 +267,21 @@ class Space:
             return _code(self._sessions, said.session) + 1
         return TALK if said.semantic_type is SemanticType.MESSAGE else NO_SESSION
 
-    def _turns_at(self, seq: int, columns: Columns, seen: NDArray[np.bool_]) -> Turns:
-        if self._turns is None or self._turns[0] != seq:
-            self._turns = seq, _in_order(columns, np.flatnonzero(seen))
-        return self._turns[1]
+    def _turns_at(self, seq: int, view: View, columns: Columns, seen: NDArray[np.bool_]) -> Turns:
+        """The rows in order, kept for the views that were asked for last."""
+        place = (seq, view.rule, view.hidden)
+        if place not in self._turns:
+            self._turns[place] = _in_order(columns, np.flatnonzero(seen))
+            if len(self._turns) > VIEWS:
+                self._turns.popitem(last=False)
+        self._turns.move_to_end(place)
+        return self._turns[place]
+
+
+def _heard(speakers: dict[str, int], columns: Columns, seen: NDArray[np.bool_]) -> dict[str, int]:
+    """The speakers of the rows that are seen."""
+    codes = set(np.unique(columns.speaker[seen]).tolist())
+    return {name: code for name, code in speakers.items() if code in codes}
 
 
 class NeedsReload(Exception):
@@ -240,18 +296,20 @@ class Spaces:
         self._lock = threading.Lock()
         self._spaces: OrderedDict[tuple[str, str | None], Space] = OrderedDict()
 
-    def snapshot(self, unit: ReadUnit, namespace: str, embedder: str | None, dimensions: int) -> Snapshot | None:
-        """A namespace as the unit sees it; None where it is not there."""
+    def snapshot(
+        self, unit: ReadUnit, namespace: str, embedder: str | None, dimensions: int, view: View = WHOLE
+    ) -> Snapshot | None:
+        """A namespace as the unit sees it, as far as the view shows it; None where it is not there."""
         stamp = unit.namespace(namespace)
         if stamp is None:
             return None
         space = self._space(namespace, embedder, dimensions)
         before = space.size
         try:
-            return space.snapshot(unit, stamp.seq)
+            return space.snapshot(unit, stamp.seq, view)
         except NeedsReload:
             self.forget(namespace)
-            return self._space(namespace, embedder, dimensions).snapshot(unit, stamp.seq)
+            return self._space(namespace, embedder, dimensions).snapshot(unit, stamp.seq, view)
         finally:
             if space.size != before:
                 self._evict()

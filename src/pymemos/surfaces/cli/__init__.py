@@ -1,6 +1,7 @@
 """The command line: the verbs of the facade for people at a keyboard and for scripts."""
 
 from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themselves)
+    access,
     auditing,
     demo,
     evaluation,

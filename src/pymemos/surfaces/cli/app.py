@@ -27,7 +27,7 @@ FAILED, INTERRUPTED = 1, 130
 VERBS = (
     "add search list get update append delete restore annotate history diff provenance snapshot snapshots restore-to"
     " freeze unfreeze archive activate sweep"
-    " log audit import export backup doctor worker jobs models reembed eval demo"
+    " access log audit import export backup doctor worker jobs models reembed eval demo"
 ).split()
 
 
@@ -127,6 +127,12 @@ def scope_options(function: F) -> F:
     """On whose behalf, for a command that can also be narrowed to one session."""
     session = click.option("--session", "--session-id", "session_id", metavar="ID", help="One session's.")
     return identity_options(session(function))
+
+
+def across_option(function: F) -> F:
+    """Where else to look."""
+    text = "Look there instead, such as shared/team; may be given several times; '*' is all that may be read."
+    return click.option("--namespace", "namespaces", multiple=True, metavar="NAME", help=text)(function)
 
 
 def time_options(function: F) -> F:

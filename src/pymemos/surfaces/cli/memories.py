@@ -15,6 +15,7 @@ from pymemos.surfaces.cli.app import (
     FAILED,
     F,
     Shell,
+    across_option,
     filter_option,
     given,
     identity_options,
@@ -57,6 +58,7 @@ def label_options(function: F) -> F:
 @click.option(
     "--messages", type=click.Path(allow_dash=True), metavar="FILE", help="A JSON list of messages; - is stdin."
 )
+@click.option("--namespace", metavar="NAME", help="Keep it there, such as shared/team.")
 @scope_options
 @label_options
 def add(shell: Shell, text: str | None, messages: str | None, **options: Any) -> None:
@@ -93,6 +95,7 @@ def add(shell: Shell, text: str | None, messages: str | None, **options: Any) ->
 @click.argument("query")
 @limit_option(10)
 @scope_options
+@across_option
 @filter_option
 @time_options
 @state_option
@@ -131,6 +134,7 @@ def search(shell: Shell, query: str, explain: bool, tokens: int | None, **option
 @click.option("--after", metavar="ID", help="Continue behind this memory.")
 @click.option("--episodes", is_flag=True, help="The manifests of episodes too.")
 @scope_options
+@across_option
 @filter_option
 @time_options
 @state_option

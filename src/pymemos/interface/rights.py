@@ -1,0 +1,101 @@
+"""Rights inside a unit: what a decision means for the memory that a call names, its sources, and the caller's rate."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pymemos.cube.call import Decision, Reach
+from pymemos.cube.cube import MemCube
+from pymemos.cube.filters import EVERYTHING, matches
+from pymemos.cube.policy import Action
+from pymemos.errors import NotAllowed, PymemosError, RateLimited, UnknownMemory
+from pymemos.infrastructure import governance
+from pymemos.infrastructure.governance import Circumstances, Target
+from pymemos.infrastructure.rates import Meter
+from pymemos.ports import ReadUnit
+
+SOURCES = 10_000  # that one look at the sources of a memory follows; what lies beyond counts as out of reach
+
+
+class DeniedError(Exception):
+    """Leaves the unit before anything happens in it; ``error`` says as much as the caller may know."""
+
+    def __init__(self, decision: Decision, error: PymemosError) -> None:
+        super().__init__(decision.reason)
+        self.decision = decision
+        self.error = error
+
+
+def check(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target, meter: Meter) -> None:
+    """Raise DeniedError where the call may not proceed; count it where a limit counts it."""
+    if not decision.allowed:
+        raise DeniedError(decision, _told(unit, of, decision, target))
+    if of.powerful:
+        return
+    if target.memory is not None:
+        cube = last_version(unit, target.memory)
+        if not (decision.admits(cube) and is_open(unit, of, cube)):
+            narrowed = msgspec.structs.replace(decision, allowed=False, reason="a rule leaves this memory out")
+            raise DeniedError(narrowed, _told(unit, of, narrowed, target))
+    for namespace, limit in governance.limits(of, decision.namespaces or ()):
+        assert limit.rate is not None  # noqa: S101 (a limit has one)
+        seconds = meter.wait((namespace, limit.name, of.caller.namespace), limit.rate, of.now)
+        if seconds:
+            reason = f"more than {limit.rate.calls} calls in {limit.rate.per_s:g} seconds; try again in {seconds:.3g} s"
+            refused = Decision(allowed=False, rule=limit.name, reason=reason)
+            raise DeniedError(refused, RateLimited(f"{reason} (rule {limit.name!r})"))
+
+
+def last_version(unit: ReadUnit, id: str) -> MemCube:
+    """The current version of a memory, or the last one before it was deleted."""
+    current = unit.current([id])
+    return (current or unit.versions(id)[-1:])[0].cube
+
+
+def is_open(unit: ReadUnit, of: Circumstances, cube: MemCube) -> bool:
+    """Whether the caller may read everything that a memory was made from."""
+    if of.powerful or not cube.parents:
+        return True
+    reach = governance.reach(of)
+    return reach is None or sources_are_open(unit, reach, cube)
+
+
+def sources_are_open(unit: ReadUnit, reach: Reach, cube: MemCube) -> bool:
+    """Whether a reach admits the sources of a memory, theirs, and so on: a derived memory opens nothing (12.9).
+
+    What is unknown or deleted satisfies no condition: it takes the whole namespace to read what was made from it.
+    """
+    seen: set[tuple[str, str]] = set()
+    wanted = [(cube.namespace, pin.id) for pin in cube.parents]
+    while wanted:
+        seen.update(wanted)
+        if len(seen) > SOURCES:
+            return False
+        found = {record.cube.id: record.cube for record in unit.current(list(dict.fromkeys(id for _, id in wanted)))}
+        for home, id in wanted:
+            if id in found:
+                is_admitted = matches(reach.of(found[id].namespace), found[id])
+            else:
+                is_admitted = reach.of(unit.owner_of(id) or home) == EVERYTHING
+            if not is_admitted:
+                return False
+        above = [(one.namespace, pin.id) for one in found.values() for pin in one.parents]
+        wanted = [place for place in dict.fromkeys(above) if place not in seen]
+    return True
+
+
+def _told(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target) -> PymemosError:
+    """A memory that the caller may not read is as good as unknown; of one that it may read, it learns why not."""
+    refusal = NotAllowed(f"{decision.reason} (rule {decision.rule!r}); ask the steward of the store")
+    if target.memory is None:
+        return refusal
+    if target.namespaces and of.action is not Action.READ:
+        reading = governance.decide(of.doing(Action.READ), Target(namespaces=target.namespaces, memory=target.memory))
+        if reading.allowed:
+            cube = last_version(unit, target.memory)
+            if reading.admits(cube) and is_open(unit, of, cube):
+                return NotAllowed(
+                    f"memory {target.memory!r} can be read here, not changed: {decision.reason} (rule "
+                    f"{decision.rule!r}); ask {cube.namespace!r}, whose it is"
+                )
+    return UnknownMemory()

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pymemos.cube.call import Caller
-from pymemos.cube.filters import EVERYTHING, FIELDS, All, Filter, aware, holds, parse, written
+from pymemos.cube.filters import EVERYTHING, FIELDS, All, Filter, aware, parse, written
 from pymemos.errors import InvalidInput
 
 Member = TypeVar("Member", bound=StrEnum)
@@ -78,10 +78,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def in_force(self, now: datetime) -> bool:
         """Whether it holds at that time."""
         return (self.starts is None or self.starts <= now) and (self.expires is None or now < self.expires)
-
-    def about(self, action: Action, context: Mapping[str, Any], now: datetime) -> bool:
-        """Whether it speaks of such a call, whoever makes it and whatever it reaches."""
-        return self.in_force(now) and (not self.actions or action in self.actions) and holds(self.when, context)
 
 
 class RoleGrant(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import msgspec
 
 from pymemos.cube.call import Caller, Decision, Reach
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import EVERYTHING, NOTHING, Filter, both, either, matches, negated
+from pymemos.cube.filters import EVERYTHING, NOTHING, Filter, both, either, holds, matches, negated
 from pymemos.cube.policy import AGENTS, EVERYONE, GLOBAL, ROLES, STORE, Action, Effect, Policy, context_of
 from pymemos.infrastructure.policies import NO_RULES, Book
 
@@ -49,27 +49,80 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
         """The same for another action."""
         return msgspec.structs.replace(self, action=action)
 
-    def role_in(self, namespace: str) -> str | None:
+
+class Standing:
+    """What a caller is in one namespace: the names that rules may mean it by, and the context that they ask about."""
+
+    def __init__(self, of: Circumstances, namespace: str) -> None:
+        caller, book = of.caller, of.book
+        self.of, self.namespace = of, namespace
+        self.owns = namespace == caller.namespace
+        self.role = self._role()
+        self.permitted = frozenset({EVERYONE, caller.namespace, *([ROLES + self.role] if self.role else [])})
+        # A denial is heard more readily than a permission: one for an agent reaches the user it acts for, a permission
+        # for the agent does not.
+        named = [] if caller.role is None else [ROLES + caller.role]
+        self.denied = self.permitted.union(named, [] if caller.agent is None else [AGENTS + caller.agent])
+        self.context = context_of(caller, self.role, of.operation, of.now)
+        self.places = (book.of(namespace), book.of(STORE))
+
+    def _role(self) -> str | None:
         """The role that the caller may take on there.
 
         In one's own place a role is a persona (7.2.3), free to choose; elsewhere, and wherever the store hands a role
         out, it has to be held.
         """
-        role = self.caller.role
-        if role is None or self.book.holds(self.caller.namespace, role, self.now):
+        of, role = self.of, self.of.caller.role
+        if role is None or of.book.holds(of.caller.namespace, role, of.now):
             return role
-        return role if namespace == self.caller.namespace and not self.book.hands_out(role) else None
+        return role if self.owns and not of.book.hands_out(role) else None
 
-    def principals(self, namespace: str, *, denied: bool = False) -> frozenset[str]:
-        """Whom a rule may name to mean this caller; a denial is heard more readily than a permission.
+    def permits(self, action: Action) -> list[tuple[str, Filter]]:
+        """What permits the action: ownership, the openness of the global place, and policies."""
+        if self.owns:
+            return [("owner", EVERYTHING)]
+        found = {policy.name: policy for name in self.permitted for policy in self.places[0].permits.get(name, ())}
+        given = [(name, found[name].what) for name in sorted(found) if self._is_about(found[name], action)]
+        if self.namespace == GLOBAL and action is Action.READ:
+            return [("global", EVERYTHING), *given]
+        return given
 
-        So a permission for an agent is not for the user on whose behalf it acts, but a denial is.
-        """
-        role = self.caller.role if denied else self.role_in(namespace)
-        named = {EVERYONE, self.caller.namespace, *([ROLES + role] if role else [])}
-        if denied and self.caller.agent is not None:
-            named.add(AGENTS + self.caller.agent)
-        return frozenset(named)
+    def denials(self, action: Action) -> list[Policy]:
+        """The policies of the namespace and of the store that deny some of it."""
+        return [one for place in self.places for one in place.denials if self._concerns(one, action)]
+
+    def limits(self, action: Action) -> Iterator[tuple[str, Policy]]:
+        """The limits that count it, each with the namespace that set it."""
+        for home, place in zip((self.namespace, STORE), self.places, strict=True):
+            for policy in place.limits:
+                if self._concerns(policy, action):
+                    yield home, policy
+
+    def why_not(self, policy: Policy, action: Action, cube: MemCube | None = None) -> str:
+        """Why a policy does not apply; nothing where it does."""
+        named = self.permitted if policy.effect is Effect.PERMIT else self.denied
+        if policy.who and named.isdisjoint(policy.who):
+            return f"it is for {_listed(policy.who)}"
+        if not policy.in_force(self.of.now):
+            return "its time has not come" if policy.starts and self.of.now < policy.starts else "its time is over"
+        if policy.actions and action not in policy.actions:
+            return f"it is about {_listed(one.value for one in policy.actions)}"
+        if not holds(policy.when, self.context):
+            return "the call is made in another context"
+        if cube is not None and not matches(policy.what, cube):
+            return "it is about other memories"
+        return ""
+
+    def _concerns(self, policy: Policy, action: Action) -> bool:
+        named = self.permitted if policy.effect is Effect.PERMIT else self.denied
+        return (not policy.who or not named.isdisjoint(policy.who)) and self._is_about(policy, action)
+
+    def _is_about(self, policy: Policy, action: Action) -> bool:
+        return (
+            (not policy.actions or action in policy.actions)
+            and policy.in_force(self.of.now)
+            and holds(policy.when, self.context)
+        )
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,40 +135,62 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rule(self) -> str:
         """The rules in one word, for the audit log."""
-        return "+".join(self.permits) if self.where != NOTHING else "+".join(self.denials) or "not-permitted"
+        if self.where == NOTHING:
+            return "+".join(self.denials) if self.permits and self.denials else "not-owner"
+        return "+".join(self.permits)
 
     @property
     def reason(self) -> str:
         """The same in a sentence."""
-        if not self.permits:
-            return "no rule permits it"
         narrowed = f", less what {_listed(self.denials)} denies" if self.denials else ""
         return f"{_listed(self.permits)} permits it{narrowed}"
 
 
 def verdict(of: Circumstances, namespace: str) -> Verdict:
-    """What the rules say of one namespace, for the action and in the context of the call."""
+    """What the rules say of one namespace, for the action and in the context of the call.
+
+    Whoever changes a memory by its name sees it, so writing needs the right to read too. Managing is of a namespace as
+    a whole, and never for somebody who is narrowed by a rule that managing could take away.
+    """
     if of.powerful:
         return Verdict(where=EVERYTHING, permits=("steward" if of.caller.steward else "system",))
-    permits, denials = _permits(of, namespace), list(_applying(of, namespace, Effect.DENY))
-    where = both(
-        either(*(where for _, where in permits)),
-        negated(either(*(policy.what for policy in denials))),
+    standing = Standing(of, namespace)
+    if of.action is Action.MANAGE:
+        return _managing(standing)
+    found = _narrowed(standing, of.action)
+    if of.action is Action.READ or found.where == NOTHING:
+        return found
+    read = _narrowed(standing, Action.READ)
+    return msgspec.structs.replace(
+        found, where=both(read.where, found.where), denials=tuple(dict.fromkeys((*found.denials, *read.denials)))
     )
+
+
+def _narrowed(standing: Standing, action: Action) -> Verdict:
+    """What permits the action, less what denies it."""
+    permits = standing.permits(action)
+    denials = standing.denials(action) if permits else []
+    where = either(*(where for _, where in permits))
+    if denials:
+        where = both(where, negated(either(*(policy.what for policy in denials))))
     return Verdict(
         where=where, permits=tuple(name for name, _ in permits), denials=tuple(policy.name for policy in denials)
     )
 
 
-def condition(of: Circumstances, namespace: str) -> Filter:
-    """Which memories of a namespace the action may reach.
-
-    Whoever changes a memory by its name sees it, so writing needs both. Managing is of a namespace as a whole.
-    """
-    if of.action is Action.MANAGE:
-        return EVERYTHING if _may_manage(of, namespace) else NOTHING
-    read = verdict(of.doing(Action.READ), namespace).where
-    return read if of.action is Action.READ else both(read, verdict(of, namespace).where)
+def _managing(standing: Standing) -> Verdict:
+    permits = tuple(name for name, _ in standing.permits(Action.MANAGE))
+    barred = [policy.name for policy in standing.denials(Action.MANAGE) if policy.what == EVERYTHING]
+    barred += [
+        name
+        for name, change in standing.places[0].changes.items()
+        if isinstance(change.rule, Policy)
+        and change.rule.effect is Effect.DENY
+        and not change.by_steward
+        and not (standing.why_not(change.rule, Action.READ) and standing.why_not(change.rule, Action.WRITE))
+    ]
+    where = NOTHING if barred or not permits else EVERYTHING
+    return Verdict(where=where, permits=permits, denials=tuple(dict.fromkeys(barred)))
 
 
 class Considered(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,42 +205,28 @@ class Considered(msgspec.Struct, frozen=True, kw_only=True):
 
 def considered(of: Circumstances, namespace: str, cube: MemCube | None = None) -> Iterator[Considered]:
     """Every rule of a namespace and of the store, with what it makes of the call, and of one memory if there is one."""
-    if namespace == of.caller.namespace:
+    standing = Standing(of, namespace)
+    if standing.owns:
         yield Considered(
             namespace=namespace, name="owner", effect=Effect.PERMIT, applies=True, why="it is the caller's own"
         )
-    for home in (namespace, STORE):
-        for policy in of.book.of(home):
-            why = _why_not(policy, of, namespace, cube)
+    for home, place in zip((namespace, STORE), standing.places, strict=True):
+        for policy in place.policies:
+            why = standing.why_not(policy, of.action, cube)
             yield Considered(
                 namespace=home, name=policy.name, effect=policy.effect, applies=not why, why=why or "it applies"
             )
-
-
-def _why_not(policy: Policy, of: Circumstances, namespace: str, cube: MemCube | None) -> str:
-    """Why a policy does not apply; nothing where it does."""
-    named = of.principals(namespace, denied=policy.effect is not Effect.PERMIT)
-    if policy.who and named.isdisjoint(policy.who):
-        return f"it is for {_listed(policy.who)}"
-    if not policy.in_force(of.now):
-        return "its time has not come" if policy.starts is not None and of.now < policy.starts else "its time is over"
-    if policy.actions and of.action not in policy.actions:
-        return f"it is about {_listed(action.value for action in policy.actions)}"
-    if not policy.about(of.action, context_of(of.caller, of.role_in(namespace), of.operation, of.now), of.now):
-        return "the call is made in another context"
-    if cube is not None and not matches(policy.what, cube):
-        return "it is about other memories"
-    return ""
 
 
 def reach(of: Circumstances) -> Reach | None:
     """Everything that the caller may read; None for all there is."""
     if of.powerful:
         return None
-    reading = of.doing(Action.READ)
-    own = of.caller.namespace
-    named = [own, GLOBAL, *of.book.opened_to(of.principals(""))]
-    parts = [(name, condition(reading, name)) for name in dict.fromkeys(named)]
+    own, reading = of.caller.namespace, of.doing(Action.READ)
+    if of.book.is_empty:
+        return Reach(tuple((name, EVERYTHING) for name in dict.fromkeys((own, GLOBAL))))
+    named = [own, GLOBAL, *of.book.opened_to(Standing(reading, "").permitted)]
+    parts = [(name, verdict(reading, name).where) for name in dict.fromkeys(named)]
     return Reach(tuple((name, where) for name, where in parts if where != NOTHING))
 
 
@@ -186,86 +247,35 @@ def decide(of: Circumstances, target: Target) -> Decision:
 
 
 def limits(of: Circumstances, namespaces: Iterable[str]) -> Iterator[tuple[str, Policy]]:
-    """The limits that count this call, each with the namespace that set it."""
-    if of.powerful:
+    """The limits that count this call, each with the namespace that set it, and each once."""
+    if of.powerful or of.book.is_empty:
         return
+    seen: set[tuple[str, str]] = set()
     for namespace in dict.fromkeys(namespaces):
-        for policy in of.book.of(namespace):
-            if policy.effect is Effect.LIMIT and _concerns(policy, of, namespace):
-                yield namespace, policy
-    for policy in of.book.of(STORE):
-        if policy.effect is Effect.LIMIT and _concerns(policy, of, of.caller.namespace):
-            yield STORE, policy
+        for home, policy in Standing(of, namespace).limits(of.action):
+            if (home, policy.name) not in seen:
+                seen.add((home, policy.name))
+                yield home, policy
 
 
 def _decided(of: Circumstances, namespaces: tuple[str, ...]) -> Decision:
     """Every namespace that the call names must be open to it, at least in part."""
-    if of.book.is_empty and namespaces == (of.caller.namespace,):  # the usual call, in an eighth of the time
-        return Decision(
-            allowed=True,
-            rule="owner",
-            reason=f"{of.caller.namespace!r} is the caller's own",
-            namespaces=namespaces,
-            parts=((of.caller.namespace, EVERYTHING),),
-        )
-    parts = tuple((name, condition(of, name)) for name in namespaces)
-    for name, where in parts:
-        if where == NOTHING:
-            return Decision(
-                allowed=False,
-                rule=_rule_of_refusal(of, name),
-                reason=f"the caller may not {of.action.value} there; one's own is {of.caller.namespace!r}",
-            )
-    verdicts = [verdict(of, name) for name in namespaces]
+    own = of.caller.namespace
+    if of.book.is_empty and namespaces == (own,):  # the usual call, at once
+        reason, parts = f"{own!r} is the caller's own", ((own, EVERYTHING),)
+        return Decision(allowed=True, rule="owner", reason=reason, namespaces=namespaces, parts=parts)
+    verdicts = {name: verdict(of, name) for name in namespaces}
+    for found in verdicts.values():
+        if found.where == NOTHING:
+            reason = f"the caller may not {of.action.value} there; one's own is {own!r}"
+            return Decision(allowed=False, rule=found.rule, reason=reason)
     return Decision(
         allowed=True,
-        rule="+".join(dict.fromkeys(one.rule for one in verdicts)) or "nothing-open",
-        reason="; ".join(dict.fromkeys(one.reason for one in verdicts)),
+        rule="+".join(dict.fromkeys(one.rule for one in verdicts.values())) or "nothing-open",
+        reason="; ".join(dict.fromkeys(one.reason for one in verdicts.values())),
         namespaces=namespaces,
-        parts=parts,
+        parts=tuple((name, one.where) for name, one in verdicts.items()),
     )
-
-
-def _may_manage(of: Circumstances, namespace: str) -> bool:
-    """Whether the caller may set rules there: never while it is narrowed by one that it could take away."""
-    if of.powerful:
-        return True
-    denied = any(policy.what == EVERYTHING for policy in _applying(of, namespace, Effect.DENY))
-    if denied or not _permits(of, namespace):
-        return False
-    return not any(
-        change.rule.effect is Effect.DENY and _concerns(change.rule, of.doing(action), namespace)
-        for change in of.book.within((namespace,))
-        if isinstance(change.rule, Policy) and not change.by_steward
-        for action in (Action.READ, Action.WRITE)
-    )
-
-
-def _rule_of_refusal(of: Circumstances, namespace: str) -> str:
-    """The rule that the audit log names for a refusal."""
-    found = verdict(of, namespace)
-    return "+".join(found.denials) if found.permits and found.denials else "not-owner"
-
-
-def _permits(of: Circumstances, namespace: str) -> list[tuple[str, Filter]]:
-    """What permits the action there: ownership, the openness of the global place, and policies."""
-    given = [(policy.name, policy.what) for policy in _applying(of, namespace, Effect.PERMIT)]
-    if namespace == of.caller.namespace:
-        return [("owner", EVERYTHING), *given]
-    if namespace == GLOBAL and of.action is Action.READ:
-        return [("global", EVERYTHING), *given]
-    return given
-
-
-def _applying(of: Circumstances, namespace: str, effect: Effect) -> Iterator[Policy]:
-    """The policies of a namespace and of the store with that effect on the call."""
-    for policy in (*of.book.of(namespace), *of.book.of(STORE)):
-        if policy.effect is effect and _concerns(policy, of, namespace):
-            yield policy
-
-
-def _concerns(policy: Policy, of: Circumstances, namespace: str) -> bool:
-    return not _why_not(policy, of, namespace, None)
 
 
 def _listed(names: Iterable[str]) -> str:

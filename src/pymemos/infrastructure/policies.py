@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 
 import msgspec
@@ -11,7 +11,34 @@ import msgspec
 from pymemos.cube.policy import EVERYONE, STORE, Effect, Policy, RoleGrant, RuleChange
 from pymemos.ports import ReadUnit
 
-Held = Mapping[str, RuleChange]  # by the name of the rule, the change that set it
+
+class Place(msgspec.Struct, frozen=True):
+    """The rules of one namespace, or of the store, sorted by how a decision asks for them."""
+
+    changes: Mapping[str, RuleChange]  # by the name of the rule, the change that set it
+    permits: Mapping[str, tuple[Policy, ...]]  # by principal
+    denials: tuple[Policy, ...]
+    limits: tuple[Policy, ...]
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """All of them, by name."""
+        return tuple(one.rule for one in self.changes.values() if isinstance(one.rule, Policy))
+
+    @staticmethod
+    def of(changes: Mapping[str, RuleChange]) -> Place:
+        """The place where these changes hold."""
+        policies = [one.rule for one in changes.values() if isinstance(one.rule, Policy)]
+        permits: dict[str, tuple[Policy, ...]] = {}
+        for policy in policies:
+            if policy.effect is Effect.PERMIT:
+                for principal in dict.fromkeys(policy.who or (EVERYONE,)):
+                    permits[principal] = (*permits.get(principal, ()), policy)
+        denials, limits = ([one for one in policies if one.effect is effect] for effect in (Effect.DENY, Effect.LIMIT))
+        return Place(changes, permits, tuple(denials), tuple(limits))
+
+
+NOWHERE = Place.of({})
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -19,7 +46,7 @@ class Book(msgspec.Struct, frozen=True):
 
     last: str = ""
     entry: int = 0
-    rules: Mapping[str, Held] = {}  # by namespace
+    places: Mapping[str, Place] = {}  # by namespace
     opened: Mapping[str, frozenset[str]] = {}  # by principal, the namespaces with a permission that names it
     given: frozenset[str] = frozenset()  # roles that anybody was ever given: they stay the store's to give
 
@@ -28,19 +55,18 @@ class Book(msgspec.Struct, frozen=True):
         """Whether there was never any rule."""
         return not self.entry
 
-    def of(self, namespace: str) -> tuple[Policy, ...]:
-        """The policies of a namespace, by name."""
-        held = self.rules.get(namespace)
-        return () if held is None else tuple(one.rule for one in held.values() if isinstance(one.rule, Policy))
+    def of(self, namespace: str) -> Place:
+        """The rules of a namespace."""
+        return self.places.get(namespace, NOWHERE)
 
     def held(self, namespace: str, name: str) -> RuleChange | None:
         """The change that set a rule, if it still holds."""
-        return self.rules.get(namespace, {}).get(name)
+        return self.of(namespace).changes.get(name)
 
     def within(self, namespaces: Iterable[str] | None) -> tuple[RuleChange, ...]:
         """What set the rules that hold in some namespaces, or (None) everywhere, by namespace and name."""
-        names = sorted(self.rules if namespaces is None else set(namespaces))
-        return tuple(change for name in names for change in self.rules.get(name, {}).values())
+        names = sorted(self.places if namespaces is None else set(namespaces))
+        return tuple(change for name in names for change in self.of(name).changes.values())
 
     def opened_to(self, principals: Iterable[str]) -> list[str]:
         """The namespaces that have a permission for any of these."""
@@ -57,24 +83,22 @@ class Book(msgspec.Struct, frozen=True):
 
     def after(self, changes: Sequence[RuleChange]) -> Book:
         """The book with further changes, in their order."""
-        rules, opened, given = dict(self.rules), dict(self.opened), set(self.given)
+        if not changes:
+            return self
+        held: dict[str, dict[str, RuleChange]] = {}
         for change in changes:
-            before = rules.get(change.namespace, {})
-            held = {name: one for name, one in before.items() if name != change.name}
+            here = held.setdefault(change.namespace, dict(self.of(change.namespace).changes))
+            here.pop(change.name, None)
             if change.rule is not None:
-                held[change.name] = change
-            if isinstance(change.rule, RoleGrant):
-                given.add(change.rule.role)
-            rules[change.namespace] = dict(sorted(held.items()))
-            _reopen(opened, change.namespace, _named(before), _named(held))
-        last = changes[-1] if changes else None
-        return Book(
-            self.last if last is None else last.id,
-            self.entry if last is None else last.entry,
-            {namespace: held for namespace, held in rules.items() if held},
-            opened,
-            frozenset(given),
-        )
+                here[change.name] = change
+        places, opened = dict(self.places), dict(self.opened)
+        for namespace, here in held.items():
+            place = Place.of(dict(sorted(here.items())))
+            _reopen(opened, namespace, self.of(namespace).permits.keys(), place.permits.keys())
+            places[namespace] = place
+        given = {change.rule.role for change in changes if isinstance(change.rule, RoleGrant)}
+        kept = {namespace: place for namespace, place in places.items() if place.changes}
+        return Book(changes[-1].id, changes[-1].entry, kept, opened, self.given | given)
 
 
 NO_RULES = Book()
@@ -116,14 +140,7 @@ def role_rule(role: str, principal: str) -> str:
     return f"{role} to {principal}"
 
 
-def _named(held: Held) -> frozenset[str]:
-    """Whom the permissions of a namespace name."""
-    policies = [one.rule for one in held.values() if isinstance(one.rule, Policy)]
-    permits = [policy for policy in policies if policy.effect is Effect.PERMIT]
-    return frozenset(name for policy in permits for name in policy.who or (EVERYONE,))
-
-
-def _reopen(opened: dict[str, frozenset[str]], namespace: str, before: frozenset[str], after: frozenset[str]) -> None:
+def _reopen(opened: dict[str, frozenset[str]], namespace: str, before: Set[str], after: Set[str]) -> None:
     for principal in before - after:
         opened[principal] = opened[principal] - {namespace}
     for principal in after - before:

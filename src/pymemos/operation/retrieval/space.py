@@ -162,7 +162,7 @@ class Space:
         self._sessions: dict[str, int] = {}
         self._closed = 0
         self._days: dict[int, dict[str, date]] = {}  # the days that the text of a row tells of
-        self._turns: OrderedDict[tuple[int, Filter, tuple[int, ...]], Turns] = OrderedDict()  # of a seq and a view
+        self._views: OrderedDict[tuple[int, View], tuple[Turns, dict[str, int]]] = OrderedDict()  # of a seq
         self._masks: OrderedDict[Filter, Buffer] = OrderedDict()  # for a rule, which rows satisfy it
 
     def snapshot(self, unit: ReadUnit, seq: int, view: View = WHOLE) -> Snapshot:
@@ -179,8 +179,7 @@ class Space:
                 seen &= self._mask(unit, seq, view.rule, columns, seen)
             if view.hidden:
                 seen &= ~np.isin(columns.key, view.hidden)
-            turns = self._turns_at(seq, view, columns, seen)
-            speakers = dict(self._speakers) if view == WHOLE else _heard(self._speakers, columns, seen)
+            turns, speakers = self._seen_at(seq, view, columns, seen)
             parts = Parts(self._vectors.view, **{name: buffer.view for name, buffer in self._parts.items()})
             days = self._known_days(columns, seen)
             return Snapshot(columns, seen, turns, speakers, days, parts, whole=view == WHOLE)
@@ -267,15 +266,16 @@ class Space:
             return _code(self._sessions, said.session) + 1
         return TALK if said.semantic_type is SemanticType.MESSAGE else NO_SESSION
 
-    def _turns_at(self, seq: int, view: View, columns: Columns, seen: NDArray[np.bool_]) -> Turns:
-        """The rows in order, kept for the views that were asked for last."""
-        place = (seq, view.rule, view.hidden)
-        if place not in self._turns:
-            self._turns[place] = _in_order(columns, np.flatnonzero(seen))
-            if len(self._turns) > VIEWS:
-                self._turns.popitem(last=False)
-        self._turns.move_to_end(place)
-        return self._turns[place]
+    def _seen_at(self, seq: int, view: View, columns: Columns, seen: NDArray[np.bool_]) -> tuple[Turns, dict[str, int]]:
+        """The rows in order, and who speaks in them; kept for the views that were asked for last."""
+        place = (seq, view)
+        if place not in self._views:
+            speakers = dict(self._speakers) if view == WHOLE else _heard(self._speakers, columns, seen)
+            self._views[place] = _in_order(columns, np.flatnonzero(seen)), speakers
+            if len(self._views) > VIEWS:
+                self._views.popitem(last=False)
+        self._views.move_to_end(place)
+        return self._views[place]
 
 
 def _heard(speakers: dict[str, int], columns: Columns, seen: NDArray[np.bool_]) -> dict[str, int]:

@@ -290,6 +290,18 @@ class TestContext:
 
         assert bo.list()
 
+    def test_a_rule_can_demand_that_reads_are_recorded_before_they_are_answered(self, mem: MemOS, bo: MemOS) -> None:
+        told(mem, "Ana likes tea.")
+        mem.share(to="users/bo", user_id="ana")
+        mem.set_access_policy("write it down", {"effect": "record", "actions": ["read"]}, user_id="ana")
+
+        bo.search("tea", namespaces=ANA)
+
+        with mem._tools.store.read() as unit:  # what a crash would leave
+            tail = unit.audit_tail(ANA)
+        assert tail is not None
+        assert ("search", "users/bo") == (tail.operation, tail.caller.namespace)
+
 
 class TestDerived:
     """What was made from others opens no more than they do (12.9)."""
@@ -509,6 +521,8 @@ class TestReporting:
         ({"effect": "limit", "rate": {"calls": 0, "per_s": 1}}, InvalidInput),
         ({"effect": "limit", "rate": {"calls": "many"}}, InvalidInput),
         ({"effect": "limit", "rate": {"calls": 1, "per_s": 1}, "what": {"tags": "x"}}, InvalidInput),
+        ({"effect": "record", "what": {"tags": "x"}}, InvalidInput),
+        ({"effect": "record", "rate": {"calls": 1, "per_s": 1}}, InvalidInput),
         ({"actions": ["read"], "colour": "red"}, InvalidInput),
         ({"actions": ["read"], "starts": "2025-01-02T00:00Z", "expires": "2025-01-01T00:00Z"}, InvalidInput),
         ({"role": "physician", "to": "users/bo"}, InvalidInput),

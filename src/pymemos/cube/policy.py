@@ -40,6 +40,7 @@ class Effect(StrEnum):
     PERMIT = "permit"
     DENY = "deny"
     LIMIT = "limit"  # lets only so many through
+    RECORD = "record"  # answers only once the audit entry is durable, which that of a read otherwise is a second later
 
 
 class Action(StrEnum):
@@ -183,8 +184,8 @@ def _check_sense(policy: Policy) -> None:
         raise InvalidInput(
             "a limit, and nothing else, has a rate: {'effect': 'limit', 'rate': {'calls': 60, 'per_s': 60}}"
         )
-    if policy.effect is Effect.LIMIT and policy.what != EVERYTHING:
-        raise InvalidInput("a limit counts calls, not memories; say 'when' it counts, not 'what'")
+    if policy.effect in (Effect.LIMIT, Effect.RECORD) and policy.what != EVERYTHING:
+        raise InvalidInput(f"a {policy.effect} is about calls, not memories; say 'when' it holds, not 'what'")
     if policy.effect is Effect.PERMIT and not policy.actions:
         raise InvalidInput("a permission names its actions: 'read', 'write' or 'manage'")
     if Action.MANAGE in policy.actions and policy.what != EVERYTHING:

@@ -98,6 +98,10 @@ class Standing:
                 if self._concerns(policy, action):
                     yield home, policy
 
+    def recorded(self, action: Action) -> bool:
+        """Whether a rule demands that the audit entry is durable before there is an answer."""
+        return any(self._concerns(one, action) for place in self.places for one in place.records)
+
     def why_not(self, policy: Policy, action: Action, cube: MemCube | None = None) -> str:
         """Why a policy does not apply; nothing where it does."""
         named = self.permitted if policy.effect is Effect.PERMIT else self.denied
@@ -256,6 +260,11 @@ def limits(of: Circumstances, namespaces: Iterable[str]) -> Iterator[tuple[str, 
             if (home, policy.name) not in seen:
                 seen.add((home, policy.name))
                 yield home, policy
+
+
+def is_recorded(of: Circumstances, namespaces: Iterable[str]) -> bool:
+    """Whether a rule demands that the audit entry of the call is durable before there is an answer (12.11)."""
+    return not of.book.is_empty and any(Standing(of, name).recorded(of.action) for name in dict.fromkeys(namespaces))
 
 
 def _decided(of: Circumstances, namespaces: tuple[str, ...]) -> Decision:

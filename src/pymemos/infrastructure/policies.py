@@ -19,6 +19,7 @@ class Place(msgspec.Struct, frozen=True):
     permits: Mapping[str, tuple[Policy, ...]]  # by principal
     denials: tuple[Policy, ...]
     limits: tuple[Policy, ...]
+    records: tuple[Policy, ...]
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -34,8 +35,11 @@ class Place(msgspec.Struct, frozen=True):
             if policy.effect is Effect.PERMIT:
                 for principal in dict.fromkeys(policy.who or (EVERYONE,)):
                     permits[principal] = (*permits.get(principal, ()), policy)
-        denials, limits = ([one for one in policies if one.effect is effect] for effect in (Effect.DENY, Effect.LIMIT))
-        return Place(changes, permits, tuple(denials), tuple(limits))
+        others = (
+            tuple(one for one in policies if one.effect is effect)
+            for effect in (Effect.DENY, Effect.LIMIT, Effect.RECORD)
+        )
+        return Place(changes, permits, *others)
 
 
 NOWHERE = Place.of({})

@@ -154,18 +154,22 @@ class MemoryAPI:
                 self._note(tails)
                 return result
             with self._tools.store.read() as unit:
-                return self._look(unit, call, handler, prepared)
+                result, recorded = self._look(unit, call, handler, prepared)
+            if recorded:
+                self.buffer.flush()
+            return result
         except DeniedError as denied:
             self._refuse(call, denied)
 
-    def _look(self, unit: ReadUnit, call: MemoryCall, handler: Handler, prepared: Any) -> Any:
+    def _look(self, unit: ReadUnit, call: MemoryCall, handler: Handler, prepared: Any) -> tuple[Any, bool]:
+        """The result, and whether its audit entry must be durable before the caller gets it."""
         work = self._decide(unit, call, handler)
         outcome = handler.run(work, prepared)
         started = time.perf_counter()
         for record in self._records(work, outcome):
             self.buffer.add(record)
         self._span("audit", started)
-        return outcome.result
+        return outcome.result, governance.is_recorded(work.of, work.decision.namespaces or (call.caller.namespace,))
 
     def _change(
         self, unit: WriteUnit, call: MemoryCall, handler: Handler, prepared: Any

@@ -49,6 +49,18 @@ class MalformedRecord(InvalidInput):
     """The record cannot be read; the message names its position and what is wrong with it."""
 
 
+class SensitiveText(InvalidInput):
+    """The text holds what a privacy policy refuses; leave that out, or change the policy."""
+
+    status = 422
+
+
+class MissingExtra(InvalidInput):
+    """A library is not installed that this needs; the message names the extra that brings it."""
+
+    status = 501
+
+
 class CannotWiden(InvalidInput):
     """A bound handle can only narrow; bind the other identity from the handle that is not bound."""
 

@@ -12,10 +12,10 @@ import msgspec
 from pymemos import wiring
 from pymemos.cube.call import Caller
 from pymemos.cube.ids import new_id
-from pymemos.facade.access import Access
 from pymemos.facade.auditing import Auditing
 from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
+from pymemos.facade.privacy import Privacy
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
 from pymemos.facade.upkeep import Upkeep
@@ -33,7 +33,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class MemOS(Memories, Tracing, TimeMachine, Lifecycle, Access, Auditing, Upkeep):
+class MemOS(Memories, Tracing, TimeMachine, Lifecycle, Privacy, Auditing, Upkeep):
     """A memory that keeps what it is told: durable, versioned, searchable, explained.
 
     ``home`` is the folder of the store, created when it is not there; without one, PYMEMOS_HOME or the user's data

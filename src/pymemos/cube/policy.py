@@ -15,6 +15,7 @@ import msgspec
 
 from pymemos.cube.call import Caller
 from pymemos.cube.filters import EVERYTHING, FIELDS, All, Filter, aware, parse, written
+from pymemos.cube.privacy import LABELS, Handling, Kind
 from pymemos.errors import InvalidInput
 
 Member = TypeVar("Member", bound=StrEnum)
@@ -40,6 +41,7 @@ class Effect(StrEnum):
     PERMIT = "permit"
     DENY = "deny"
     LIMIT = "limit"  # lets only so many through
+    REDACT = "redact"  # gives the text with stand-ins for some kinds of what is personal or secret
     RECORD = "record"  # answers only once the audit entry is durable, which that of a read otherwise is a second later
 
 
@@ -74,6 +76,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     starts: datetime | None = None
     expires: datetime | None = None
     rate: Rate | None = None  # of a limit
+    kinds: tuple[Kind, ...] = ()  # of a redaction
     note: str = ""
 
     def in_force(self, now: datetime) -> bool:
@@ -95,7 +98,16 @@ class RoleGrant(msgspec.Struct, frozen=True, kw_only=True):
         return self.expires is None or now < self.expires
 
 
-Rule = Policy | RoleGrant
+class PrivacyRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to personal data and secrets when they are written (5.5.1, ADR 0030), by kind."""
+
+    name: str = "privacy policy"  # one for each place
+    handling: Mapping[Kind, Handling]
+    note: str = ""
+
+
+PRIVACY = "privacy policy"
+Rule = Policy | RoleGrant | PrivacyRule
 
 
 class RuleChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +154,9 @@ def context_of(caller: Caller, role: str | None, operation: str, now: datetime) 
 
 def rule_values(rule: Rule) -> dict[str, Any]:
     """A rule as JSON values, as people write and the store keeps it; what says nothing is left out."""
+    if isinstance(rule, PrivacyRule):
+        handled = {kind.value: how.value for kind, how in sorted(rule.handling.items())}
+        return {"handling": handled, **({"note": rule.note} if rule.note else {})}
     if isinstance(rule, RoleGrant):
         given = {"role": rule.role, "to": rule.to, "expires": rule.expires, "note": rule.note}
         return {name: value for name, value in given.items() if value}
@@ -152,6 +167,8 @@ def rule_values(rule: Rule) -> dict[str, Any]:
 
 def parse_rule(raw: Mapping[str, Any], name: str) -> Rule:
     """The rule that JSON values write; every mistake is an error that says what to write instead."""
+    if "handling" in raw:
+        return PrivacyRule(handling=parse_handling(raw["handling"]), note=raw.get("note") or "")
     if "role" in raw:
         _check_fields(raw, RoleGrant)
         return RoleGrant(
@@ -172,6 +189,7 @@ def parse_rule(raw: Mapping[str, Any], name: str) -> Rule:
         starts=_time(raw, "starts"),
         expires=_time(raw, "expires"),
         rate=_rate(raw.get("rate")),
+        kinds=parse_kinds(_texts(raw, "kinds")),
         note=raw.get("note") or "",
     )
     _check_sense(policy)
@@ -184,6 +202,10 @@ def _check_sense(policy: Policy) -> None:
         raise InvalidInput(
             "a limit, and nothing else, has a rate: {'effect': 'limit', 'rate': {'calls': 60, 'per_s': 60}}"
         )
+    if (policy.effect is Effect.REDACT) != bool(policy.kinds):
+        raise InvalidInput("a redaction, and nothing else, names kinds: {'effect': 'redact', 'kinds': ['email']}")
+    if policy.effect is Effect.REDACT and not set(policy.actions) <= {Action.READ}:
+        raise InvalidInput("a redaction is about reading; leave 'actions' out")
     if policy.effect in (Effect.LIMIT, Effect.RECORD) and policy.what != EVERYTHING:
         raise InvalidInput(f"a {policy.effect} is about calls, not memories; say 'when' it holds, not 'what'")
     if policy.effect is Effect.PERMIT and not policy.actions:
@@ -236,6 +258,21 @@ def _rate(raw: Any) -> Rate | None:
     if rate.calls < 1 or not 0 < rate.per_s <= 86_400:
         raise InvalidInput("a rate lets at least one call through in at most a day: {'calls': 60, 'per_s': 60}")
     return rate
+
+
+def parse_kinds(raw: Any) -> tuple[Kind, ...]:
+    """Kinds of what is personal or secret, by name or by label (``pii:email``), in their order."""
+    if isinstance(raw, str) or not isinstance(raw, Iterable):
+        raise InvalidInput(f"kinds is {raw!r}; pass a list, such as ['email', 'phone']")
+    named = {LABELS.get(one) or _member(Kind, one, "kinds") for one in raw}
+    return tuple(kind for kind in Kind if kind in named)
+
+
+def parse_handling(raw: Any) -> dict[Kind, Handling]:
+    """What is to happen to each kind: ``{"email": "tag", "api_key": "refuse"}``."""
+    if not isinstance(raw, Mapping) or not raw:
+        raise InvalidInput(f"the policy is {raw!r}; pass a mapping such as {{'email': 'tag', 'api_key': 'refuse'}}")
+    return {parse_kinds([kind])[0]: _member(Handling, how, "handling") for kind, how in raw.items()}
 
 
 def parse_what(raw: Any) -> Filter:

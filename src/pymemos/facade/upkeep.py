@@ -8,8 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pymemos.cube.policy import parse_kinds
+from pymemos.cube.privacy import Kind
 from pymemos.errors import ModelError
 from pymemos.facade.handle import Handle
+from pymemos.infrastructure.privacy.scanning import check_available
 from pymemos.interface import embedding, importers, requests, transfer
 from pymemos.interface.arguments import (
     MOST_ATTEMPTS,
@@ -33,15 +36,23 @@ class Upkeep(Handle):
 
     # The store as a whole.
 
-    def export_lines(self, *, user_id: str | None = None, agent_id: str | None = None) -> Iterator[bytes]:
-        """Whole memories as JSON Lines, every version, in order of their ids: one's own, or, for a steward, all."""
+    def export_lines(
+        self, *, user_id: str | None = None, agent_id: str | None = None, redact: Sequence[Kind | str] = ()
+    ) -> Iterator[bytes]:
+        """Whole memories as JSON Lines, every version, in order of their ids: one's own, or, for a steward, all.
+
+        ``redact`` names kinds of what is personal or secret that are left out; a memory that holds some becomes a line
+        that says so, which no import takes for the memory itself.
+        """
+        kinds = parse_kinds(redact)
+        check_available(kinds)
         call, after = self._everywhere(user_id, agent_id), None
         while True:
-            page: transfer.Exported = self._dispatch(call, requests.Export(after=after))
-            if not page.lines:
-                return
+            page: transfer.Exported = self._dispatch(call, requests.Export(after=after, redact=kinds))
             yield from page.lines
             after = page.after
+            if after is None:
+                return
 
     def import_records(self, memories: Iterable[tuple[Record, ...]]) -> transfer.Imported:
         """Take in memories that ``pymemos.interface.transfer.from_line`` read; repeating it changes nothing."""

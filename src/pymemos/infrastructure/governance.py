@@ -91,6 +91,10 @@ class Standing:
         """The policies of the namespace and of the store that deny some of it."""
         return [one for place in self.places for one in place.denials if self._concerns(one, action)]
 
+    def redactions(self) -> list[Policy]:
+        """The policies that put stand-ins into what it reads."""
+        return [one for place in self.places for one in place.redactions if self._concerns(one, Action.READ)]
+
     def limits(self, action: Action) -> Iterator[tuple[str, Policy]]:
         """The limits that count it, each with the namespace that set it."""
         for home, place in zip((self.namespace, STORE), self.places, strict=True):
@@ -189,7 +193,7 @@ def _managing(standing: Standing) -> Verdict:
         name
         for name, change in standing.places[0].changes.items()
         if isinstance(change.rule, Policy)
-        and change.rule.effect is Effect.DENY
+        and change.rule.effect in (Effect.DENY, Effect.REDACT)
         and not change.by_steward
         and not (standing.why_not(change.rule, Action.READ) and standing.why_not(change.rule, Action.WRITE))
     ]
@@ -248,6 +252,11 @@ def decide(of: Circumstances, target: Target) -> Decision:
             allowed=False, rule="steward-only", reason="this concerns the whole store; only its steward may do it"
         )
     return _decided(of, tuple(dict.fromkeys(target.namespaces)))
+
+
+def redactions(of: Circumstances, namespace: str) -> list[Policy]:
+    """The policies that put stand-ins into what the caller reads there (ADR 0030)."""
+    return [] if of.powerful or of.book.is_empty else Standing(of, namespace).redactions()
 
 
 def limits(of: Circumstances, namespaces: Iterable[str]) -> Iterator[tuple[str, Policy]]:

@@ -20,6 +20,7 @@ class Place(msgspec.Struct, frozen=True):
     denials: tuple[Policy, ...]
     limits: tuple[Policy, ...]
     records: tuple[Policy, ...]
+    redactions: tuple[Policy, ...] = ()
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -37,7 +38,7 @@ class Place(msgspec.Struct, frozen=True):
                     permits[principal] = (*permits.get(principal, ()), policy)
         others = (
             tuple(one for one in policies if one.effect is effect)
-            for effect in (Effect.DENY, Effect.LIMIT, Effect.RECORD)
+            for effect in (Effect.DENY, Effect.LIMIT, Effect.RECORD, Effect.REDACT)
         )
         return Place(changes, permits, *others)
 

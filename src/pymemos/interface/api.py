@@ -25,6 +25,7 @@ from pymemos.infrastructure.policies import Rulebook
 from pymemos.infrastructure.rates import Meter
 from pymemos.interface import lives, rights
 from pymemos.interface.rights import DeniedError
+from pymemos.interface.veil import Veil
 from pymemos.operation.retrieval.searcher import Searcher
 from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, ReadUnit, Replay, Store, WriteUnit
 
@@ -65,6 +66,15 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         if self.call.caller.system and self.decision.namespaces is not None:
             return Reach(tuple((name, EVERYTHING) for name in self.decision.namespaces))
         return governance.reach(self.of)
+
+    @property
+    def veil(self) -> Veil:
+        """What rules hide from the caller in the memories that it may read."""
+        return Veil(self.of)
+
+    def unveiled(self) -> Work:
+        """The same call for memories that have nothing to hide from it, as a search has to be."""
+        return msgspec.structs.replace(self, decision=self.veil.narrowed(self.decision))
 
     def serves(self, cube: MemCube) -> bool:
         """Whether the call may show a version of a memory: it is within the decision, and so are its sources."""
@@ -164,7 +174,7 @@ class MemoryAPI:
     def _look(self, unit: ReadUnit, call: MemoryCall, handler: Handler, prepared: Any) -> tuple[Any, bool]:
         """The result, and whether its audit entry must be durable before the caller gets it."""
         work = self._decide(unit, call, handler)
-        outcome = handler.run(work, prepared)
+        outcome = _veiled(work, handler.run(work, prepared))
         started = time.perf_counter()
         for record in self._records(work, outcome):
             self.buffer.add(record)
@@ -177,7 +187,7 @@ class MemoryAPI:
         work = self._decide(unit, call, handler)
         if call.completes is not None:
             unit.remove_job(unit.leased(call.completes).id)
-        outcome = self._carry_out(work, handler, prepared)
+        outcome = _veiled(work, self._carry_out(work, handler, prepared))
         started = time.perf_counter()
         tails = audit.append(unit, self._records(work, outcome), self._tools.key)
         self._span("audit", started)
@@ -293,6 +303,13 @@ class MemoryAPI:
     def _span(self, name: str, started: float) -> None:
         if self._on_span is not None:
             self._on_span(name, time.perf_counter() - started)
+
+
+def _veiled(work: Work, outcome: Outcome) -> Outcome:
+    """The outcome as the caller may see it."""
+    if work.of.powerful or work.of.book.is_empty:
+        return outcome
+    return msgspec.structs.replace(outcome, result=work.veil.result(outcome.result))
 
 
 def operation(request: Request) -> str:

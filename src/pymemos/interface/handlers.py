@@ -16,12 +16,14 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, Provenance, SemanticType, Stage
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
 from pymemos.cube.policy import Action
+from pymemos.cube.privacy import Found, labels
 from pymemos.cube.wire import Document, seal
 from pymemos.errors import EmbedderFailed, InvalidInput
 from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
+from pymemos.infrastructure.privacy.scanning import scan
 from pymemos.infrastructure.vault import Draft
-from pymemos.interface import lives
+from pymemos.interface import letting_in, lives
 from pymemos.interface.api import Handler, Outcome, Tools, Work
 from pymemos.interface.arguments import check_tensor_labels
 from pymemos.interface.embedding import queue_embedding
@@ -67,9 +69,13 @@ Facets = Callable[[str | None, date | None, str | None], tuple[str, ...]]
 
 
 class Prepared(NamedTuple):
-    """What an add made before its unit: the episode's id, the memories, and whether the embedder failed."""
+    """What an add made before its unit: the episode's id, the memories, what is sensitive in each, and their vectors.
+
+    ``unembedded`` says that the embedder failed.
+    """
 
     episode: str | None
+    found: list[tuple[Found, ...]]
     drafts: list[Draft]
     unembedded: bool
 
@@ -88,12 +94,17 @@ class AddHandler(Handler):
         kind = SemanticType.MESSAGE if request.conversation else SemanticType.FACT
         said = msgspec.structs.replace(said, semantic_type=request.labels.semantic_type or kind, episode=episode)
         facets = cache(analysis.facet_terms)  # of names and days, which come again
-        drafts = [_message_draft(message, said, rules, tools, facets) for message in request.messages]
-        return Prepared(episode, *_embedded(drafts, tools))
+        found = [scan(message.content) for message in request.messages]
+        drafts = [
+            _message_draft(message, said, _labelled(rules, places), tools, facets)
+            for message, places in zip(request.messages, found, strict=True)
+        ]
+        return Prepared(episode, found, *_embedded(drafts, tools))
 
     def run(self, work: Work, prepared: Prepared) -> Outcome:
-        episode_id, drafts, unembedded = prepared
-        drafts = _derived(work, drafts)
+        episode_id, found, drafts, unembedded = prepared
+        drafts = _derived(work, letting_in.settled(work, drafts, found))
+        unembedded = unembedded or (work.tools.embedder is not None and not all(one.vectors for one in drafts))
         known = _known_turns(work, drafts)
         fresh = [one for place, one in enumerate(drafts) if place not in known]
         for one in fresh:
@@ -159,13 +170,15 @@ class SearchHandler(Handler):
         request: Search = work.call.request  # type: ignore[assignment]
         languages = query_languages(work, request.query)
         stages = lifecycle.reach(request.stages, request.where)
-        selection = work.selection(request.where, ended=False, stages=stages)
+        selection = work.unveiled().selection(request.where, ended=False, stages=stages)
         question = Question(request.query, languages, selection, request.limit, work.now)
         found = work.tools.searcher.search(work.unit, question)
-        served = marked(work, [hit.cube for hit in found.hits])
+        veil = work.veil  # what lacks its labels still, was found by its words, and is not served all the same
+        whole = [hit for hit in found.hits if not veil.hides(hit.cube)]
+        served = marked(work, [hit.cube for hit in whole])
         marks = [
             hit if cube is hit.cube else msgspec.structs.replace(hit, cube=cube)
-            for hit, cube in zip(found.hits, served, strict=True)
+            for hit, cube in zip(whole, served, strict=True)
         ]
         hits = Hits(marks, terms=found.terms, decision=work.decision, reasons=found.reasons)
         return Outcome(result=hits, memories=tuple(cube.id for cube in served), used=True)
@@ -218,7 +231,7 @@ class UpdateHandler(OnMemory):
             raise InvalidInput(
                 f"memory {cube.id!r} is the manifest of a conversation, whose text and type stay; update its messages"
             )
-        newer = _next_version(cube, request, work)
+        newer = letting_in.settled_version(work, cube, _next_version(cube, request, work))
         if _interval(newer) != _interval(cube):
             _check_interval(newer)
         check_written(work, [newer])
@@ -272,7 +285,7 @@ class DiffHandler(OnMemory):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Diff = work.call.request  # type: ignore[assignment]
-        a, b = (version_record(work, request.id, version).cube for version in (request.a, request.b))
+        a, b = (work.veil.cube(version_record(work, request.id, version).cube) for version in (request.a, request.b))
         return Outcome(result=difference(a, b), memories=(request.id,))
 
 
@@ -328,6 +341,12 @@ def _message_draft(message: Message, shared: Descriptive, rules: Governance, too
     cube, document = seal(declared, tools.new_salt())
     when = (said.event_time or said.created).date()
     return Draft(cube=cube, terms=terms, facets=facets(said.speaker, when, language), document=document)
+
+
+def _labelled(rules: Governance, found: tuple[Found, ...]) -> Governance:
+    if not found:
+        return rules
+    return msgspec.structs.replace(rules, sensitivity=letting_in.joined(rules.sensitivity, labels(found)))
 
 
 def _embedded(drafts: list[Draft], tools: Tools) -> tuple[list[Draft], bool]:

@@ -155,8 +155,9 @@ class TraceHandler(OnMemory):
         cubes = [one.cube for one in family.kin.values()]
         sources = sources_of(work, cubes)
         why = dict(zip(family.kin, stale_each(cubes, sources.cubes, work.now, sources.deleted), strict=True))
-        nodes, arrows = graph(family.kin, family.generations, why, work.now)
-        said = versions[-1].cube.header.descriptive
+        shown = {id: msgspec.structs.replace(kin, cube=work.veil.cube(kin.cube)) for id, kin in family.kin.items()}
+        nodes, arrows = graph(shown, family.generations, why, work.now)
+        said = work.veil.cube(versions[-1].cube).header.descriptive
         lineage = Lineage(
             id=request.id,
             origin=said.origin,

@@ -12,6 +12,7 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import Filter
 from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage
 from pymemos.cube.payload import Activation, Parametric
+from pymemos.cube.privacy import Kind
 from pymemos.operation.queue import LEASE
 from pymemos.ports import AuditQuery, Job, JobState, Record
 
@@ -138,10 +139,11 @@ class Log(Request, frozen=True, kw_only=True, tag="log"):
 
 
 class Export(Request, frozen=True, kw_only=True, tag="export"):
-    """Read whole memories, every version, a page at a time."""
+    """Read whole memories, every version, a page at a time; some kinds of what is personal or secret left out."""
 
     limit: int = 200
     after: str | None = None
+    redact: tuple[Kind, ...] = ()
 
 
 class Import(Request, frozen=True, kw_only=True, tag="import"):

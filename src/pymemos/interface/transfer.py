@@ -13,6 +13,7 @@ from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import aware
 from pymemos.cube.header import Behaviour
+from pymemos.cube.privacy import Kind
 from pymemos.cube.wire import (
     FORMAT,
     behaviour_fields,
@@ -27,7 +28,9 @@ from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.auditing import seals_finding
+from pymemos.interface.letting_in import refuses
 from pymemos.interface.requests import Backup, Export, Import
+from pymemos.interface.veil import without
 from pymemos.ports import Finding, ReadUnit, Record
 
 BLOBS_SUFFIX = ".blobs"  # of the folder beside a backup
@@ -49,6 +52,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     written: tuple[str, ...] = ()
     known: tuple[str, ...] = ()  # here already, with these versions or newer ones
     conflicting: tuple[str, ...] = ()  # here with other versions, which were kept
+    refused: tuple[str, ...] = ()  # hold what a privacy policy would not let be written as it is
 
 
 class OnStore(Handler):
@@ -67,7 +71,11 @@ class ExportHandler(Handler):
         pages = [work.unit.versions(id) for id in ids]
         whole = [versions for versions in pages if all(work.serves(record.cube) for record in versions)]
         memories = tuple(versions[0].cube.id for versions in whole)
-        lines = tuple(to_line(versions) for versions in whole)
+        veil = work.veil
+        lines = tuple(
+            redacted_line(versions, frozenset(request.redact).union(*(veil.hidden(one.cube) for one in versions)))
+            for versions in whole
+        )
         return Outcome(result=Exported(lines=lines, after=ids[-1] if ids else None), memories=memories)
 
 
@@ -78,9 +86,11 @@ class ImportHandler(OnStore):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Import = work.call.request  # type: ignore[assignment]
-        sorted_out: dict[str, list[str]] = {"written": [], "known": [], "conflicting": []}
+        sorted_out: dict[str, list[str]] = {"written": [], "known": [], "conflicting": [], "refused": []}
         for records in request.memories:
             verdict = self._compare(work, records)
+            if verdict == "written" and refuses(work, records):
+                verdict = "refused"
             sorted_out[verdict].append(records[-1].cube.id)
             if verdict == "written":
                 vault.adopt(work.unit, records, work.now)
@@ -149,6 +159,34 @@ def to_line(records: list[Record]) -> bytes:
     )
 
 
+def redacted_line(records: list[Record], kinds: frozenset[Kind]) -> bytes:
+    """A memory as a line without some kinds of what is personal or secret; a whole line where it holds none of them.
+
+    What is left out is gone from the bytes, and so are the hashes and the salt, which would confirm a guess.
+    """
+    shown = [without(record.cube, kinds) for record in records] if kinds else []
+    if all(cube is record.cube for cube, record in zip(shown, records, strict=False)):
+        return to_line(records)
+    versions = [
+        {**_version_fields(msgspec.structs.replace(record, cube=cube)), "version": None}
+        for record, cube in zip(records, map(_unpinned, shown), strict=True)
+    ]
+    return encode(
+        {
+            "pymemos": FORMAT,
+            "redacted": sorted(kind.value for kind in kinds),
+            "retired": records[-1].retired,
+            "behaviour": behaviour_fields(records[-1].cube.header.behaviour),
+            "versions": versions,
+        }
+    )
+
+
+def _unpinned(cube: MemCube) -> MemCube:
+    """A version without the hash of the one before."""
+    return msgspec.structs.replace(cube, previous=None)
+
+
 def from_line(line: bytes | str) -> tuple[Record, ...]:
     """The versions that a line was written from; raises MalformedRecord with what is wrong with it."""
     try:
@@ -159,6 +197,11 @@ def from_line(line: bytes | str) -> tuple[Record, ...]:
         raise MalformedRecord("not an exported memory: it has no field 'pymemos'")
     if fields["pymemos"] != FORMAT:
         raise NewerFormat(f"the record has format {fields['pymemos']!r}, this pymemos reads {FORMAT}; upgrade pymemos")
+    if "redacted" in fields:
+        raise MalformedRecord(
+            f"the memory was exported without {', '.join(map(str, fields['redacted']))}: it is not whole and cannot be "
+            "taken in as that memory; export it again with the right to see it, or add its text as a new one"
+        )
     try:
         records = _records(fields)
     except _DAMAGE as error:

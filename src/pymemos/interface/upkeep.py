@@ -11,6 +11,7 @@ from pymemos.infrastructure import analysis
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.embedding import EMBEDDER, embed_job
 from pymemos.interface.lifecycle_handlers import SWEEP, queue_sweep
+from pymemos.interface.privacy import SCAN, scan_job
 from pymemos.interface.requests import Enqueue, Reindex
 from pymemos.interface.sweeping import EVERY, sweep_job
 from pymemos.interface.worker import JobHandler, for_owner
@@ -25,7 +26,12 @@ _BY_WORDS = (
 
 def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
     """The system's own jobs by kind."""
-    return {"reindex": _reindex, "embed": partial(embed_job, api, tools), SWEEP: partial(sweep_job, api, tools)}
+    return {
+        "reindex": _reindex,
+        "embed": partial(embed_job, api, tools),
+        SWEEP: partial(sweep_job, api, tools),
+        SCAN: scan_job,
+    }
 
 
 def begin(api: MemoryAPI, tools: Tools, *, any_embedder: bool = False, by_words_meant: bool = False) -> None:

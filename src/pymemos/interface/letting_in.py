@@ -1,0 +1,128 @@
+"""Letting in: what a privacy policy lets be written, and with which labels (5.5.1, ADR 0030)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from pymemos.cube.cube import MemCube
+from pymemos.cube.payload import Plaintext
+from pymemos.cube.policy import PRIVACY, STORE, PrivacyRule
+from pymemos.cube.privacy import LABELS, Found, Handling, Kind, labels, redact
+from pymemos.cube.wire import Document, seal
+from pymemos.errors import SensitiveText
+from pymemos.infrastructure import vault
+from pymemos.infrastructure.policies import Book
+from pymemos.infrastructure.privacy.scanning import available, check_available, scan
+from pymemos.infrastructure.vault import Draft
+from pymemos.interface.api import Work
+from pymemos.ports import Record
+
+_SEVERITY = tuple(Handling)  # from the mildest to the strictest
+
+
+def handling(book: Book, namespace: str) -> dict[Kind, Handling]:
+    """What happens to each kind in a namespace: of its rule and the store's the stricter; else what can be is tagged.
+
+    A kind that a rule names and that cannot be found here is an error, for otherwise it would be let through.
+    """
+    rules = [
+        change.rule.handling
+        for place in (namespace, STORE)
+        if (change := book.held(place, PRIVACY)) is not None and isinstance(change.rule, PrivacyRule)
+    ]
+    named = {kind for rule in rules for kind, how in rule.items() if how is not Handling.IGNORE}
+    check_available(named)
+    return {kind: _stricter(kind, rules) for kind in Kind}
+
+
+def _stricter(kind: Kind, rules: Sequence[Mapping[Kind, Handling]]) -> Handling:
+    stated = [rule[kind] for rule in rules if kind in rule]
+    if stated:
+        return max(stated, key=_SEVERITY.index)
+    return Handling.TAG if kind in available() else Handling.IGNORE
+
+
+def let_in(work: Work, namespace: str, text: str, found: Sequence[Found]) -> tuple[str, tuple[str, ...]]:
+    """A text as the policy lets it be written, and its labels; raises SensitiveText for what it refuses."""
+    how = handling(work.of.book, namespace)
+    refused = [one for one in found if how[one.kind] is Handling.REFUSE]
+    if refused:
+        raise SensitiveText(
+            f"the privacy policy of {namespace!r} refuses {_places(refused)}; leave that out, or change the policy"
+        )
+    kept = [one for one in found if how[one.kind] is Handling.TAG]
+    return redact(text, (one for one in found if how[one.kind] is Handling.REDACT)), labels(kept)
+
+
+def settled(work: Work, drafts: list[Draft], found: Sequence[tuple[Found, ...]]) -> list[Draft]:
+    """New memories as the policy lets them be written; they came with the labels of all that was found."""
+    if not any(found):
+        handling(work.of.book, drafts[0].cube.namespace)  # what is demanded must be possible, found or not
+        return drafts
+    return [_settled(work, one, places) for one, places in zip(drafts, found, strict=True)]
+
+
+def _settled(work: Work, one: Draft, found: tuple[Found, ...]) -> Draft:
+    if not found:
+        return one
+    cube = one.cube
+    text, tags = let_in(work, cube.namespace, cube.text, found)
+    if text == cube.text and tags == labels(found):
+        return one
+    own = work.call.request.labels.sensitivity or ()  # type: ignore[attr-defined]
+    rules = msgspec.structs.replace(cube.header.governance, sensitivity=joined(own, tags))
+    declared = Document(
+        id=cube.id,
+        descriptive=cube.header.descriptive,
+        governance=rules,
+        payload=Plaintext(content=text),
+        parents=cube.parents,
+    )
+    made, document = seal(declared, cube.salt)
+    if text == cube.text:
+        return msgspec.structs.replace(one, cube=made, document=document)
+    return msgspec.structs.replace(vault.draft(made), document=document)
+
+
+def settled_version(work: Work, cube: MemCube, newer: MemCube) -> MemCube:
+    """The next version of ``cube`` as the policy lets it be written."""
+    if not isinstance(newer.payload, Plaintext) or newer.is_episode:
+        return newer
+    rules = newer.header.governance
+    text, tags = let_in(work, newer.namespace, newer.text, scan(newer.text))
+    if newer.text != cube.text:  # what the old text held says nothing of the new one
+        stays = work.call.request.labels.sensitivity or ()  # type: ignore[attr-defined]
+        own = tuple(one for one in rules.sensitivity if one not in LABELS or one in stays)
+    else:
+        own = rules.sensitivity
+    wanted = joined(own, tags)
+    if text == newer.text and wanted == rules.sensitivity:
+        return newer
+    return cube.derive(
+        descriptive=newer.header.descriptive,
+        governance=msgspec.structs.replace(rules, sensitivity=wanted),
+        payload=msgspec.structs.replace(newer.payload, content=text),
+        parents=newer.parents,
+    )
+
+
+def refuses(work: Work, records: Iterable[Record]) -> bool:
+    """Whether a policy would not let a memory be written as it is: it is taken in whole, or not at all."""
+    for record in records:
+        cube = record.cube
+        how = handling(work.of.book, cube.namespace)
+        if any(how[one.kind] in (Handling.REDACT, Handling.REFUSE) for one in scan(cube.text)):
+            return True
+    return False
+
+
+def joined(own: Iterable[str], tags: Iterable[str]) -> tuple[str, ...]:
+    """Labels of the caller's and of the detector's, each once."""
+    return tuple(dict.fromkeys((*own, *tags)))
+
+
+def _places(found: Iterable[Found]) -> str:
+    """Kinds and places, never what stands there."""
+    return ", ".join(f"{one.kind.value} at {one.start}–{one.end}" for one in found)

@@ -17,6 +17,7 @@ from pymemos.cube.header import (
     SemanticType,
     Stage,
     State,
+    Trust,
 )
 from pymemos.cube.payload import Payload, Plaintext
 
@@ -130,6 +131,11 @@ class MemCube(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def text(self) -> str:
         """The content of a plaintext memory; the empty string for tensors."""
         return self.payload.content if isinstance(self.payload, Plaintext) else ""
+
+    @property
+    def trust(self) -> Trust:
+        """Where its words came from."""
+        return self.header.descriptive.trusted_as
 
     @property
     def namespace(self) -> str:

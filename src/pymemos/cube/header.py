@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -17,6 +18,28 @@ class Origin(StrEnum):
     INFERENCE = "inference_extraction"
     RETRIEVAL = "external_retrieval"
     TUNING = "parameter_tuning"
+
+
+class Trust(StrEnum):
+    """Where the words of a memory came from; the last three are quoted in prompts, and never followed (ADR 0031)."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    AGENT = "agent"  # another agent
+    TOOL = "tool"
+    WEB = "web"
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether its words may stand in a prompt without a fence."""
+        return self in (Trust.USER, Trust.ASSISTANT)
+
+
+_TRUST_OF_ROLES = {
+    "user": Trust.USER, "human": Trust.USER, "system": Trust.USER, "developer": Trust.USER,
+    "assistant": Trust.ASSISTANT, "tool": Trust.TOOL, "function": Trust.TOOL,
+}  # fmt: skip
+_TRUST_OF_ORIGINS = {Origin.RETRIEVAL: Trust.WEB, Origin.INFERENCE: Trust.ASSISTANT}
 
 
 class SemanticType(StrEnum):
@@ -77,6 +100,11 @@ class Extensible(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     extra: dict[str, Any] = {}
 
 
+def least_trusted(given: Iterable[Trust]) -> Trust:
+    """The least trusted of some; what was made from several is no better than any of them."""
+    return max(given, key=tuple(Trust).index)
+
+
 def share_default(group: Extensible, name: str, default: Any) -> None:
     """Make a field that equals its default the default object itself: the encoder leaves out only that one.
 
@@ -125,10 +153,20 @@ class Descriptive(Extensible, frozen=True):
     valid_from: datetime | None = None  # None: since event_time
     valid_to: datetime | None = None  # None: until superseded
     provenance: Provenance | None = None
+    trust: Trust | None = None  # None: as its role, else its origin, says
     metadata: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         share_default(self, "cause", _ADD)
+
+    @property
+    def trusted_as(self) -> Trust:
+        """Where the words came from: as declared, else by the role that they were said in, else by their origin."""
+        if self.trust is not None:
+            return self.trust
+        said = _TRUST_OF_ROLES.get((self.speaker_role or "").casefold())
+        found = _TRUST_OF_ORIGINS.get(self.origin, Trust.USER)
+        return found if said is None else least_trusted([said, found])
 
 
 class Access(Extensible, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from pymemos.cube import filters as grammar
 from pymemos.cube.call import Request, TimeWindow
 from pymemos.cube.cube import MemCube, Parent
-from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage
+from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage, Trust
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.errors import EmptyScope, InvalidInput, StaleMemory
 from pymemos.facade.handle import Handle
@@ -59,6 +59,7 @@ class Memories(Handle):
         entities: Sequence[str] | None = None,
         type: SemanticType | str | None = None,
         origin: Origin | str | None = None,
+        trust: Trust | str | None = None,
         language: str | None = None,
         priority: Priority | str | None = None,
         sensitivity: Sequence[str] | None = None,
@@ -78,7 +79,9 @@ class Memories(Handle):
         With an ``idempotency_key`` a retry returns what the first call made. A list is one atomic call. ``parents`` are
         what a text or tensor was made from: cubes pin what was read, ids what is current. ``lifespan`` says how long it
         is kept: ``{"ttl_s": 3600}``, ``{"expires": time}``, or ``{"half_life_s": 86400}`` until it fades. ``namespace``
-        is a place where others are at home too, such as ``shared/team``, and a policy lets the caller write.
+        is a place where others are at home too, such as ``shared/team``, and a policy lets the caller write. ``trust``
+        says where the words came from (user, assistant, agent, tool, web) where the role of a message does not; the
+        last three are quoted as data in every prompt block.
         """
         call = self._in(self._bind(user_id, agent_id, run_id, session_id, role, task), namespace)
         labels = parse_labels(
@@ -88,6 +91,7 @@ class Memories(Handle):
             entities=entities,
             type=type,
             origin=origin,
+            trust=trust,
             language=language,
             priority=priority,
             sensitivity=sensitivity,

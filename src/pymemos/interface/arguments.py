@@ -13,7 +13,7 @@ import msgspec
 
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import aware
-from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage
+from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage, Trust
 from pymemos.errors import InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
 from pymemos.interface.requests import Labels, Message, Pin
@@ -173,6 +173,7 @@ def parse_labels(
     valid_to: When | None = None,
     lifespan: Lifespan | Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    trust: Trust | str | None = None,
 ) -> Labels:
     """What a caller says about memories, each value checked."""
     labels = Labels(
@@ -189,6 +190,7 @@ def parse_labels(
         timestamp=optional_time(timestamp, "timestamp"),
         lifespan=None if lifespan is None else check_lifespan(lifespan),
         provenance=None if provenance is None else check_provenance(provenance),
+        trust=None if trust is None else check_member(Trust, trust, "trust"),
     )
     if labels.valid_from and labels.valid_to and labels.valid_from >= labels.valid_to:
         raise InvalidInput(

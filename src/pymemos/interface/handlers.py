@@ -12,8 +12,19 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pymemos.cube.call import MemoryCall
-from pymemos.cube.cube import MemCube
-from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, Provenance, SemanticType, Stage
+from pymemos.cube.cube import MemCube, Parent
+from pymemos.cube.header import (
+    Descriptive,
+    Governance,
+    Lifespan,
+    Origin,
+    Priority,
+    Provenance,
+    SemanticType,
+    Stage,
+    Trust,
+    least_trusted,
+)
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
 from pymemos.cube.policy import Action
 from pymemos.cube.privacy import Found, labels
@@ -379,6 +390,7 @@ def _descriptive(labels: Labels, call: MemoryCall, now: datetime) -> Descriptive
         valid_from=labels.valid_from,
         valid_to=labels.valid_to,
         provenance=provenance(None, labels.provenance or {}, model=caller.model),
+        trust=labels.trust,
         metadata=labels.metadata or {},
     )
 
@@ -400,12 +412,20 @@ def _derived(work: Work, drafts: list[Draft]) -> list[Draft]:
     for one in drafts:
         cube, parents = one.cube, pinned(work, request.parents, one.cube.id)
         said = msgspec.structs.replace(cube.header.descriptive, origin=origin)
+        said = msgspec.structs.replace(said, trust=_inherited(work, said, parents))
         declared = Document(
             id=cube.id, descriptive=said, governance=cube.header.governance, payload=cube.payload, parents=parents
         )
         made, document = seal(declared, cube.salt)
         derived.append(msgspec.structs.replace(one, cube=made, document=document))
     return derived
+
+
+def _inherited(work: Work, said: Descriptive, parents: tuple[Parent, ...]) -> Trust | None:
+    """How far what was made from others is trusted: no further than any of these, whatever is said of it."""
+    sources = [record.cube.trust for record in work.unit.current([pin.id for pin in parents])]
+    least = least_trusted([said.trusted_as, *sources])
+    return said.trust if least is said.trusted_as else least
 
 
 def _governance(labels: Labels, call: MemoryCall) -> Governance:
@@ -503,6 +523,8 @@ def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:
         sensitivity=rules.sensitivity if labels.sensitivity is None else labels.sensitivity,
     )
     parents = None if request.parents is None else pinned(work, request.parents, cube.id)
+    if parents:
+        said = msgspec.structs.replace(said, trust=_inherited(work, said, parents))
     return cube.derive(descriptive=said, governance=rules, payload=payload, parents=parents)
 
 

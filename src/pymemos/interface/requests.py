@@ -10,7 +10,7 @@ import msgspec
 from pymemos.cube.call import Lease, Request
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import Filter
-from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage
+from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage, Trust
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.privacy import Kind
 from pymemos.operation.queue import LEASE
@@ -43,6 +43,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     valid_to: datetime | None = None
     timestamp: datetime | None = None
     lifespan: Lifespan | None = None
+    trust: Trust | None = None
     provenance: dict[str, Any] | None = None  # those of its fields that were given
 
 

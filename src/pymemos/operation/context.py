@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Self
 
 from pymemos.cube.call import Hit
-from pymemos.cube.cube import MemCube
 from pymemos.infrastructure.vault import valid_from
+from pymemos.operation.fences import NOTE, line
 
 _PIECES = re.compile(r"[A-Za-z]+|\d{1,3}|[^\sA-Za-z\d]")
 LETTERS_PER_TOKEN = 4  # usual for English under byte-pair encodings
@@ -21,6 +21,7 @@ class Context(str):
     counter: str
     memories: tuple[str, ...]
     left_out: int  # for want of room
+    fenced: tuple[str, ...]  # of the memories, those whose words came from elsewhere, and are quoted as data
     stale: tuple[str, ...]  # left out because their sources no longer stand for them
 
     @classmethod
@@ -33,11 +34,12 @@ class Context(str):
         memories: tuple[str, ...],
         left_out: int,
         stale: tuple[str, ...] = (),
+        fenced: tuple[str, ...] = (),
     ) -> Self:
         """The block ``text`` with its measures."""
         block = cls(text)
         block.tokens, block.counter, block.memories, block.left_out = tokens, counter, memories, left_out
-        block.stale = stale
+        block.stale, block.fenced = stale, fenced
         return block
 
 
@@ -58,41 +60,47 @@ def render(hits: Iterable[Hit], *, max_tokens: int | None, count: Callable[[str]
     """
     given = list(hits)
     stale = tuple(hit.cube.id for hit in given if hit.stale)
+    wary = {hit.cube.id for hit in given if not hit.cube.trust.is_trusted}
     pieces = _layout([hit for hit in given if not hit.stale])
-    text, tokens = "", 0
+    text, tokens, left_out = "", 0, 0
     kept: list[str] = []
-    left_out = 0
     for number, (piece, ids) in enumerate(pieces):
         longer = f"{text}\n{piece}" if text else piece
         cost = count(longer)
         if max_tokens is not None and cost > max_tokens:
-            rest = sum(len(more) for _, more in pieces[number:])
-            return Context.of(
-                text, tokens=tokens, counter=_name(count), memories=tuple(kept), left_out=rest, stale=stale
-            )
+            left_out = sum(len(more) for _, more in pieces[number:])
+            break
         text, tokens = longer, cost
         kept += ids
-    return Context.of(text, tokens=tokens, counter=_name(count), memories=tuple(kept), left_out=left_out, stale=stale)
-
-
-def line(cube: MemCube) -> str:
-    """One memory as a line: its speaker, where it has one, and its text."""
-    speaker = cube.header.descriptive.speaker or cube.header.descriptive.speaker_role
-    text = " ".join(cube.text.split())
-    return f"- {speaker}: {text}" if speaker else f"- {text}"
+    return Context.of(
+        text,
+        tokens=tokens,
+        counter=_name(count),
+        memories=tuple(kept),
+        left_out=left_out,
+        stale=stale,
+        fenced=tuple(id for id in kept if id in wary),
+    )
 
 
 def _layout(hits: list[Hit]) -> list[tuple[str, list[str]]]:
-    """The pieces of the block; a day's heading and its first line are one piece, so that no heading stands alone."""
+    """The pieces of the block; a day's heading and its first line are one piece, so that no heading stands alone.
+
+    What the fences mean is said once, before the first of them.
+    """
     days: dict[str, list[Hit]] = {}
     for hit in hits:
         if hit.cube.text:
             days.setdefault(valid_from(hit.cube).date().isoformat(), []).append(hit)
     pieces: list[tuple[str, list[str]]] = []
+    noted = False
     for day, said in days.items():
-        first, *rest = said
-        pieces.append((f"[{day}]\n{line(first.cube)}", [first.cube.id]))
-        pieces += [(line(hit.cube), [hit.cube.id]) for hit in rest]
+        for place, hit in enumerate(said):
+            heading = [f"[{day}]"] if place == 0 else []
+            is_first_fence = not (noted or hit.cube.trust.is_trusted)
+            note = [NOTE] if is_first_fence else []
+            noted = noted or is_first_fence
+            pieces.append(("\n".join([*note, *heading, line(hit.cube)]), [hit.cube.id]))
     return pieces
 
 

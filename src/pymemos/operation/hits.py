@@ -48,7 +48,10 @@ class Hits(Sequence[Hit]):
         return f"Hits({list(self._hits)!r})"
 
     def context(self, max_tokens: int | None = None, *, counter: Callable[[str], int] = estimate_tokens) -> Context:
-        """The hits as a dated block for a prompt, of at most ``max_tokens`` tokens by ``counter``."""
+        """The hits as a dated block for a prompt, of at most ``max_tokens`` tokens by ``counter``.
+
+        What came from a web page, a tool or another agent is quoted in ⟦ ⟧ as data (``block.fenced`` names it).
+        """
         return render(self._hits, max_tokens=max_tokens, count=counter)
 
     def explain(self) -> str:

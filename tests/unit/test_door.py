@@ -69,6 +69,11 @@ SCENARIOS: dict[str, Scenario] = {
         lambda at: (at.mem.assign_role("nurse", "users/bo"), at.mem.withdraw_role("nurse", "users/bo")), "withdraw_role"
     ),
     "access_report": Scenario(lambda at: at.mem.access_report(), "access_report"),
+    "set_privacy_policy": Scenario(
+        lambda at: at.mem.set_privacy_policy({"email": "tag"}, namespace="*"), "set_store_privacy_policy"
+    ),
+    "privacy_policy": Scenario(lambda at: at.mem.privacy_policy(user_id="ana"), "privacy_policy"),
+    "scan_privacy": Scenario(lambda at: at.mem.scan_privacy(user_id="ana"), "tag_privacy"),
     "why": Scenario(lambda at: at.mem.why(at.text, user_id="bo"), "why"),
     "activate": Scenario(lambda at: at.mem.activate(at.text), "activate"),
     "archive": Scenario(lambda at: at.mem.archive(at.text), "archive"),
@@ -113,6 +118,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 UNDECIDED: dict[str, tuple[Callable[[Place], Any], int, str]] = {
     "bind": (lambda at: at.mem.bind(user_id="ana"), 0, "makes a handle; whoever uses it is decided on then"),
+    "detect": (lambda at: at.mem.detect("Write to bo@example.org."), 0, "looks at a text, and at no memory"),
     "put_blob": (lambda at: at.mem.put_blob(b"other"), 0, "writes bytes that nobody can find before add names them"),
     "next_due": (lambda at: at.mem.next_due(), 1, "tells a worker when to wake, and nothing about memories"),
     "close": (lambda at: at.mem.close(), 2, "writes down the reads that are not in the log yet, and signs its head"),
@@ -121,6 +127,7 @@ JOBS: dict[str, str] = {
     "reindex": "reindex",
     "embed": "embed",
     "sweep": "sweep",
+    "scan_privacy": "tag_privacy",
 }  # each kind of job of the system's own, and the operation of its effect
 
 

@@ -14,6 +14,13 @@ from pymemos.interface.arguments import check_text
 from pymemos.interface.privacy import Scanned
 
 
+def detect(text: str, kinds: Sequence[Kind | str] | None = None) -> tuple[Found, ...]:
+    """Where a text holds what is personal or secret."""
+    wanted = None if kinds is None else parse_kinds(kinds)
+    check_available(wanted or ())
+    return scan(text, wanted)
+
+
 class Privacy(Access):
     """The methods on personal data and secrets."""
 
@@ -23,9 +30,7 @@ class Privacy(Access):
         Without ``kinds`` it is all that can be found with what is installed: IBANs and national ids take the extra
         ``pymemos[privacy]``.
         """
-        wanted = None if kinds is None else parse_kinds(kinds)
-        check_available(wanted or ())
-        return scan(check_text(text, "the text", limit=self._settings.text_limit), wanted)
+        return detect(check_text(text, "the text", limit=self._settings.text_limit), kinds)
 
     def set_privacy_policy(
         self,

@@ -8,6 +8,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     lifecycle,
     memories,
     models,
+    privacy,
     provenance,
     time_machine,
     transfer,

@@ -27,7 +27,7 @@ FAILED, INTERRUPTED = 1, 130
 VERBS = (
     "add search list get update append delete restore annotate history diff provenance snapshot snapshots restore-to"
     " freeze unfreeze archive activate sweep"
-    " access log audit import export backup doctor worker jobs models reembed eval demo"
+    " access privacy log audit import export backup doctor worker jobs models reembed eval demo"
 ).split()
 
 

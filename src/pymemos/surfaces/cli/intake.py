@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from pymemos.cube.filters import aware
-from pymemos.errors import InvalidInput, MalformedRecord, PymemosError
+from pymemos.errors import InvalidInput, MalformedRecord, PymemosError, SensitiveText
 from pymemos.interface.transfer import from_line
 
 if TYPE_CHECKING:
@@ -187,6 +187,11 @@ class Intake:
         self.report.written += len(done.written)
         self.report.known += len(done.known)
         self.report.conflicting += done.conflicting
+        for line, memory in records:
+            if memory[-1].cube.id in done.refused:
+                self._reject(
+                    line, SensitiveText("the memory holds what a privacy policy here would not let be written")
+                )
 
     def _add(self, owner: _Owner, messages: list[tuple[_Line, dict[str, Any]]]) -> None:
         """Add messages in one call; where one of them is refused, one by one, so that the others are kept."""

@@ -55,6 +55,7 @@ def label_options(function: F) -> F:
 
 @verb()
 @click.argument("text", required=False)
+@click.option("--trust", metavar="SOURCE", help="Where the words came from: user, assistant, agent, tool or web.")
 @click.option(
     "--messages", type=click.Path(allow_dash=True), metavar="FILE", help="A JSON list of messages; - is stdin."
 )
@@ -118,7 +119,9 @@ def search(shell: Shell, query: str, explain: bool, tokens: int | None, **option
             "hits": [show.public_hit(hit, rank) for rank, hit in enumerate(hits, start=1)],
         }
         if block is not None:
-            measures = {name: getattr(block, name) for name in ("tokens", "counter", "memories", "left_out", "stale")}
+            measures = {
+                name: getattr(block, name) for name in ("tokens", "counter", "memories", "left_out", "stale", "fenced")
+            }
             answer["context"] = {"text": str(block), **measures}
         shell.answer(answer)
     elif block is not None:

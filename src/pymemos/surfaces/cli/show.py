@@ -42,6 +42,7 @@ def public_cube(cube: MemCube) -> dict[str, Any]:
         "content": cube.text,
         "type": said.semantic_type,
         "origin": said.origin,
+        "trust": cube.trust,
         "speaker": said.speaker,
         "speaker_role": said.speaker_role,
         "agent": said.agent,

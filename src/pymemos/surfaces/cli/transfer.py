@@ -13,7 +13,7 @@ import click
 
 from pymemos.errors import PymemosError
 from pymemos.surfaces.cli import importers
-from pymemos.surfaces.cli.app import FAILED, Shell, identity_options, scope_options, verb
+from pymemos.surfaces.cli.app import FAILED, Shell, given, identity_options, scope_options, verb
 
 if TYPE_CHECKING:
     from pymemos.surfaces.cli.intake import Report
@@ -25,15 +25,19 @@ PROGRESS_STEP = 1 << 14  # bytes between two steps of the bar
 
 @verb()
 @click.argument("file", default="-", type=click.Path(allow_dash=True, dir_okay=False))
+@click.option(
+    "--redact", multiple=True, metavar="KIND", help="Leave it out, such as email; may be given several times."
+)
 @identity_options
 def export(shell: Shell, file: str, **identity: Any) -> None:
     """Write whole memories as JSON Lines to FILE or stdout.
 
     Every version is written, and deleted memories too.
     Importing them elsewhere and exporting again gives the same bytes. A file appears when it is complete.
+    What is redacted is gone from the bytes, and such a line says so: no import takes it for the memory.
     """
     with shell.open() as mem:
-        lines = mem.export_lines(**identity)
+        lines = mem.export_lines(**given(identity))
         if file == "-":
             for line in lines:
                 sys.stdout.buffer.write(line + b"\n")

@@ -116,7 +116,7 @@ def _show(tally: Tally) -> None:
 
 
 def speed(lines: Sequence[Line]) -> list[Row]:
-    """Megabytes of UTF-8 that are scanned in a second of one core: a conversation, its prose alone, and the corpus alone."""
+    """Megabytes of UTF-8 a second of one core: a conversation, its prose alone, and the corpus alone."""
     rows = []
     for metric, texts, reach in (
         ("scan_mb_s", _mixed(lines), 5.0),

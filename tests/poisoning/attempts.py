@@ -1,7 +1,9 @@
-"""Attempts to make a memory more than what somebody said: each a text, and what else comes with it, and what it is after."""
+"""Attempts to make a memory more than what somebody said: each a text, what comes with it, and its aim."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -11,8 +13,8 @@ class Attempt(NamedTuple):
     name: str
     text: str
     why: str
-    message: dict[str, Any] = {}
-    given: dict[str, Any] = {}
+    message: Mapping[str, Any] = MappingProxyType({})
+    given: Mapping[str, Any] = MappingProxyType({})
 
 
 def _tags(text: str) -> str:

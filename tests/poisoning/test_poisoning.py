@@ -1,4 +1,4 @@
-"""Poisoned memories: whatever a text holds, the block for a prompt is what went in, each memory in its place (ADR 0031)."""
+"""Poisoned memories: whatever a text holds, a block is what went in, each memory in its place (ADR 0031)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+from tests.poisoning.attempts import ATTEMPTS, Attempt
 
 from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.call import Hit, Why
 from pymemos.cube.cube import MemCube
-from pymemos.errors import NewerFormat
 from pymemos.operation.context import estimate_tokens, render
 from pymemos.operation.fences import CLOSE, LONGEST, NOTE, OPEN
 from pymemos.testing.doubles import FrozenClock, SequentialIds
-from tests.poisoning.attempts import ATTEMPTS, Attempt
 
 CONTROL = re.compile(
     r"<\|\w|\[/?INST\]|<</?SYS>>|</?s>|<(start|end)_of_turn>|<｜|\[TOOL_CALLS\]|</?(system|user|assistant)>",
@@ -188,12 +187,3 @@ def test_joiners_of_living_scripts_stay(store: MemOS) -> None:
     cubes = store.add("می\u200cخواهم \U0001f469\u200d\U0001f4bb", trust="web").cubes
 
     assert "می\u200cخواهم \U0001f469\u200d\U0001f4bb" in block_of(list(cubes))
-
-
-def test_a_record_of_another_trust_is_not_misread(store: MemOS) -> None:
-    from pymemos.cube.wire import parse_document
-
-    raw = b'{"descriptive":{"created":"2025-01-01T00:00:00Z","trust":"oracle","updated":"2025-01-01T00:00:00Z"},"governance":{"namespace":"n","owner":"n"},"id":"a","payload":{"content":"x","kind":"plaintext"}}'
-
-    with pytest.raises((NewerFormat, ValueError)):
-        parse_document(raw, salt=b"1")

@@ -1,4 +1,4 @@
-"""Privacy: what is found in a text, what a policy lets be written, who sees it, and what leaves the store (ADR 0030)."""
+"""Privacy: what is found, what a policy lets be written, who sees it, and what leaves the store (ADR 0030)."""
 
 from __future__ import annotations
 
@@ -90,9 +90,12 @@ def test_a_check_digit_that_is_wrong_is_no_card() -> None:
     assert (True, False) == (luhn("4111111111111111"), luhn("4111111111111112"))
 
 
-def test_no_text_takes_long(benchmark_texts: tuple[str, ...] = ("1 " * 20_000, "a@" * 20_000, "key=" * 9_000)) -> None:
-    for text in benchmark_texts:
-        scan(text)  # the time of the test is limited
+@pytest.mark.parametrize("part", ["1 ", "a@", "key=", "1-", "AB12 ", "a@b.example ", ":", "eyJ", "x://a:"])
+@pytest.mark.timeout(20)
+def test_no_text_takes_long(part: str) -> None:
+    text = part * 20_000
+
+    assert all(one.end <= len(text) for one in scan(text))
 
 
 def test_detecting_keeps_nothing_of_the_text(mem: MemOS) -> None:

@@ -1,4 +1,4 @@
-"""Personal data and secrets as values: their kinds, where one was found, and what is to happen to it (5.5.1, ADR 0030)."""
+"""Personal data and secrets as values: kinds, places, and what is to happen to them (5.5.1, ADR 0030)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Privacy: what a text holds that is personal or secret, what happens to it when it is written, and what is here (5.5.1)."""
+"""Privacy: what is personal or secret in a text, what happens to it at write, and what is here already (5.5.1)."""
 
 from __future__ import annotations
 

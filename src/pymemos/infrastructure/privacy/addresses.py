@@ -19,7 +19,7 @@ _FILES = frozenset(
 _V4 = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 _V6 = re.compile(r"(?:[0-9A-Fa-f]{1,4}:|::)[0-9A-Fa-f:]*:[0-9A-Fa-f:]*(?:\d{1,3}(?:\.\d{1,3}){3})?")
 _NO_ADDRESS = re.compile(
-    r"(?:\bv|version|versions|release|build|firmware|driver|section|clause|chapter|paragraph|figure|upgraded? to|"
+    r"(?:\bv|\brv|version|versions|release|build|firmware|driver|section|clause|chapter|paragraph|figure|upgraded? to|"
     r"updated? to|python|node|chrome|chromium|oid|numbering|step|§)[\s:=v]*(?:\d[\d.]*\s*(?:to|->|→|and|-)\s*v?)?$",
     re.IGNORECASE,
 )

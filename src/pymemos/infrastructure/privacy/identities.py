@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from pymemos.cube.privacy import Found, Kind
 from pymemos.errors import MissingExtra
-from pymemos.infrastructure.privacy.context import leaning, words
+from pymemos.infrastructure.privacy.context import IDENTITIES as SAYING
+from pymemos.infrastructure.privacy.context import PHONES, leaning
 
 
 class Identity(NamedTuple):
@@ -44,16 +45,16 @@ IDENTITIES = (
     Identity("ch.ssn", r"756\.?\d{4}\.?\d{4}\.?\d{2}", True, (13,)),
     Identity("at.vnr", r"\d{4} ?\d{6}", False, (10,)),
     Identity("ie.pps", r"\d{7}[A-Wa-w][A-Ia-iWTX]?", True, (8, 9)),
-    Identity("pl.pesel", r"\d{11}", False, (11,)),
+    Identity("pl.pesel", r"\d{11}", True, (11,)),
     Identity("cz.rc", r"\d{6}/\d{3,4}", True, (9, 10)),
     Identity("cz.rc", r"\d{9,10}", False, (9, 10)),
     Identity("ro.cnp", r"[1-9]\d{12}", True, (13,)),
     Identity("bg.egn", r"\d{10}", False, (10,)),
     Identity("hr.oib", r"\d{11}", False, (11,)),
     Identity("si.emso", r"\d{13}", True, (13,)),
-    Identity("gr.amka", r"\d{11}", False, (11,)),
-    Identity("ee.ik", r"[1-6]\d{10}", False, (11,)),
-    Identity("lt.asmens", r"[1-6]\d{10}", False, (11,)),
+    Identity("gr.amka", r"\d{11}", True, (11,)),
+    Identity("ee.ik", r"[1-6]\d{10}", True, (11,)),
+    Identity("lt.asmens", r"[1-6]\d{10}", True, (11,)),
     Identity("lv.pvn", r"\d{6}-\d{5}", True, (11,)),
     Identity("se.personnummer", r"(?:\d{2})?\d{6}[-+]\d{4}", True, (10, 12)),
     Identity("se.personnummer", r"\d{10}|(?:19|20)\d{10}", False, (10, 12)),
@@ -67,7 +68,7 @@ IDENTITIES = (
     Identity("il.idnr", r"\d{9}|\d{8}-\d", False, (9,)),
     Identity("za.idnr", r"\d{13}|\d{6} \d{4} \d{3}", True, (13,)),
     Identity("br.cpf", r"\d{3}\.\d{3}\.\d{3}-\d{2}", True, (11,)),
-    Identity("br.cpf", r"\d{11}|\d{9}-\d{2}", False, (11,)),
+    Identity("br.cpf", r"\d{11}|\d{9}-\d{2}", True, (11,)),
     Identity("ar.cuit", r"(?:20|23|24|25|26|27)-\d{8}-\d", True, (11,)),
     Identity("ar.cuit", r"(?:20|23|24|25|26|27)\d{9}", False, (11,)),
     Identity("cl.rut", r"\d{1,2}\.\d{3}\.\d{3}-\d", True, (8, 9)),
@@ -126,22 +127,6 @@ _LONGEST = max(_FORMS)
 _APART = tuple((one, re.compile(one.form)) for one in APART)
 _ANY_APART = re.compile("|".join(f"(?:{one.form})" for one in APART))
 
-SPEAKING = words(
-    r"ids?\b", r"ssn\b", "social security", "social insurance", "national", r"nat(?:'l)?\.? id", "identity",
-    "identification", "personal (?:id|number|code)", "tax", r"tin\b", "citizen", r"ni(?:no)?\b", "nhs", "patient",
-    "resident", "insurance", r"sin\b", r"s\.s\.n", "aadhaar", "aadhar", r"pan\b", r"tfn\b", r"ird\b", "medicare", r"pps",
-    r"cpf\b", r"cuit", r"cuil", r"dni\b", r"nif\b", r"nie\b", r"nss\b", r"curp\b", r"rfc\b", r"rut\b", r"run\b", "cédula",
-    "cedula", "identidad", "identidade", "identité", "sécurité sociale", r"nir\b", "numéro fiscal", "codice fiscale",
-    r"c\.?f\.?\b", "carta d'identit", r"bsn\b", "burgerservice", "rijksregister", "registre national", "steuer",
-    "idnr", "sozialversicherung", "rentenversicherung", "krankenversicher", "versicherten", r"svnr\b", r"ahv", r"avs\b",
-    "ausweis", "personen", "pesel", "rodné", "rodne", r"cnp\b", r"egn\b", "егн", r"oib\b", "emšo", "emso", "amka", "αμκα",
-    "isikukood", "asmens", "personas kods", "personnummer", "samordningsnummer", "fødselsnummer", "fodselsnummer",
-    "personnr", r"cpr\b", "hetu", "henkilötunnus", "henkilotunnus", "kennitala", r"t\.?c\.? kimlik", "tckn", "kimlik",
-    "teudat", r"ת\.?ז", "תעודת", "身份证", "身分證", "주민", "マイナンバー", "個人番号", "my number card", "บัตรประชาชน", "เลขประจำตัว",
-    "инн", "снилс", "паспорт", "рнокпп", "ідентифікаційний", "nric", "hkid", r"nik\b", "cnic", "mykad", "passport",
-    "adószám", "taj", "személyi", "आधार", "documento", "born on", "taxpayer",
-)  # fmt: skip
-
 
 def identities(text: str, start: int, end: int) -> Iterator[Found]:
     """The national identities in a chain of words with digits."""
@@ -166,8 +151,8 @@ def _judged(text: str, start: int, end: int, forms: Forms) -> Iterator[Found]:
     """A place that has one of the forms, if the check digits agree and the words around do not speak against it."""
     if not any(form.fullmatch(text, start, end) for _, form in forms):
         return
-    said = leaning(text, start, end, SPEAKING)
-    if said < 0:
+    said = leaning(text, start, end, SAYING)
+    if said < 0 or (said == 0 and leaning(text, start, end, PHONES) > 0):
         return
     written = text[start:end]
     for identity, form in forms:
@@ -240,7 +225,7 @@ def _ric(number: str) -> bool:
 
 
 def _shape_alone(number: str) -> bool:
-    return True
+    return bool(number)
 
 
 _OWN: dict[str, Callable[[str], bool]] = {

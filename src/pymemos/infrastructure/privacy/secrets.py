@@ -101,7 +101,7 @@ def secrets(text: str) -> Iterator[Found]:
 
 def holds_any(text: str, parts: tuple[str, ...]) -> bool:
     """Whether any of these stands in a text."""
-    for part in parts:  # a loop: a generator would cost more than what it asks
+    for part in parts:  # noqa: SIM110 (a generator would cost more than what it asks)
         if part in text:
             return True
     return False
@@ -144,7 +144,8 @@ def _classes(value: str) -> int:
 
 def _is_mixed(value: str) -> bool:
     """Whether it is more than a name in a program or a row of the same sign."""
-    return (len(set(value)) > 8 and any(sign.isdigit() for sign in value)) or len(value) > 60
+    is_one_word = value[4:].isalnum()  # behind the prefix: no name in a program, whose words are joined by signs
+    return len(value) > 60 or (len(set(value)) > 8 and (is_one_word or any(sign.isdigit() for sign in value)))
 
 
 def _is_random(value: str) -> bool:

@@ -80,8 +80,7 @@ class Memories(Handle):
         what a text or tensor was made from: cubes pin what was read, ids what is current. ``lifespan`` says how long it
         is kept: ``{"ttl_s": 3600}``, ``{"expires": time}``, or ``{"half_life_s": 86400}`` until it fades. ``namespace``
         is a place where others are at home too, such as ``shared/team``, and a policy lets the caller write. ``trust``
-        says where the words came from (user, assistant, agent, tool, web) where the role of a message does not; the
-        last three are quoted as data in every prompt block.
+        says where the words came from; those of another ``agent``, a ``tool`` or the ``web`` are quoted in prompts.
         """
         call = self._in(self._bind(user_id, agent_id, run_id, session_id, role, task), namespace)
         labels = parse_labels(

@@ -86,17 +86,22 @@ def secrets(text: str) -> Iterator[Found]:
     if "-----BEGIN " in text:
         for one in _PRIVATE.finditer(text):
             yield Found(one.start(), one.start() + len(one.group().rstrip()), Kind.PRIVATE_KEY)
-    if any(_START.search(word) for word in text.split() if len(word) >= _SHORTEST):
-        for kind, starts, form in _KNOWN:
-            if holds_any(text, starts):
-                for one in form.finditer(text):
-                    if _is_mixed(one.group()):
-                        yield Found(one.start(), one.start() + len(one.group().rstrip(".")), kind)
+    for kind, form in _forms_in(text):
+        for one in form.finditer(text):
+            if _is_mixed(one.group()):
+                yield Found(one.start(), one.start() + len(one.group().rstrip(".")), kind)
     if "://" in text and "@" in text:
         for one in _IN_URL.finditer(text):
             yield Found(one.start(), one.end(), Kind.PASSWORD)
     if holds_any(text.lower(), _NAMES):
         yield from _named(text)
+
+
+def _forms_in(text: str) -> list[tuple[Kind, re.Pattern[str]]]:
+    """The forms of which a text holds the beginning, in a word that is long enough."""
+    words = [word for word in text.split() if len(word) >= _SHORTEST]
+    begun = {found for word in words for found in _START.findall(word)}
+    return [(kind, form) for kind, starts, form in _KNOWN if not begun.isdisjoint(starts)] if begun else []
 
 
 def holds_any(text: str, parts: tuple[str, ...]) -> bool:

@@ -26,6 +26,7 @@ from pymemos.cube.wire import (
 from pymemos.errors import MalformedRecord, NewerFormat
 from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
+from pymemos.infrastructure.privacy.scanning import available
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.auditing import seals_finding
 from pymemos.interface.letting_in import refuses
@@ -130,7 +131,7 @@ class DoctorHandler(OnStore):
             ok=not missing,
             detail=f"missing: {', '.join(sorted(missing)[:3])}" if missing else "ok",
         )
-        found = [blobs, seals_finding(work), _embedder_finding(work)]
+        found = [blobs, seals_finding(work), _embedder_finding(work), _privacy_finding()]
         return Outcome(result=[*work.tools.store.check(), *found])
 
 
@@ -143,6 +144,13 @@ def _embedder_finding(work: Work) -> Finding:
     others = sum(count for name, count in made_by.items() if name != used.identity)
     advice = "; 'pymemos reembed' makes them anew" if others else ""
     return Finding(check="embedder", ok=not others, detail=f"{used.identity}; {held}{advice}")
+
+
+def _privacy_finding() -> Finding:
+    """Which kinds of what is personal or secret can be found here."""
+    missing = [kind.value for kind in Kind if kind not in available()]
+    detail = f"without {', '.join(missing)}: pip install 'pymemos[privacy]' finds them too" if missing else "every kind"
+    return Finding(check="personal data is found", ok=True, detail=detail)
 
 
 def to_line(records: list[Record]) -> bytes:

@@ -8,11 +8,12 @@ import click
 
 from pymemos.surfaces.cli import show
 from pymemos.surfaces.cli.access import place_options
-from pymemos.surfaces.cli.app import Shell, given, identity_options, main, verb
+from pymemos.surfaces.cli.app import Cli, Shell, common_options, given, identity_options, main, verb
 from pymemos.surfaces.cli.show import Column
 
 
-@main.group()
+@main.group(cls=Cli)
+@common_options
 def privacy() -> None:
     """Find personal data and secrets, and say what happens to them when they are written."""
 

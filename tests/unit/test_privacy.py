@@ -188,6 +188,20 @@ def test_a_new_text_has_its_own_labels(mem: MemOS) -> None:
     assert ("mine",) == mem.update(id, "Nothing here.").header.governance.sensitivity
 
 
+def test_what_was_let_in_before_may_be_labelled_under_a_stricter_policy(mem: MemOS) -> None:
+    id = mem.add(MAIL).ids[0]
+    mem.set_privacy_policy({"email": "refuse"}, namespace="*")
+
+    assert MAIL == mem.update(id, tags=["x"]).text
+    with pytest.raises(SensitiveText):
+        mem.append(id, "Soon.")
+
+
+def test_no_access_policy_takes_its_name(mem: MemOS) -> None:
+    with pytest.raises(InvalidInput, match="set_privacy_policy"):
+        mem.set_access_policy("privacy policy", HIDE)
+
+
 def test_an_import_takes_in_nothing_that_a_policy_would_not_let_be_written(mem: MemOS, other: MemOS) -> None:
     mem.add(MAIL, user_id="ana")
     mem.add("A note.", user_id="ana")

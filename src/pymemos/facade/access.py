@@ -7,6 +7,7 @@ from typing import Any
 
 from pymemos.cube.call import Caller, Scope
 from pymemos.cube.policy import (
+    PRIVACY,
     STORE,
     Action,
     Policy,
@@ -184,6 +185,8 @@ class Access(Handle):
 def _policy(raw: Mapping[str, Any], name: str) -> Policy:
     if not isinstance(raw, Mapping):
         raise InvalidInput(f"a policy is an object such as {{'effect': 'deny', 'actions': ['read']}}, not {raw!r}")
+    if name == PRIVACY:
+        raise InvalidInput(f"{PRIVACY!r} is the name of another rule, which set_privacy_policy sets; take another name")
     rule = parse_rule({field: value for field, value in raw.items() if field != "name"}, name)
     if not isinstance(rule, Policy):
         raise InvalidInput("a role is given with assign_role, not with a policy")

@@ -91,13 +91,12 @@ def settled_version(work: Work, cube: MemCube, newer: MemCube) -> MemCube:
     if not isinstance(newer.payload, Plaintext) or newer.is_episode:
         return newer
     rules = newer.header.governance
-    text, tags = let_in(work, newer.namespace, newer.text, scan(newer.text))
-    if newer.text != cube.text:  # what the old text held says nothing of the new one
+    if newer.text == cube.text:  # was let in already, under whatever rules there were
+        text, wanted = newer.text, joined(rules.sensitivity, labels_of(work, newer))
+    else:  # what the old text held says nothing of the new one
+        text, tags = let_in(work, newer.namespace, newer.text, scan(newer.text))
         stays = work.call.request.labels.sensitivity or ()  # type: ignore[attr-defined]
-        own = tuple(one for one in rules.sensitivity if one not in LABELS or one in stays)
-    else:
-        own = rules.sensitivity
-    wanted = joined(own, tags)
+        wanted = joined((one for one in rules.sensitivity if one not in LABELS or one in stays), tags)
     if text == newer.text and wanted == rules.sensitivity:
         return newer
     return cube.derive(
@@ -106,6 +105,12 @@ def settled_version(work: Work, cube: MemCube, newer: MemCube) -> MemCube:
         payload=msgspec.structs.replace(newer.payload, content=text),
         parents=newer.parents,
     )
+
+
+def labels_of(work: Work, cube: MemCube) -> tuple[str, ...]:
+    """The labels that a memory should have; what a policy would redact or refuse now is labelled too."""
+    how = handling(work.of.book, cube.namespace)
+    return labels(one for one in scan(cube.text) if how[one.kind] is not Handling.IGNORE)
 
 
 def refuses(work: Work, records: Iterable[Record]) -> bool:

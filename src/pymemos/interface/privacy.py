@@ -10,12 +10,11 @@ import msgspec
 from pymemos.cube.call import MemoryCall, Request
 from pymemos.cube.cube import MemCube
 from pymemos.cube.policy import STORE, Action, PrivacyRule
-from pymemos.cube.privacy import LABELS, Handling, labels
+from pymemos.cube.privacy import LABELS
 from pymemos.infrastructure import vault
-from pymemos.infrastructure.privacy.scanning import scan
 from pymemos.interface.access import SetPolicyHandler
 from pymemos.interface.api import Handler, Outcome, Work
-from pymemos.interface.letting_in import handling, joined
+from pymemos.interface.letting_in import handling, joined, labels_of
 from pymemos.interface.transfer import OnStore
 from pymemos.interface.worker import for_owner
 from pymemos.ports import Job, Record
@@ -111,7 +110,7 @@ def _look(work: Work, *, dry_run: bool) -> tuple[list[Record], Scanned]:
     kinds: Counter[str] = Counter()
     lacking: dict[bool, list[str]] = {False: [], True: []}
     for record in records:
-        tags = _tags(work, record.cube)
+        tags = labels_of(work, record.cube)
         kinds.update(LABELS[one].value for one in tags)
         if not set(tags) <= set(record.cube.header.governance.sensitivity):
             lacking[record.cube.header.governance.frozen].append(record.cube.id)
@@ -126,19 +125,13 @@ def _look(work: Work, *, dry_run: bool) -> tuple[list[Record], Scanned]:
     )
 
 
-def _tags(work: Work, cube: MemCube) -> tuple[str, ...]:
-    """The labels that a memory should have; what a policy would redact or refuse now is labelled too."""
-    how = handling(work.of.book, cube.namespace)
-    return labels(one for one in scan(cube.text) if how[one.kind] is not Handling.IGNORE)
-
-
 def _tag(work: Work, cube: MemCube) -> None:
     rules = cube.header.governance
     newer = cube.derive(
         descriptive=msgspec.structs.replace(
             cube.header.descriptive, updated=work.now, cause=SCAN, author=work.call.caller.name
         ),
-        governance=msgspec.structs.replace(rules, sensitivity=joined(rules.sensitivity, _tags(work, cube))),
+        governance=msgspec.structs.replace(rules, sensitivity=joined(rules.sensitivity, labels_of(work, cube))),
     )
     draft = msgspec.structs.replace(vault.draft(newer), vectors=work.unit.vectors_of(cube.id))
     vault.supersede(work.unit, draft, work.now)

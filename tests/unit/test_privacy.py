@@ -254,6 +254,14 @@ def test_no_search_tells_of_the_words_that_are_hidden(veiled: MemOS) -> None:
         assert not any("Write" in hit.cube.text for hit in hits)
 
 
+def test_no_filter_confirms_a_guess_of_what_is_hidden(veiled: MemOS) -> None:
+    ana, doctor = veiled.bind(user_id="ana"), veiled.bind(user_id="ana", role="physician")
+    guess = {"metadata.cc": "bo@example.org"}
+
+    assert (0, 1) == (len(ana.list(filters=guess)), len(doctor.list(filters=guess)))
+    assert 2 == len(ana.list())
+
+
 def test_the_scores_of_a_search_are_as_if_it_were_not_there(veiled: MemOS, other: MemOS) -> None:
     other.add("The garden is large.", user_id="ana")
 

@@ -90,9 +90,11 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Selection:
         """What the call may see, as the store's own condition; ``ended`` includes what was over by its time.
 
-        ``stages`` narrows it to memories that stand there at the time that the call asks about.
+        ``stages`` narrows it to memories that stand there at the time that the call asks about. What has something hidden
+        answers to no filter, which would confirm a guess.
         """
         scope, window = self.call.scope, self.call.window
+        decision = self.decision if where is None else self.veil.narrowed(self.decision)
         return Selection(
             namespaces=self.decision.namespaces,
             agent=scope.agent,
@@ -104,7 +106,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
             episodes=episodes,
             stages=stages,
             as_of=None if stages is None else window.known_at or self.now,
-            rules=self.decision.narrowed,
+            rules=decision.narrowed,
             reach=None if self.of.powerful else self.reach,
         )
 

@@ -213,8 +213,10 @@ class ListHandler(Handler):
         stages = lifecycle.reach(request.stages, request.where)
         selection = work.selection(request.where, episodes=request.episodes, stages=stages)
         records = work.unit.page(selection, limit=request.limit + 1, after=request.after)
-        cubes = marked(work, [record.cube for record in records[: request.limit]])
-        page = Page(cubes=cubes, after=cubes[-1].id if len(records) > request.limit else None)
+        given = [record.cube for record in records[: request.limit]]
+        veil = work.veil  # what lacks its labels still may not answer to a filter either
+        cubes = marked(work, given if request.where is None else [cube for cube in given if not veil.hides(cube)])
+        page = Page(cubes=cubes, after=given[-1].id if len(records) > request.limit else None)
         return Outcome(result=page, memories=tuple(cube.id for cube in cubes))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import FIELDS
-from pymemos.cube.header import Behaviour, Lifespan, Origin, Priority, Provenance, SemanticType, State
+from pymemos.cube.header import Behaviour, Lifespan, Origin, Priority, Provenance, SemanticType, State, Trust
 from pymemos.cube.ids import format_id
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Payload, Plaintext
 from pymemos.ports import TextRow
@@ -114,6 +114,7 @@ def _descriptive() -> dict[str, st.SearchStrategy[Any]]:
         "cause": st.sampled_from(["add", "update"]),
         "speaker": maybe,
         "speaker_role": st.none() | st.sampled_from(["user", "assistant"]),
+        "trust": st.none() | st.sampled_from(list(Trust)),
         "source_ids": names_tuple,
         "episode": st.none() | ids,
         "agent": maybe,

@@ -26,10 +26,10 @@ PROGRESS_STEP = 1 << 14  # bytes between two steps of the bar
 @verb()
 @click.argument("file", default="-", type=click.Path(allow_dash=True, dir_okay=False))
 @click.option(
-    "--redact", multiple=True, metavar="KIND", help="Leave it out, such as email; may be given several times."
+    "--redact", multiple=True, metavar="KIND", help="Leave it out, such as email,phone; may be given several times."
 )
 @identity_options
-def export(shell: Shell, file: str, **identity: Any) -> None:
+def export(shell: Shell, file: str, redact: tuple[str, ...], **identity: Any) -> None:
     """Write whole memories as JSON Lines to FILE or stdout.
 
     Every version is written, and deleted memories too.
@@ -37,7 +37,8 @@ def export(shell: Shell, file: str, **identity: Any) -> None:
     What is redacted is gone from the bytes, and such a line says so: no import takes it for the memory.
     """
     with shell.open() as mem:
-        lines = mem.export_lines(**given(identity))
+        kinds = [kind for given_once in redact for kind in given_once.split(",")]
+        lines = mem.export_lines(redact=kinds, **given(identity))
         if file == "-":
             for line in lines:
                 sys.stdout.buffer.write(line + b"\n")

@@ -90,8 +90,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Selection:
         """What the call may see, as the store's own condition; ``ended`` includes what was over by its time.
 
-        ``stages`` narrows it to memories that stand there at the time that the call asks about. What has something hidden
-        answers to no filter, which would confirm a guess.
+        ``stages`` narrows it to memories that stand there at the time that the call asks about. What has something
+        hidden answers to no filter, which would confirm a guess.
         """
         scope, window = self.call.scope, self.call.window
         decision = self.decision if where is None else self.veil.narrowed(self.decision)

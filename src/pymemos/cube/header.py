@@ -20,10 +20,14 @@ class Origin(StrEnum):
 
 
 class SemanticType(StrEnum):
-    """What a memory is about (4.2); ``message`` and ``episode`` are ours, for verbatim dialogue."""
+    """What a memory is about (4.2); ``message``, ``episode`` and ``view`` are ours.
+
+    Messages are verbatim dialogue. An episode is the manifest of a conversation, a view that of memories read as one.
+    """
 
     MESSAGE = "message"
     EPISODE = "episode"
+    VIEW = "view"
     FACT = "fact"
     PREFERENCE = "user_preference"
     EVENT = "event"
@@ -61,6 +65,7 @@ class Stage(StrEnum):
     FROZEN = "frozen"
 
 
+MANIFESTS = frozenset({SemanticType.EPISODE, SemanticType.VIEW})  # they name memories, and say nothing themselves
 LIVE = (Stage.GENERATED, Stage.ACTIVATED, Stage.MERGED)  # what searches and listings find without being asked
 COLD = frozenset({State.ARCHIVED, State.EXPIRED})  # states whose memories no search keeps in memory
 HEAT_HALF_LIFE = timedelta(days=14)  # ours: the paper gives no number (5.5.1)

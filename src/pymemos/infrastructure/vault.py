@@ -29,8 +29,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def draft(cube: MemCube) -> Draft:
-    """Analyse the text of ``cube``; episodes and tensors have none."""
-    if cube.is_episode or not cube.text:
+    """Analyse the text of ``cube``; manifests and tensors have none."""
+    if cube.is_manifest or not cube.text:
         return Draft(cube=cube)
     said = cube.header.descriptive
     facets = analysis.facet_terms(said.speaker, (said.event_time or said.created).date(), said.language)
@@ -110,7 +110,7 @@ def text_row(one: Draft, previous: Draft | None) -> TextRow | None:
 
     Where its words may not be carried, ``previous`` is named all the same: a later change of either may allow it.
     """
-    if one.cube.is_episode or not (one.terms or one.facets):
+    if one.cube.is_manifest or not (one.terms or one.facets):
         return None
     if previous is None:
         return TextRow(terms=one.terms, facets=one.facets)

@@ -13,7 +13,7 @@ import msgspec
 
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import aware
-from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage
+from pymemos.cube.header import MANIFESTS, Lifespan, Origin, Priority, SemanticType, Stage
 from pymemos.errors import InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
 from pymemos.interface.requests import Labels, Message, Pin
@@ -28,7 +28,8 @@ NAME_LIMIT = 256  # characters of a user id, session id, tag or other name
 DEPTH_LIMIT = 100  # of lists and mappings inside metadata
 BATCH_LIMIT = 100_000  # messages in one atomic call
 PRIORITIES = 1_000_000  # of jobs: so far above and below the usual one
-TYPES = tuple(one for one in SemanticType if one is not SemanticType.EPISODE)  # the manifests are the system's own
+TYPES = tuple(one for one in SemanticType if one not in MANIFESTS)  # the manifests are the system's own
+MAKERS = {"episode": "add makes itself of a conversation", "view": "compose makes"}
 WORDS_LIMIT = 10_000  # characters of the context and the note of a provenance
 LINK_LIMIT = 2_000  # characters of a link
 LINKS_LIMIT = 100  # of a version
@@ -278,7 +279,7 @@ def check_type(value: Any) -> SemanticType:
     """What a caller may say that a memory is about."""
     if value in TYPES:
         return SemanticType(value)
-    own = ", which add makes itself of a conversation" if value == SemanticType.EPISODE else ""
+    own = f", which {MAKERS[value]}" if isinstance(value, str) and value in MAKERS else ""
     raise InvalidInput(f"type is {str(value)!r}{own}; use one of {', '.join(TYPES)}")
 
 

@@ -51,6 +51,7 @@ from pymemos.interface.versions import (
     check_written,
     current_record,
     living_record,
+    manifest,
     memory_target,
     shown_versions,
     version_record,
@@ -214,10 +215,8 @@ class UpdateHandler(OnMemory):
         cube = living_record(work, request.id).cube
         check_expected(cube, request.expected)
         check_editable(cube)
-        if cube.is_episode and (request.content is not None or request.labels.semantic_type is not None):
-            raise InvalidInput(
-                f"memory {cube.id!r} is the manifest of a conversation, whose text and type stay; update its messages"
-            )
+        if cube.is_manifest and (request.content is not None or request.labels.semantic_type is not None):
+            raise InvalidInput(f"memory {cube.id!r} is {manifest(cube)}, for its own text and type stay")
         newer = _next_version(cube, request, work)
         if _interval(newer) != _interval(cube):
             _check_interval(newer)

@@ -121,7 +121,7 @@ def write_restored(work: Work, last: MemCube, wanted: MemCube, *, deleted: bool)
     vectors = () if deleted or newer.text != last.text else work.unit.vectors_of(last.id)
     draft = msgspec.structs.replace(vault.draft(newer), vectors=vectors)
     (vault.revive if deleted else vault.supersede)(work.unit, draft, work.now)
-    if newer.text and not newer.is_episode and not vectors and work.tools.embedder is not None:
+    if newer.text and not newer.is_manifest and not vectors and work.tools.embedder is not None:
         queue_embedding(work.unit, newer.namespace, work)
     return _at_hand(work, newer)
 

@@ -80,6 +80,13 @@ def check_expected(cube: MemCube, expected: int | str | None) -> None:
         )
 
 
+def manifest(cube: MemCube) -> str:
+    """What a manifest is, and what to do with its members instead."""
+    if cube.is_view:
+        return "a view: compose it anew under its name"
+    return "the manifest of a conversation: update its messages"
+
+
 def check_editable(cube: MemCube) -> None:
     """Refuse any edit of a frozen memory."""
     if cube.header.governance.frozen:  # 5.4.3: updates disabled

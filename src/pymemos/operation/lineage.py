@@ -224,6 +224,8 @@ def _arrow(pin: Parent, made: str, kin: Mapping[str, Kin], why: Mapping[str, tup
 def _excerpt(cube: MemCube) -> str:
     if cube.is_episode:
         return "a conversation"
+    if cube.is_view:
+        return "a view"
     text = cube.text if cube.text else f"{getattr(cube.payload, 'size', 0):,} bytes"
     line = " ".join(text[: EXCERPT * 4].split())
     return line if len(line) <= EXCERPT and len(text) <= EXCERPT * 4 else f"{line[: EXCERPT - 1]}…"

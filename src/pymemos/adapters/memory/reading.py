@@ -367,7 +367,7 @@ def _facts(id: str, memory: Memory, cube: MemCube) -> LifeFacts:
         lifespan=Lifespan(expires=span.expires, ttl_s=span.ttl_s, half_life_s=span.half_life_s),
         priority=rules.priority,
         frozen=rules.frozen,
-        episode=cube.is_episode,
+        episode=cube.is_manifest,
         bytes=len(document(cube)) + tensor,
     )
 

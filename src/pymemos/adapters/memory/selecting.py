@@ -81,7 +81,7 @@ def _admits(selection: Selection, record: Record) -> bool:
     return (
         (selection.agent is None or said.agent == selection.agent)
         and (selection.session is None or said.session == selection.session)
-        and (selection.episodes or not cube.is_episode)
+        and (selection.episodes or not cube.is_manifest)
         and (selection.where is None or matches(selection.where, cube))
         and matches(selection.rule_of(cube.namespace), cube)
     )

@@ -135,7 +135,7 @@ def conditions(look: Look, parameters: Parameters) -> str:
     if selection.session is not None:
         parts.append(f"v.session = {parameters.add(selection.session)}")
     if not selection.episodes:
-        parts.append("v.type <> 'episode'")
+        parts.append("v.type NOT IN ('episode', 'view')")
     if selection.stages is not None and selection.as_of is not None:
         parts.append(_stands(selection.stages, selection.as_of, selection.known_at, parameters))
     if selection.where is not None:

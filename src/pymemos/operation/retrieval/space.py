@@ -214,7 +214,7 @@ class Space:
             if row is not None:
                 self._columns["until"].view[row] = change.seq
                 self._closed += 1
-            if change.cube is None or change.cube.is_episode:
+            if change.cube is None or change.cube.is_manifest:
                 continue
             row = self._rows[change.key] = first + len(added)
             if change.vectors:

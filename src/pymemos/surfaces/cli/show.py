@@ -280,6 +280,8 @@ def shown_text(cube: MemCube) -> str:
     if cube.is_episode:
         turns = msgspec.json.decode(cube.text).get("turns", []) if cube.text else []
         return f"episode of {len(turns)} messages"
+    if cube.is_view:
+        return f"view {cube.text}"
     return cube.text or f"{cube.payload.kind} memory, {getattr(cube.payload, 'size', 0):,} bytes"
 
 

@@ -9,10 +9,12 @@ from pymemos.cube.payload import Activation, ModelRef, Parametric, Plaintext
 from pymemos.cube.policy import Policy
 from pymemos.errors import PymemosError
 from pymemos.interface.access import AccessReport, Explanation
+from pymemos.interface.merging import Undone
 from pymemos.interface.requests import Added, Deleted, Difference, Page
 from pymemos.operation.context import Context
 from pymemos.operation.hits import Hits
 from pymemos.operation.lifecycle import LifecyclePolicy
+from pymemos.operation.merging import Merged
 from pymemos.operation.tracing import Lineage
 from pymemos.ports import Job, Record
 from pymemos.settings import Settings
@@ -41,6 +43,7 @@ __all__ = [
     "MemCube",
     "MemOS",
     "MemoryCall",
+    "Merged",
     "ModelRef",
     "Origin",
     "Page",
@@ -53,6 +56,7 @@ __all__ = [
     "SemanticType",
     "Settings",
     "State",
+    "Undone",
 ]
 
 

@@ -98,6 +98,12 @@ class StaleMemory(PymemosError):
     status = 409
 
 
+class MergeConflict(PymemosError):
+    """The memories say different things of one field; choose another policy than 'fail', or make them agree first."""
+
+    status = 409
+
+
 class KeyReused(PymemosError):
     """The idempotency key was used for another request; use a new key for a new request."""
 

@@ -16,6 +16,7 @@ from pymemos.facade.access import Access
 from pymemos.facade.auditing import Auditing
 from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
+from pymemos.facade.merging import Merging
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
 from pymemos.facade.upkeep import Upkeep
@@ -33,7 +34,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class MemOS(Memories, Tracing, TimeMachine, Lifecycle, Access, Auditing, Upkeep):
+class MemOS(Memories, Merging, Tracing, TimeMachine, Lifecycle, Access, Auditing, Upkeep):
     """A memory that keeps what it is told: durable, versioned, searchable, explained.
 
     ``home`` is the folder of the store, created when it is not there; without one, PYMEMOS_HOME or the user's data

@@ -28,12 +28,14 @@ BEHIND_THE_FACADE = ("adapters", "infrastructure", "models", "operation")
 
 
 class Place(NamedTuple):
-    """Where a scenario happens: the facade, and ids of a text, a tensor and a job that Ana has."""
+    """Where a scenario happens: the facade, and ids of two texts, a tensor, a job and a fusion that Ana has."""
 
     mem: MemOS
     text: str
     tensor: str
     job: str
+    other: str
+    fused: str
     folder: Path
 
 
@@ -91,6 +93,10 @@ SCENARIOS: dict[str, Scenario] = {
     "doctor": Scenario(lambda at: at.mem.doctor(), "doctor"),
     "enqueue": Scenario(lambda at: at.mem.enqueue("note", user_id="ana"), "enqueue"),
     "export_lines": Scenario(lambda at: list(at.mem.export_lines(user_id="ana")), "export"),
+    "fuse": Scenario(lambda at: at.mem.fuse([at.text, at.other]), "fuse"),
+    "merge": Scenario(lambda at: at.mem.merge(at.text, [at.other]), "merge"),
+    "plan_merge": Scenario(lambda at: at.mem.plan_merge([at.text, at.other], user_id="ana"), "plan_merge"),
+    "undo": Scenario(lambda at: at.mem.undo(at.fused), "undo"),
     "get": Scenario(lambda at: at.mem.get(at.text), "get"),
     "history": Scenario(lambda at: at.mem.history(at.text), "history"),
     "import_from": Scenario(lambda at: at.mem.import_from(notes(at.folder), kind="markdown", user_id="ana"), "add"),
@@ -146,13 +152,15 @@ def witnessed(tmp_path: Path) -> Iterator[Witnessed]:
         mem._tools.heads.pause = 600.0  # it looks at the store before it signs; here only what is witnessed does
         text = mem.add("Ana likes water.", user_id="ana").ids[0]
         mem.update(text, "Ana likes wine.")
+        other = mem.add("Ana likes bread.", user_id="ana").ids[0]
+        fused = mem.fuse([text, other]).id
         blob, size = mem.put_blob(BLOB)
         tensor = mem.add(Activation(form="kv", blob=blob, size=size, model=MODEL), user_id="ana").ids[0]
         job = mem.enqueue("note", user_id="ana") or ""
         for waiting in mem.jobs():
             if waiting.kind == "embed":  # what was written until now has no vectors, and nobody makes them
                 mem.control_job(waiting.id, "cancel")
-        place = Place(mem, text, tensor, job, tmp_path)
+        place = Place(mem, text, tensor, job, other, fused, tmp_path)
         embedder.down = False
         yield Witnessed(place, store, spans)
 
@@ -204,6 +212,8 @@ BY_ID: dict[str, Callable[[MemOS, Place], Any]] = {
     "diff": lambda mem, at: mem.diff(at.text, 1, 2),
     "get": lambda mem, at: mem.get(at.text),
     "history": lambda mem, at: mem.history(at.text),
+    "merge": lambda mem, at: mem.merge(at.text, [at.other]),
+    "undo": lambda mem, at: mem.undo(at.text),
     "open_blob": lambda mem, at: mem.open_blob(at.tensor),
     "provenance": lambda mem, at: mem.provenance(at.text),
     "restore": lambda mem, at: mem.restore(at.text, 1),

@@ -155,7 +155,10 @@ def _note_languages(unit: WriteUnit, drafts: Sequence[Draft]) -> None:
 
 
 def _derivations(cube: MemCube) -> tuple[Edge, ...]:
-    return tuple(Edge(source=cube.id, kind="derived_from", target=parent.id) for parent in cube.parents)
+    """What it was made from; a memory's own version before, which a merge pins too, is no other memory."""
+    return tuple(
+        Edge(source=cube.id, kind="derived_from", target=parent.id) for parent in cube.parents if parent.id != cube.id
+    )
 
 
 def _last_turn(unit: WriteUnit, cube: MemCube) -> Draft | None:

@@ -135,6 +135,16 @@ def check_records(memories: Any) -> tuple[tuple[Record, ...], ...]:
     return given
 
 
+def check_ids(values: Any, name: str, *, least: int) -> tuple[str, ...]:
+    """The ids of memories, each once; one text alone is a mistake that is easily made."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidInput(f"{name} is {values!r}; pass a list of ids")
+    given = tuple(dict.fromkeys(check_id(value, f"an id in {name}") for value in values))
+    if not least <= len(given) <= PARENTS_LIMIT:
+        raise InvalidInput(f"{name} has {len(given)} different ids; pass {least} to {PARENTS_LIMIT}")
+    return given
+
+
 def check_names(values: Any, name: str) -> tuple[str, ...]:
     """A list of names; one text alone is a mistake that is easily made."""
     if isinstance(values, str) or not isinstance(values, Iterable):

@@ -10,6 +10,7 @@ import msgspec
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.cube import MemCube
 from pymemos.cube.policy import Action
+from pymemos.errors import EmbedderFailed
 from pymemos.interface.api import Handler, MemoryAPI, Outcome, Tools, Work
 from pymemos.interface.transfer import OnStore
 from pymemos.interface.worker import for_owner
@@ -46,6 +47,16 @@ class Lacking(msgspec.Struct, frozen=True, kw_only=True):
 
     cubes: tuple[MemCube, ...]
     after: str | None = None
+
+
+def embedded(text: str, tools: Tools) -> dict[str, tuple[Vector, ...]]:
+    """The vectors of a text that is known before the unit, by the text; none where a job has to make them."""
+    if tools.embedder is None:
+        return {}
+    try:
+        return {text: vectors_of([text], tools.embedder)[0]}
+    except EmbedderFailed:
+        return {}
 
 
 class UnembeddedHandler(Handler):

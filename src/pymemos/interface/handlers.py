@@ -24,7 +24,7 @@ from pymemos.infrastructure.vault import Draft
 from pymemos.interface import lives
 from pymemos.interface.api import Handler, Outcome, Tools, Work
 from pymemos.interface.arguments import check_tensor_labels
-from pymemos.interface.embedding import queue_embedding
+from pymemos.interface.embedding import embedded, queue_embedding
 from pymemos.interface.requests import (
     Add,
     Added,
@@ -203,12 +203,7 @@ class UpdateHandler(OnMemory):
     def prepare(self, call: MemoryCall, tools: Tools) -> dict[str, tuple[Vector, ...]]:
         """The vectors of the new text, where it is known before the unit; what is appended is embedded by a job."""
         request: Update = call.request  # type: ignore[assignment]
-        if request.content is None or request.appended or tools.embedder is None:
-            return {}
-        try:
-            return {request.content: vectors_of([request.content], tools.embedder)[0]}
-        except EmbedderFailed:
-            return {}
+        return {} if request.content is None or request.appended else embedded(request.content, tools)
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Update = work.call.request  # type: ignore[assignment]

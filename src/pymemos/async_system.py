@@ -51,6 +51,7 @@ class AsyncMemOS:
     merge = _threaded(MemOS.merge)
     fuse = _threaded(MemOS.fuse)
     plan_merge = _threaded(MemOS.plan_merge)
+    compose = _threaded(MemOS.compose)
     undo = _threaded(MemOS.undo)
     get = _threaded(MemOS.get)
     list = _threaded(MemOS.list)

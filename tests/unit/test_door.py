@@ -94,6 +94,7 @@ SCENARIOS: dict[str, Scenario] = {
     "enqueue": Scenario(lambda at: at.mem.enqueue("note", user_id="ana"), "enqueue"),
     "export_lines": Scenario(lambda at: list(at.mem.export_lines(user_id="ana")), "export"),
     "fuse": Scenario(lambda at: at.mem.fuse([at.text, at.other]), "fuse"),
+    "compose": Scenario(lambda at: at.mem.compose("tea", ids=[at.text], user_id="ana"), "compose"),
     "merge": Scenario(lambda at: at.mem.merge(at.text, [at.other]), "merge"),
     "plan_merge": Scenario(lambda at: at.mem.plan_merge([at.text, at.other], user_id="ana"), "plan_merge"),
     "undo": Scenario(lambda at: at.mem.undo(at.fused), "undo"),

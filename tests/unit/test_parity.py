@@ -70,6 +70,11 @@ STEPS: list[Step] = [  # each is given the results so far
     lambda mem, _: mem.log(operation="update"),
     lambda mem, _: mem.doctor(),
     lambda mem, so_far: mem.bind(user_id="ana").get(so_far[0].ids[0]),
+    lambda mem, so_far: mem.fuse([so_far[0].ids[0], so_far[1].ids[1]]),
+    lambda mem, so_far: mem.merge(so_far[0].ids[0], [so_far[1].ids[1]], conflict="keep_all"),
+    lambda mem, so_far: mem.undo(so_far[0].ids[0]),
+    lambda mem, so_far: mem.compose("v", namespaces=["users/ana", "default"]),
+    lambda mem, so_far: mem.search("coffee", view="v"),
 ]
 
 

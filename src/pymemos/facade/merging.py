@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pymemos.cube.cube import MemCube
-from pymemos.errors import InvalidInput
+from pymemos.errors import EmptyScope, InvalidInput
 from pymemos.facade.handle import Handle
-from pymemos.interface import merging
+from pymemos.interface import merging, viewing
 from pymemos.interface.arguments import (
+    check_filters,
     check_id,
     check_ids,
     check_member,
     check_name,
+    check_spaces,
     check_text,
+    check_view_name,
     optional_version,
 )
 from pymemos.interface.merging import Undone
@@ -92,6 +96,37 @@ class Merging(Handle):
         request = merging.PlanMerge(ids=check_ids(ids, "ids", least=2), **self._together(content, conflict))
         merged: Merged = self._dispatch(self._bind(user_id, agent_id), request)
         return merged
+
+    def compose(
+        self,
+        name: str,
+        *,
+        ids: Sequence[str] = (),
+        namespaces: Sequence[str] | None = None,
+        filters: Mapping[str, Any] | None = None,
+        expected: int | str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> MemCube:
+        """Keep a view: the memories of ``namespaces`` that match ``filters``, and those of ``ids``, to be read as one.
+
+        ``search`` and ``list`` look through it with ``view=``, its name or id, and show of it what the reader may see
+        then. A filter alone is about one's own memories. Composed again, a name gets its next version. A view is a
+        memory: ``list(episodes=True)``, ``history``, ``delete``, ``restore`` and ``undo`` know it.
+        """
+        if not ids and not namespaces and filters is None:
+            raise EmptyScope("the view would show nothing; name ids, namespaces or a filter")
+        request = viewing.Compose(
+            name=check_view_name(name),
+            ids=check_ids(ids, "ids", least=0),
+            namespaces=None if namespaces is None else check_spaces(namespaces),
+            where=None if filters is None else check_filters(filters),
+            expected=optional_version(expected, "expected"),
+            idempotency_key=None if idempotency_key is None else check_name(idempotency_key, "idempotency_key"),
+        )
+        cube: MemCube = self._dispatch(self._bind(user_id, agent_id), request)
+        return cube
 
     def undo(
         self,

@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from pymemos.cube import filters
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import aware
 from pymemos.cube.header import MANIFESTS, Lifespan, Origin, Priority, SemanticType, Stage
+from pymemos.cube.ids import is_id
 from pymemos.errors import InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
 from pymemos.interface.requests import Labels, Message, Pin
@@ -33,6 +35,7 @@ MAKERS = {"episode": "add makes itself of a conversation", "view": "compose make
 WORDS_LIMIT = 10_000  # characters of the context and the note of a provenance
 LINK_LIMIT = 2_000  # characters of a link
 LINKS_LIMIT = 100  # of a version
+SPACES_LIMIT = 100  # of a view
 PARENTS_LIMIT = 1_000  # of a memory
 PROVENANCE = ("trigger", "context", "model", "links", "note")
 LONGEST_LIFE_S = 100 * 366 * 86_400  # seconds: whoever wants longer sets no end
@@ -150,6 +153,30 @@ def check_names(values: Any, name: str) -> tuple[str, ...]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise InvalidInput(f"{name} is {values!r}; pass a list of texts")
     return tuple(dict.fromkeys(check_name(value, name) for value in values))
+
+
+def check_spaces(values: Any) -> tuple[str, ...]:
+    """Namespaces that a view shows; each is looked at on its own."""
+    names = check_names(values, "namespaces")
+    if len(names) > SPACES_LIMIT:
+        raise InvalidInput(f"{len(names)} namespaces; a view shows at most {SPACES_LIMIT}")
+    return names
+
+
+def check_view_name(value: Any) -> str:
+    """A name that cannot be taken for an id."""
+    name = check_name(value, "name")
+    if is_id(name):
+        raise InvalidInput(f"{name!r} looks like an id; give the view another name")
+    return name
+
+
+def check_filters(value: Any) -> dict[str, Any]:
+    """A filter that can be read, as it is kept: plain JSON."""
+    filters.parse(value)
+    kept: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value, enc_hook=dict))
+    filters.parse(kept)  # what JSON cannot say, such as a number that is none, is told now and not when it is read
+    return kept
 
 
 def check_time(value: Any, name: str) -> datetime:

@@ -13,6 +13,7 @@ import msgspec
 
 from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
+from pymemos.cube.filters import Filter
 from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, Provenance, SemanticType, Stage
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
 from pymemos.cube.policy import Action
@@ -60,8 +61,8 @@ from pymemos.operation import lifecycle
 from pymemos.operation.embedding import vectors_of
 from pymemos.operation.hits import Hits
 from pymemos.operation.lifecycle import Cause
-from pymemos.operation.retrieval.question import Question
-from pymemos.ports import ReadUnit, Vector
+from pymemos.operation.retrieval.question import Found, Question
+from pymemos.ports import ReadUnit, Record, Vector
 
 Tensor = Activation | Parametric
 Facets = Callable[[str | None, date | None, str | None], tuple[str, ...]]
@@ -157,12 +158,7 @@ class SearchHandler(Handler):
     """The question's words and meaning, in every language of the store, within what the caller may see."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
-        request: Search = work.call.request  # type: ignore[assignment]
-        languages = query_languages(work, request.query)
-        stages = lifecycle.reach(request.stages, request.where)
-        selection = work.selection(request.where, ended=False, stages=stages)
-        question = Question(request.query, languages, selection, request.limit, work.now)
-        found = work.tools.searcher.search(work.unit, question)
+        found = self.found(work)
         served = marked(work, [hit.cube for hit in found.hits])
         marks = [
             hit if cube is hit.cube else msgspec.structs.replace(hit, cube=cube)
@@ -170,6 +166,22 @@ class SearchHandler(Handler):
         ]
         hits = Hits(marks, terms=found.terms, decision=work.decision, reasons=found.reasons)
         return Outcome(result=hits, memories=tuple(cube.id for cube in served), used=True)
+
+    def found(self, work: Work) -> Found:
+        """What answers the question, best first."""
+        request: Search = work.call.request  # type: ignore[assignment]
+        return look(work, request.where)
+
+
+def look(work: Work, where: Filter | None, namespaces: tuple[str, ...] | None = None) -> Found:
+    """What answers the question of a search, of all that was decided to be its reach or of some namespaces of that."""
+    request: Search = work.call.request  # type: ignore[assignment]
+    languages = query_languages(work, request.query)
+    selection = work.selection(where, ended=False, stages=lifecycle.reach(request.stages, where))
+    if namespaces is not None:
+        selection = msgspec.structs.replace(selection, namespaces=namespaces)
+    question = Question(request.query, languages, selection, request.limit, work.now)
+    return work.tools.searcher.search(work.unit, question)
 
 
 class GetHandler(OnMemory):
@@ -187,12 +199,27 @@ class ListHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: ListPage = work.call.request  # type: ignore[assignment]
-        stages = lifecycle.reach(request.stages, request.where)
-        selection = work.selection(request.where, episodes=request.episodes, stages=stages)
-        records = work.unit.page(selection, limit=request.limit + 1, after=request.after)
+        records = self.records(work, request.limit + 1)
         cubes = marked(work, [record.cube for record in records[: request.limit]])
         page = Page(cubes=cubes, after=cubes[-1].id if len(records) > request.limit else None)
         return Outcome(result=page, memories=tuple(cube.id for cube in cubes))
+
+    def records(self, work: Work, limit: int) -> list[Record]:
+        """At most so many records that are asked for."""
+        request: ListPage = work.call.request  # type: ignore[assignment]
+        return self.page(work, request.where, limit)
+
+    def page(
+        self, work: Work, where: Filter | None, limit: int, namespaces: tuple[str, ...] | None = None
+    ) -> list[Record]:
+        """The next records of all that was decided to be the call's reach, or of some namespaces of that."""
+        request: ListPage = work.call.request  # type: ignore[assignment]
+        stages = lifecycle.reach(request.stages, where)
+        selection = work.selection(where, episodes=request.episodes, stages=stages)
+        if namespaces is not None:
+            selection = msgspec.structs.replace(selection, namespaces=namespaces)
+        found: list[Record] = work.unit.page(selection, limit=limit, after=request.after)
+        return found
 
 
 class UpdateHandler(OnMemory):

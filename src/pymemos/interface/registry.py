@@ -17,6 +17,7 @@ from pymemos.interface.access import HANDLERS as ACCESS
 from pymemos.interface.api import Handler
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 from pymemos.interface.merging import HANDLERS as MERGING
+from pymemos.interface.viewing import HANDLERS as VIEWING
 
 HANDLERS: dict[type[Request], Handler] = {
     requests.Add: handlers.AddHandler(),
@@ -31,6 +32,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **LIFECYCLE,
     **ACCESS,
     **MERGING,
+    **VIEWING,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

@@ -7,6 +7,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     evaluation,
     lifecycle,
     memories,
+    merging,
     models,
     provenance,
     time_machine,

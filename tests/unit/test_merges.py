@@ -470,6 +470,20 @@ class TestElsewhere:
         assert listed(mem, user_id="bo") == [(other, "b")]
         assert mem.undo(target).brought_back == ()
 
+    def test_notes_that_are_imported_again_are_known_and_stay_merged(self, mem: MemOS, tmp_path: Path) -> None:
+        (tmp_path / "notes").mkdir()
+        for name, text in (("a", "Mint is best."), ("b", "Never with milk.")):
+            (tmp_path / "notes" / f"{name}.md").write_text(f"# Tea\n\n{text}\n", "utf-8")
+        mem.import_from(tmp_path / "notes", kind="markdown", user_id="ana")
+        target, other = [cube.id for cube in mem.list(user_id="ana")]
+        fused = mem.fuse([target, other], user_id="ana")
+        merged = mem.merge(target, [other], conflict="keep_all")
+
+        again = mem.import_from(tmp_path / "notes", kind="markdown", user_id="ana")
+
+        assert (again.known, again.updated, again.written) == (2, 0, 0)
+        assert listed(mem) == [(target, merged.text), (fused.id, fused.text)]
+
     def test_a_merge_travels_with_its_history(self, mem: MemOS, tmp_path: Path) -> None:
         target, other = keep(mem, "a", "b")
         mem.merge(target, [other])

@@ -137,17 +137,12 @@ class TestFields:
         assert [type(one) for one in merged.metadata["k"]] == [int, bool]
 
     def test_what_has_no_winner_is_united(self) -> None:
-        one = at(1, "a", tags=("t",), entities=("e",), source_ids=("m1",), provenance=Provenance(links=("l1",)))
+        one = at(1, "a", tags=("t",), entities=("e",), provenance=Provenance(links=("l1",)))
         other = at(2, "b", tags=("u", "t"), provenance=Provenance(links=("l2",), note="n"), event_time=WHEN + DAY)
 
         merged = merge([other, one], Policy.FAIL)
 
-        assert (merged.tags, merged.entities, merged.source_ids, merged.links) == (
-            ("t", "u"),
-            ("e",),
-            ("m1",),
-            ("l1", "l2"),
-        )
+        assert (merged.tags, merged.entities, merged.links) == (("t", "u"), ("e",), ("l1", "l2"))
         assert (merged.valid_from, merged.event_time) == (WHEN + DAY, WHEN + DAY)
 
     def test_a_message_is_no_claim_to_be_one(self) -> None:

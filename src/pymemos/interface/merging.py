@@ -258,7 +258,11 @@ def _made_by(work: Work) -> Descriptive:
 
 
 def _descriptive(base: Descriptive, merged: Merged, work: Work, *, cause: str) -> Descriptive:
-    """The identity of ``base`` with what was merged; what collided is told where everybody looks for reasons."""
+    """The identity of ``base`` with what was merged; what collided is told where everybody looks for reasons.
+
+    Part of the identity is the message that it came from: so an import that comes again knows it.
+    """
+    brought = {key: value for key, value in base.metadata.items() if key == merging.MESSAGE}
     note = "; ".join(map(str, merged.conflicts))[:WORDS_LIMIT] or None
     return msgspec.structs.replace(
         base,
@@ -268,7 +272,6 @@ def _descriptive(base: Descriptive, merged: Merged, work: Work, *, cause: str) -
         semantic_type=merged.semantic_type,
         speaker=merged.speaker,
         speaker_role=merged.speaker_role,
-        source_ids=merged.source_ids,
         language=merged.language,
         tags=merged.tags,
         entities=merged.entities,
@@ -276,7 +279,7 @@ def _descriptive(base: Descriptive, merged: Merged, work: Work, *, cause: str) -
         valid_from=merged.valid_from,
         valid_to=merged.valid_to,
         provenance=Provenance(trigger=cause, model=work.call.caller.model, links=merged.links, note=note),
-        metadata=merged.metadata,
+        metadata={**merged.metadata, **brought},
     )
 
 

@@ -25,6 +25,7 @@ SHOWN = 120  # characters of a value that an explanation shows
 _JOINED = frozenset({"text", "markdown"})  # formats whose texts can stand below each other
 Kept = TypeVar("Kept")
 
+MESSAGE = "message"  # the metadata key of what a message brought along: of that message, and not of what many say
 _BULLET = re.compile(r"[-*•]\s+(?=[^\W\d])")
 
 
@@ -67,7 +68,6 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None
     speaker: str | None
     speaker_role: str | None
-    source_ids: tuple[str, ...]
     tags: tuple[str, ...]
     entities: tuple[str, ...]
     event_time: datetime | None
@@ -101,7 +101,6 @@ def merge(cubes: Iterable[MemCube], policy: Policy, content: str | None = None) 
         language=fields.language(text),
         speaker=_same(_said(cube).speaker for cube in ordered),
         speaker_role=_same(_said(cube).speaker_role for cube in ordered),
-        source_ids=_united(_said(cube).source_ids for cube in ordered),
         tags=_united(_said(cube).tags for cube in ordered),
         entities=_united(_said(cube).entities for cube in ordered),
         event_time=max((said for cube in ordered if (said := _said(cube).event_time)), default=None),
@@ -210,7 +209,7 @@ class _Fields:
     def metadata(self) -> dict[str, Any]:
         """Every key; where all values are kept, a list of them, which filters read as any of them."""
         held = [(cube.id, _said(cube).metadata) for cube in self._ordered]
-        keys = _united(tuple(metadata) for _, metadata in held)
+        keys = [key for key in _united(tuple(metadata) for _, metadata in held) if key != MESSAGE]
         return {
             key: self.settled(f"metadata.{key}", [(id, own[key]) for id, own in held if key in own], _flat)
             for key in keys

@@ -297,6 +297,24 @@ class TestUndoing:
         assert listed(mem) == before
         assert mem.restore(fused.id).text == fused.text
 
+    def test_a_return_to_a_moment_before_takes_merges_back_as_well(self, mem: MemOS, clock: FrozenClock) -> None:
+        one, two, other, put_away = keep(mem, "a", "b", "c", "d")
+        mem.archive(put_away)
+        before = mem.snapshot("before", user_id="ana"), listed(mem)
+        clock.advance(HOUR)
+        mem.merge(one, [other, put_away])
+        mem.append(one, "e")
+        fused = mem.fuse([one, two], archive_sources=True)
+
+        plan = mem.restore_to(before[0], user_id="ana", dry_run=True)
+        returned = mem.restore_to(before[0], user_id="ana")
+
+        acts = {one: "restore", two: "activate", other: "activate", fused.id: "delete"}
+        assert {step.id: step.act for step in returned.steps} == {step.id: step.act for step in plan.steps} == acts
+        assert listed(mem) == before[1]
+        assert state(mem, put_away) is State.ARCHIVED
+        assert "2 out of the archive" in str(returned)
+
     def test_a_frozen_merge_is_not_taken_back(self, mem: MemOS) -> None:
         target, other = keep(mem, "a", "b")
         mem.merge(target, [other])

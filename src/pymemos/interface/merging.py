@@ -323,11 +323,16 @@ def _step_back(work: Work, record: Record, cause: str) -> MemCube | None:
 
 
 def _brought_back(work: Work, record: Record) -> tuple[str, ...]:
-    """Bring the sources to hand that were put away in the very unit that wrote the version, and are there still."""
-    ids = [pin.id for pin in record.cube.parents if pin.id != record.cube.id]
-    away = [source.cube for source in work.unit.current(ids) if _put_away_by(work, source.cube, record)]
+    """Bring to hand what the version put away."""
+    away = put_away(work, record)
     _move(work, away, Cause.ACTIVATE)
     return tuple(cube.id for cube in away)
+
+
+def put_away(work: Work, record: Record) -> list[MemCube]:
+    """The sources that were archived in the very unit that wrote a version, and are there still."""
+    ids = [pin.id for pin in record.cube.parents if pin.id != record.cube.id]
+    return [source.cube for source in work.unit.current(ids) if _put_away_by(work, source.cube, record)]
 
 
 def _put_away_by(work: Work, cube: MemCube, record: Record) -> bool:

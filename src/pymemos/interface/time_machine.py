@@ -12,8 +12,11 @@ from pymemos.cube.call import Request, Selection
 from pymemos.cube.policy import Action
 from pymemos.errors import InvalidInput
 from pymemos.infrastructure import vault
+from pymemos.interface import lives
 from pymemos.interface.api import Handler, Outcome, Work
+from pymemos.interface.merging import put_away
 from pymemos.interface.provenance import write_restored
+from pymemos.operation.lifecycle import Cause
 from pymemos.operation.time_machine import Act, Returned, Step, way_back
 from pymemos.ports import Namespace, ReadUnit, Record, Snapshot
 
@@ -124,10 +127,25 @@ def _moment(work: Work, moment: datetime | str) -> datetime:
     return moment
 
 
-def _steps(work: Work, at: datetime) -> Iterator[Step]:
+def _steps(work: Work, at: datetime) -> list[Step]:
     now = work.selection(episodes=True)
     then = msgspec.structs.replace(now, known_at=at)
-    return way_back(_records(work.unit, then), _records(work.unit, now))
+    steps = list(way_back(_records(work.unit, then), _records(work.unit, now)))
+    return sorted([*steps, *_out_of_the_archive(work, at, steps)], key=lambda step: step.id)
+
+
+def _out_of_the_archive(work: Work, at: datetime, steps: list[Step]) -> Iterator[Step]:
+    """What was merged or fused since into memories that go back, and has no other reason to come back."""
+    known = {step.id for step in steps}
+    ids = [step.id for step in steps if step.act in (Act.RESTORE, Act.DELETE)]
+    for start in range(0, len(ids), PAGE):
+        made = [record.cube for record in work.unit.current(ids[start : start + PAGE]) if record.cube.parents]
+        for record in (record for cube in made for record in work.unit.versions(cube.id) if record.known_from > at):
+            for source in put_away(work, record):
+                if source.id not in known:
+                    known.add(source.id)
+                    reason = f"it was put away since, when {record.cube.id} was made of it"
+                    yield Step(id=source.id, act=Act.ACTIVATE, reason=reason)
 
 
 def _records(unit: ReadUnit, selection: Selection) -> Iterator[Record]:
@@ -146,6 +164,9 @@ def _take(work: Work, step: Step) -> None:
     last = versions[-1].cube
     if step.act is Act.DELETE:
         vault.retire(work.unit, last, work.now)
+    elif step.act is Act.ACTIVATE:
+        at = work.unit.advance(last.namespace, work.now).at
+        lives.moved(work.unit, step.id, Cause.ACTIVATE, at, work.call.caller.name)
     elif step.act is not Act.LEAVE:
         wanted = next(record.cube for record in versions if record.cube.revision == step.revision)
         write_restored(work, last, wanted, deleted=step.act is Act.REVIVE)

@@ -211,6 +211,8 @@ class TestComposing:
             (lambda m: m.compose("v", namespaces=[f"n{n}" for n in range(101)]), errors.InvalidInput, "at most 100"),
             (lambda m: m.compose("v", ids=["nobody"]), errors.UnknownMemory, "deleted or unknown"),
             (lambda m: m.search("x", view="v"), errors.UnknownMemory, "no such memory"),
+            (lambda m: m.compose("v", namespaces=["ana"]), errors.InvalidInput, "no memories can live in 'ana'"),
+            (lambda m: m.search("x", view="v", namespaces="*"), errors.InvalidInput, "not both"),
             (lambda m: m.list(view=""), errors.InvalidInput, "view must hold"),
         ],
     )
@@ -344,6 +346,52 @@ class TestRights:
         assert list(of_bo) == list(of_nobody) == []
         assert of_bo.explain() == of_nobody.explain()
         assert list(ana.list(view="bo")) == list(ana.list(view="nobody")) == []
+
+    def test_what_is_shared_shows_as_long_and_as_far_as_it_is_shared(self, filled: Filled) -> None:
+        ana, bo = filled.mem.bind(user_id="ana"), filled.mem.bind(user_id="bo")
+        one = filled.ids["Bo's tea at home"]
+        ana.compose("bo", namespaces=[BO])
+        assert filled.found("bo", mem=ana) == set()
+
+        policy = bo.share(to="users/ana", filters={"tags": "work"})
+        assert filled.found("bo", mem=ana) == {"Bo's tea at work"}
+        assert filled.listed("bo", ana) == ["Bo's tea at work"]
+        assert filled.found("bo", mem=ana, filters={"tags": "home"}) == set()
+        bo.share(one, to="users/ana")
+        ana.compose("one", ids=[one])
+        assert filled.found("bo", mem=ana) == {"Bo's tea at work", "Bo's tea at home"}
+
+        bo.unshare(policy.name)
+        assert filled.found("bo", mem=ana) == filled.found("one", mem=ana) == {"Bo's tea at home"}
+        bo.set_access_policy("none", {"effect": "deny", "who": ["users/ana"]})
+        assert filled.found("bo", mem=ana) == filled.found("one", mem=ana) == set()
+
+    def test_a_shared_view_lends_no_rights_of_its_composer(self, filled: Filled) -> None:
+        ana, bo = filled.mem.bind(user_id="ana"), filled.mem.bind(user_id="bo")
+        view = ana.compose("mine", namespaces=[ANA, BO]).id
+
+        ana.share(view, to="users/bo")
+
+        assert filled.found(view, mem=bo) == {"Bo's tea at work", "Bo's tea at home"}
+        hits = bo.search("tea at work", view=view)
+        assert hits.decision is not None
+        assert {"tea at work", "tea at home"}.isdisjoint(hit.cube.text for hit in hits)
+
+    def test_what_is_fused_from_the_shared_closes_with_it(self, filled: Filled) -> None:
+        ana, bo = filled.mem.bind(user_id="ana"), filled.mem.bind(user_id="bo")
+        mine, other = filled.ids["tea at work"], filled.ids["Bo's tea at work"]
+        policy = bo.share(other, to="users/ana")
+        fused, merged = ana.fuse([mine, other]), ana.merge(filled.ids["tea at home"], [other])
+        ana.compose("v", namespaces=[ANA])
+        assert filled.listed("v", ana) == ["tea at work", merged.text, fused.text]
+
+        bo.unshare(policy.name)
+
+        assert filled.listed("v", ana) == ["tea at work"]
+        with pytest.raises(errors.UnknownMemory):
+            ana.undo(merged.id)
+        assert filled.mem.undo(merged.id).brought_back == ()  # the steward can; and Bo's memory had stayed where it was
+        assert filled.listed("v", ana) == ["tea at work", "tea at home"]
 
     def test_single_memories_of_somebody_else_are_as_good_as_unknown(self, filled: Filled) -> None:
         ana = filled.mem.bind(user_id="ana")

@@ -215,7 +215,7 @@ class Memories(Handle):
         ``explain`` is for the word's sake.
         """
         del explain
-        call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces)
+        call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces, view)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(filters)
         check_text(query, "the query", limit=self._settings.text_limit)
@@ -256,7 +256,7 @@ class Memories(Handle):
         looks elsewhere, and ``view`` through what ``compose`` made. With ``episodes`` manifests are listed too, of
         conversations and of views.
         """
-        call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces)
+        call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces, view)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(filters)
         request = requests.ListPage(

@@ -67,20 +67,23 @@ class Merging(Handle):
         archive_sources: bool = False,
         user_id: str | None = None,
         agent_id: str | None = None,
+        namespace: str | None = None,
         idempotency_key: str | None = None,
     ) -> MemCube:
         """Make a new memory that says what several say, by the rules of ``merge``; all of them are its parents.
 
         The sources stay as they are, unless ``archive_sources`` puts those of its namespace into the archive. When one
-        of them changes, the new memory is stale, as everything is that was made from others.
+        of them changes, the new memory is stale, as everything is that was made from others. It is one's own, unless
+        ``namespace`` names another place that is open to the caller.
         """
         request = merging.Fuse(
             ids=check_ids(ids, "ids", least=2),
             **self._together(content, conflict),
             archive_sources=archive_sources,
+            beside_sources=namespace is None,
             idempotency_key=None if idempotency_key is None else check_name(idempotency_key, "idempotency_key"),
         )
-        cube: MemCube = self._dispatch(self._bind(user_id, agent_id), request)
+        cube: MemCube = self._dispatch(self._in(self._bind(user_id, agent_id), namespace), request)
         return cube
 
     def plan_merge(
@@ -107,13 +110,15 @@ class Merging(Handle):
         expected: int | str | None = None,
         user_id: str | None = None,
         agent_id: str | None = None,
+        namespace: str | None = None,
         idempotency_key: str | None = None,
     ) -> MemCube:
         """Keep a view: the memories of ``namespaces`` that match ``filters``, and those of ``ids``, to be read as one.
 
         ``search`` and ``list`` look through it with ``view=``, its name or id, and show of it what the reader may see
         then. A filter alone is about one's own memories. Composed again, a name gets its next version. A view is a
-        memory: ``list(episodes=True)``, ``history``, ``delete``, ``restore`` and ``undo`` know it.
+        memory: ``list(episodes=True)``, ``history``, ``delete``, ``restore`` and ``undo`` know it. It is kept among
+        one's own, unless ``namespace`` names another place; there it is looked through by its id.
         """
         if not ids and not namespaces and filters is None:
             raise EmptyScope("the view would show nothing; name ids, namespaces or a filter")
@@ -125,7 +130,7 @@ class Merging(Handle):
             expected=optional_version(expected, "expected"),
             idempotency_key=None if idempotency_key is None else check_name(idempotency_key, "idempotency_key"),
         )
-        cube: MemCube = self._dispatch(self._bind(user_id, agent_id), request)
+        cube: MemCube = self._dispatch(self._in(self._bind(user_id, agent_id), namespace), request)
         return cube
 
     def undo(

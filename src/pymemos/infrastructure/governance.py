@@ -22,13 +22,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """What a call wants to reach: namespaces (None: all of them), or a memory that may not exist.
 
     ``memory`` is the id of the one that a call names; its namespaces are where that lives, none where it is unknown.
-    ``stewardship`` marks calls on the store as a whole. ``readable`` asks for whatever the caller may read.
+    ``stewardship`` marks calls on the store as a whole. ``readable`` asks for whatever the caller may read, of all
+    namespaces or ``among`` some: what of these is closed to the caller is left out, and no refusal tells of it.
     """
 
     namespaces: tuple[str, ...] | None = ()
     memory: str | None = None
     stewardship: bool = False
     readable: bool = False
+    among: tuple[str, ...] | None = None
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,7 +244,9 @@ def decide(of: Circumstances, target: Target) -> Decision:
         rule = "steward" if of.caller.steward else "system"
         return Decision(allowed=True, rule=rule, reason=f"a {rule} may do everything", namespaces=target.namespaces)
     if target.readable:
-        return _decided(of, tuple(name for name, _ in (reach(of) or Reach()).parts))
+        open_ = [name for name, _ in (reach(of) or Reach()).parts]
+        if target.memory is None or set(target.namespaces or ()) <= set(open_):  # else the memory itself is refused
+            return _decided(of, tuple(name for name in open_ if target.among is None or name in target.among))
     if target.stewardship or target.namespaces is None:
         return Decision(
             allowed=False, rule="steward-only", reason="this concerns the whole store; only its steward may do it"

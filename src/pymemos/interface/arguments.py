@@ -16,6 +16,7 @@ from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import aware
 from pymemos.cube.header import MANIFESTS, Lifespan, Origin, Priority, SemanticType, Stage
 from pymemos.cube.ids import is_id
+from pymemos.cube.policy import check_namespace
 from pymemos.errors import InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
 from pymemos.interface.requests import Labels, Message, Pin
@@ -160,7 +161,7 @@ def check_spaces(values: Any) -> tuple[str, ...]:
     names = check_names(values, "namespaces")
     if len(names) > SPACES_LIMIT:
         raise InvalidInput(f"{len(names)} namespaces; a view shows at most {SPACES_LIMIT}")
-    return names
+    return tuple(map(check_namespace, names))
 
 
 def check_view_name(value: Any) -> str:

@@ -19,8 +19,16 @@ from pymemos.interface.api import Handler, Outcome, Tools, Work
 from pymemos.interface.arguments import LINKS_LIMIT, WORDS_LIMIT
 from pymemos.interface.embedding import embedded, queue_embedding
 from pymemos.interface.provenance import Changing, write_restored
-from pymemos.interface.sources import is_known, marked, sources_of
-from pymemos.interface.versions import OnMemory, check_editable, check_expected, current_record, manifest, pick_version
+from pymemos.interface.sources import marked, may_read, sources_of
+from pymemos.interface.versions import (
+    OnMemory,
+    check_editable,
+    check_expected,
+    check_written,
+    current_record,
+    manifest,
+    pick_version,
+)
 from pymemos.operation import merging
 from pymemos.operation.lifecycle import Cause
 from pymemos.operation.lineage import is_over
@@ -61,6 +69,7 @@ class Fuse(_Together, frozen=True, kw_only=True, tag="fuse"):
 
     ids: tuple[str, ...]
     archive_sources: bool = False
+    beside_sources: bool = True  # for a steward: where they live, if that is one namespace
     idempotency_key: str | None = None
 
 
@@ -119,10 +128,11 @@ class MergeHandler(_Merging):
             payload=merged.payload,
             parents=merging.parents_of(target, others),
         )
+        check_written(work, [newer])
         vectors = self._vectors(work, newer, cubes, prepared)
         vault.supersede(work.unit, msgspec.structs.replace(vault.draft(newer), vectors=vectors), work.now)
         _move(work, [target], Cause.MERGE)
-        _move(work, [cube for cube in others if cube.namespace == target.namespace], Cause.ABSORB)
+        _absorb(work, others, target.namespace)
         return _outcome(work, newer.id, cubes)
 
 
@@ -131,9 +141,10 @@ class FuseHandler(_Merging):
 
     def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
         """Where the caller writes; a steward who names nobody keeps it with its sources, where they live together."""
-        owners = {unit.owner_of(id) for id in call.request.ids} - {None}  # type: ignore[attr-defined]
-        if call.caller.steward and len(owners) == 1:
-            return Target(namespaces=tuple(owners))  # type: ignore[arg-type]
+        request: Fuse = call.request  # type: ignore[assignment]
+        owners = {owner for id in request.ids if (owner := unit.owner_of(id)) is not None}
+        if call.caller.steward and request.beside_sources and len(owners) == 1:
+            return Target(namespaces=tuple(owners))
         return Handler.target(self, call, unit)
 
     def run(self, work: Work, prepared: Vectors) -> Outcome:
@@ -149,10 +160,11 @@ class FuseHandler(_Merging):
             payload=merged.payload,
             parents=merging.parents_of(None, cubes),
         )
+        check_written(work, [fused])
         vectors = self._vectors(work, fused, cubes, prepared)
         vault.write_turns(work.unit, [msgspec.structs.replace(vault.draft(fused), vectors=vectors)], work.now)
         if request.archive_sources:
-            _move(work, [cube for cube in cubes if cube.namespace == namespace], Cause.ABSORB)
+            _absorb(work, cubes, namespace)
         return _outcome(work, fused.id, cubes)
 
 
@@ -197,7 +209,7 @@ class UndoHandler(OnMemory):
 
 def sources_to_merge(work: Work, ids: Sequence[str]) -> tuple[MemCube, ...]:
     """The memories that are merged; of one that the caller may not know of, it is not told whether it is there."""
-    found = {record.cube.id: record.cube for record in work.unit.current(ids) if is_known(work, record.cube.namespace)}
+    found = {record.cube.id: record.cube for record in work.unit.current(ids) if may_read(work, record.cube)}
     for id in ids:
         if id not in found:
             raise UnknownMemory(f"memory {id!r} is deleted or unknown; history shows what it was")
@@ -303,6 +315,11 @@ def _move(work: Work, cubes: Sequence[MemCube], cause: Cause) -> None:
             raise NotAllowed(f"memory {cube.id!r} cannot be merged: {refusal.reason}; activate or leave it out")
 
 
+def _absorb(work: Work, cubes: Sequence[MemCube], namespace: str) -> None:
+    """Put away what lives beside the memory that it went into; what the caller may only read stays where it is."""
+    _move(work, [cube for cube in cubes if cube.namespace == namespace and work.decision.admits(cube)], Cause.ABSORB)
+
+
 def _outcome(work: Work, id: str, sources: Sequence[MemCube]) -> Outcome:
     cube = marked(work, [work.unit.current([id])[0].cube])[0]
     touched = tuple(dict.fromkeys([id, *(one.id for one in sources)]))
@@ -316,6 +333,7 @@ def _step_back(work: Work, record: Record, cause: str) -> MemCube | None:
         vault.retire(work.unit, cube, work.now)
         return None
     before = pick_version(work.unit.versions(cube.id), cube.id, cube.revision - 1).cube
+    check_written(work, [before])
     write_restored(work, cube, before, deleted=False, governance=before.header.governance)
     if cause == "merge":
         _move(work, [cube], Cause.ACTIVATE)
@@ -324,7 +342,7 @@ def _step_back(work: Work, record: Record, cause: str) -> MemCube | None:
 
 def _brought_back(work: Work, record: Record) -> tuple[str, ...]:
     """Bring to hand what the version put away."""
-    away = put_away(work, record)
+    away = [cube for cube in put_away(work, record) if work.decision.admits(cube)]
     _move(work, away, Cause.ACTIVATE)
     return tuple(cube.id for cube in away)
 

@@ -13,15 +13,15 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Descriptive, Governance, SemanticType, Stage
 from pymemos.cube.ids import is_id
 from pymemos.errors import InvalidInput, StaleVersion, UnknownMemory
-from pymemos.infrastructure import governance, vault
+from pymemos.infrastructure import vault
 from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.handlers import ListHandler, SearchHandler, look
 from pymemos.interface.provenance import Changing
 from pymemos.interface.requests import ListPage, Search
-from pymemos.interface.sources import is_known
-from pymemos.interface.versions import check_editable, check_expected, manifest, memory_target
+from pymemos.interface.sources import may_read
+from pymemos.interface.versions import check_editable, check_expected, check_written, manifest
 from pymemos.operation import views
 from pymemos.operation.retrieval.question import Found
 from pymemos.operation.views import Parts, View
@@ -77,25 +77,24 @@ class ComposeHandler(Changing):
             raise StaleVersion(f"there is no view {view.name!r} yet; compose it without expected")
         if held is None:
             return self.written(work, _first(work, namespace, view))
+        check_written(work, [held])
         check_expected(held, request.expected)
         check_editable(held)
         return self.written(work, held if held.payload == view.payload() else _next(work, held, view))
 
 
 class _Reading:
-    """How a request reaches what a view shows: no further than the reader himself may go, at the time of reading."""
+    """How a request reaches what a view shows: no further than the reader may go without it, at the time of reading."""
 
     def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
-        """The namespaces of the view that the reader may read; a view that he may not know of is unknown."""
+        """The view, and of its namespaces those that are open to the reader; a view that is closed to it is unknown."""
         cube = _view(unit, call)
         if cube is None:
-            return Target(memory=True)
-        own = memory_target(cube.id, unit)
-        if not governance.decide(call.caller, own).allowed:
-            return own
-        spaces = [name for name, _ in _parts(unit, cube)]
-        allowed = [name for name in spaces if governance.decide(call.caller, Target(namespaces=(name,))).allowed]
-        return Target(namespaces=tuple(allowed) or own.namespaces)
+            return Target(memory=call.request.view)  # type: ignore[attr-defined]
+        names = tuple(dict.fromkeys([cube.namespace, *(name for name, _ in _parts(unit, cube))]))
+        if call.caller.steward or call.caller.system:
+            return Target(namespaces=names, memory=cube.id)
+        return Target(namespaces=(cube.namespace,), memory=cube.id, readable=True, among=names)
 
 
 class SearchViewHandler(_Reading, SearchHandler):
@@ -158,7 +157,7 @@ def _check_members(work: Work, view: View) -> None:
     current = {record.cube.id: record.cube for record in work.unit.current(view.ids)}
     for id in view.ids:
         cube = current.get(id)
-        if cube is None or not is_known(work, cube.namespace):
+        if cube is None or not may_read(work, cube):
             raise UnknownMemory(f"memory {id!r} is deleted or unknown; a view names what is there")
         if cube.is_manifest:
             raise InvalidInput(f"memory {id!r} is {manifest(cube)}; name its members")
@@ -181,6 +180,7 @@ def _first(work: Work, namespace: str, view: View) -> MemCube:
         governance=Governance(owner=namespace, namespace=namespace),
         payload=view.payload(),
     )
+    check_written(work, [cube])
     vault.write_turns(work.unit, [Draft(cube=cube)], work.now)
     return cube
 
@@ -190,6 +190,7 @@ def _next(work: Work, held: MemCube, view: View) -> MemCube:
         held.header.descriptive, updated=work.now, cause="compose", author=work.call.caller.name
     )
     newer = held.derive(descriptive=said, payload=view.payload())
+    check_written(work, [newer])
     vault.supersede(work.unit, Draft(cube=newer), work.now)
     return newer
 

@@ -312,6 +312,21 @@ class TestReading:
             assert [(hit.cube.id, hit.why) for hit in through] == [(hit.cube.id, hit.why) for hit in without]
             assert filled.ids["tea at work"] == through[0].cube.id
 
+    def test_a_question_is_embedded_once_for_all_namespaces(self, tmp_path: Path) -> None:
+        asked: list[str] = []
+
+        class Counting(HashingEmbedder):
+            def embed(self, texts: Any, *, queries: bool = False) -> Any:
+                asked.extend(texts if queries else [])
+                return super().embed(texts, queries=queries)
+
+        with MemOS(tmp_path, store=MemoryStore(), blobs=MemoryBlobs(), embedder=Counting()) as mem:
+            Filled(mem)
+            mem.compose("all", namespaces=[ANA, BO, TEAM])
+            mem.search("tea at work", view="all")
+
+        assert asked == ["tea at work"]
+
     def test_a_use_through_a_view_counts(self, filled: Filled) -> None:
         filled.mem.compose("v", filters=WORK, user_id="ana")
 

@@ -61,7 +61,7 @@ from pymemos.operation import lifecycle
 from pymemos.operation.embedding import vectors_of
 from pymemos.operation.hits import Hits
 from pymemos.operation.lifecycle import Cause
-from pymemos.operation.retrieval.question import Found, Question
+from pymemos.operation.retrieval.question import Found, Question, Vectors
 from pymemos.ports import ReadUnit, Record, Vector
 
 Tensor = Activation | Parametric
@@ -173,7 +173,9 @@ class SearchHandler(Handler):
         return look(work, request.where)
 
 
-def look(work: Work, where: Filter | None, namespaces: tuple[str, ...] | None = None) -> Found:
+def look(
+    work: Work, where: Filter | None, namespaces: tuple[str, ...] | None = None, vectors: Vectors | None = None
+) -> Found:
     """What answers the question of a search, of all that was decided to be its reach or of some namespaces of that."""
     request: Search = work.call.request  # type: ignore[assignment]
     languages = query_languages(work, request.query)
@@ -181,7 +183,7 @@ def look(work: Work, where: Filter | None, namespaces: tuple[str, ...] | None = 
     if namespaces is not None:
         selection = msgspec.structs.replace(selection, namespaces=namespaces)
     question = Question(request.query, languages, selection, request.limit, work.now)
-    return work.tools.searcher.search(work.unit, question)
+    return work.tools.searcher.search(work.unit, question, vectors)
 
 
 class GetHandler(OnMemory):

@@ -23,7 +23,7 @@ from pymemos.interface.requests import ListPage, Search
 from pymemos.interface.sources import may_read
 from pymemos.interface.versions import check_editable, check_expected, check_written, manifest
 from pymemos.operation import views
-from pymemos.operation.retrieval.question import Found
+from pymemos.operation.retrieval.question import Found, Vectors
 from pymemos.operation.views import Parts, View
 from pymemos.ports import ReadUnit, Record
 
@@ -102,7 +102,10 @@ class SearchViewHandler(_Reading, SearchHandler):
 
     def found(self, work: Work) -> Found:
         request: SearchView = work.call.request  # type: ignore[assignment]
-        looks = [look(work, views.both(request.where, condition), (name,)) for name, condition in _reachable(work)]
+        vectors: Vectors = {}
+        looks = [
+            look(work, views.both(request.where, condition), (name,), vectors) for name, condition in _reachable(work)
+        ]
         return views.as_one(looks, request.limit)
 
 

@@ -15,7 +15,7 @@ from pymemos.cube.filters import microseconds
 from pymemos.errors import EmbedderFailed
 from pymemos.infrastructure import analysis
 from pymemos.operation.retrieval.bm25 import WordScores, word_scores
-from pymemos.operation.retrieval.question import Found, Question
+from pymemos.operation.retrieval.question import Found, Question, Vectors
 from pymemos.operation.retrieval.rescoring import Exact, rescored
 from pymemos.operation.retrieval.routing import Plan, plan
 from pymemos.operation.retrieval.scoring import Scores, scored
@@ -63,9 +63,11 @@ class Search:
         self._embedder = embedder
         self._spaces = Spaces(cache_bytes, coarse_above=coarse_above)
 
-    def search(self, unit: ReadUnit, question: Question, namespaces: Iterable[str]) -> Found:
+    def search(
+        self, unit: ReadUnit, question: Question, namespaces: Iterable[str], vectors: Vectors | None = None
+    ) -> Found:
         """The memories of these namespaces that answer the question best, as the unit sees them."""
-        meanings = _Meanings(self._embedder)
+        meanings = _Meanings(self._embedder, {} if vectors is None else vectors)
         looks = [
             _look(unit, question, namespace, snapshot, meanings)
             for namespace in namespaces
@@ -92,10 +94,10 @@ class Search:
 class _Meanings:
     """The vectors of one question, which is another text in each namespace: without the names of the people there."""
 
-    def __init__(self, embedder: Embedder | None) -> None:
+    def __init__(self, embedder: Embedder | None, vectors: Vectors) -> None:
         self._embedder = embedder
         self.embedder = embedder.identity if embedder is not None else ""
-        self._vectors: dict[str, Floats | None] = {}
+        self._vectors = vectors
 
     def of(self, text: str) -> Floats | None:
         """The vector; None where there is no embedder, or where it fails."""

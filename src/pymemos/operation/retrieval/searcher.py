@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pymemos.cube.header import LIVE
 from pymemos.infrastructure import analysis
-from pymemos.operation.retrieval.question import Found, Question
+from pymemos.operation.retrieval.question import Found, Question, Vectors
 from pymemos.operation.retrieval.words import search_words
 from pymemos.ports import Embedder, ReadUnit
 
@@ -22,9 +22,10 @@ class Searcher:
         self._embedder = embedder
         self._cache_bytes = cache_bytes
 
-    def search(self, unit: ReadUnit, question: Question) -> Found:
+    def search(self, unit: ReadUnit, question: Question, vectors: Vectors | None = None) -> Found:
         """The memories that answer the question best, as the unit sees them.
 
+        ``vectors`` keeps those of the question from one look to the next, where a call looks several times.
         A look back in time, or at what is archived, frozen or expired, goes by words alone: what is kept in memory is
         what is current and at hand.
         """
@@ -35,7 +36,7 @@ class Searcher:
             return _by_words(unit, question, "it looks into the vault")
         named = selection.namespaces
         namespaces = [space.name for space in unit.namespaces()] if named is None else dict.fromkeys(named)
-        return self._current.search(unit, question, namespaces)
+        return self._current.search(unit, question, namespaces, vectors)
 
     @cached_property
     def _current(self) -> Search:

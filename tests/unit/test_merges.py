@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pymemos import MemOS, Plaintext, errors
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.header import Priority, SemanticType, Stage, State
 from pymemos.cube.payload import Activation, ModelRef
+from pymemos.interface import merging
+from pymemos.interface.arguments import PARENTS_LIMIT
 from pymemos.interface.transfer import from_line
 from pymemos.testing.doubles import FrozenClock, HashingEmbedder
 
@@ -339,6 +342,29 @@ class TestRepeating:
             assert [len(mem.history(id)) for id in (target, other)] == size
         with pytest.raises(errors.KeyReused):
             mem.merge(target, [other], content="else", idempotency_key="m")
+
+    def test_a_repeated_call_shows_nothing_that_was_closed_since(self, mem: MemOS) -> None:
+        [mine], [other] = keep(mem, "a"), keep(mem, "b", user_id="bo")
+        ana, bo = mem.bind(user_id="ana"), mem.bind(user_id="bo")
+        shared = bo.share(other, to="users/ana")
+        fused = ana.fuse([mine, other], idempotency_key="f")
+        assert ana.fuse([mine, other], idempotency_key="f") == fused
+
+        bo.unshare(shared.name)
+
+        with pytest.raises(errors.UnknownMemory):
+            ana.fuse([mine, other], idempotency_key="f")
+        with pytest.raises(errors.UnknownMemory):
+            ana.fuse([mine, other])
+
+    def test_a_memory_has_not_any_number_of_parents(self, mem: MemOS) -> None:
+        [target, other] = keep(mem, "t", "o")
+        cube = mem.get(target)
+        many = [replace(mem.get(other), id=str(n)) for n in range(PARENTS_LIMIT)]
+
+        assert len(merging._parents(None, many)) == PARENTS_LIMIT
+        with pytest.raises(errors.InvalidInput, match="1,001 others, and has at most 1,000"):
+            merging._parents(cube, many)
 
     def test_a_stale_expectation_is_refused(self, mem: MemOS) -> None:
         target, other = keep(mem, "a", "b")

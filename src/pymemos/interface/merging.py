@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from pymemos.cube.call import MemoryCall, Request
-from pymemos.cube.cube import MemCube
+from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.header import Descriptive, Governance, Origin, Provenance, Stage
 from pymemos.cube.payload import Plaintext
 from pymemos.errors import InvalidInput, NotAllowed, StaleMemory, TextTooLong, UnknownMemory
@@ -16,7 +16,7 @@ from pymemos.infrastructure import vault
 from pymemos.infrastructure.governance import Target
 from pymemos.interface import lives
 from pymemos.interface.api import Handler, Outcome, Tools, Work
-from pymemos.interface.arguments import LINKS_LIMIT, WORDS_LIMIT
+from pymemos.interface.arguments import LINKS_LIMIT, PARENTS_LIMIT, WORDS_LIMIT
 from pymemos.interface.embedding import embedded, queue_embedding
 from pymemos.interface.provenance import Changing, write_restored
 from pymemos.interface.sources import marked, may_read, sources_of
@@ -28,6 +28,7 @@ from pymemos.interface.versions import (
     current_record,
     manifest,
     pick_version,
+    version_record,
 )
 from pymemos.operation import merging
 from pymemos.operation.lifecycle import Cause
@@ -126,7 +127,7 @@ class MergeHandler(_Merging):
             descriptive=_descriptive(target.header.descriptive, merged, work, cause="merge"),
             governance=_governance(target.header.governance, merged),
             payload=merged.payload,
-            parents=merging.parents_of(target, others),
+            parents=_parents(target, others),
         )
         check_written(work, [newer])
         vectors = self._vectors(work, newer, cubes, prepared)
@@ -158,7 +159,7 @@ class FuseHandler(_Merging):
             descriptive=_descriptive(_made_by(work), merged, work, cause="fuse"),
             governance=_governance(Governance(owner=namespace, namespace=namespace), merged),
             payload=merged.payload,
-            parents=merging.parents_of(None, cubes),
+            parents=_parents(None, cubes),
         )
         check_written(work, [fused])
         vectors = self._vectors(work, fused, cubes, prepared)
@@ -203,7 +204,7 @@ class UndoHandler(OnMemory):
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> Undone:
         cause, id, version, *brought = ids
-        cube = marked(work, [pick_version(work.unit.versions(id), id, version).cube])[0] if version else None
+        cube = marked(work, [version_record(work, id, version).cube])[0] if version else None
         return Undone(id=id, undone=cause, cube=cube, brought_back=tuple(brought))
 
 
@@ -244,6 +245,16 @@ def _check_no_ring(work: Work, target: MemCube, others: Sequence[MemCube]) -> No
                 f"memory {cube.id!r} was made from {target.id!r}, which would make it stale by saying more; "
                 f"merge {target.id!r} into it, or fuse them"
             )
+
+
+def _parents(target: MemCube | None, cubes: Sequence[MemCube]) -> tuple[Parent, ...]:
+    parents = merging.parents_of(target, cubes)
+    if len(parents) > PARENTS_LIMIT:
+        raise InvalidInput(
+            f"the memory would be made from {len(parents):,} others, and has at most {PARENTS_LIMIT:,} parents; "
+            "merge or fuse in steps, some into one memory and others into another"
+        )
+    return parents
 
 
 def _merged(cubes: Sequence[MemCube], request: _Together) -> Merged:

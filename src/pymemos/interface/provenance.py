@@ -24,6 +24,7 @@ from pymemos.interface.versions import (
     current_record,
     pick_version,
     shown_versions,
+    version_record,
 )
 from pymemos.operation.lineage import Kin, graph, stale_each, steps
 from pymemos.operation.tracing import Lineage
@@ -66,7 +67,7 @@ class Changing(OnMemory):
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> MemCube:
         id, version = ids
-        return marked(work, [pick_version(work.unit.versions(id), id, version).cube])[0]
+        return marked(work, [version_record(work, id, version).cube])[0]
 
     def written(self, work: Work, newer: MemCube) -> Outcome:
         return Outcome(result=marked(work, [newer])[0], memories=(newer.id,), replay=(newer.id, newer.version))

@@ -41,3 +41,22 @@ def test_a_decision_names_its_rule_and_reason(caller: Caller, target: Target, al
 def test_a_steward_who_acts_for_somebody_is_no_steward_any_more() -> None:
     assert not STEWARD.narrow(user="ann").steward
     assert STEWARD.narrow(session="s").steward
+
+
+@pytest.mark.parametrize(
+    ("caller", "target", "reach"),
+    [
+        (ANN, Target(readable=True), ("users/ann", "global")),
+        (ANN, Target(readable=True, among=("users/bo", "users/ann")), ("users/ann",)),
+        (ANN, Target(readable=True, among=("users/bo",)), ()),
+        (ANN, Target(readable=True, among=("users/bo", "global"), memory="v", namespaces=("global",)), ("global",)),
+        (ANN, Target(readable=True, among=("users/ann",), memory="v", namespaces=("users/bo",)), None),
+        (ANN, Target(readable=True, among=("users/ann",), memory="v"), None),
+    ],
+)
+def test_what_is_closed_is_left_out_and_a_memory_that_is_closed_is_refused(
+    caller: Caller, target: Target, reach: tuple[str, ...] | None
+) -> None:
+    decision = decide(Circumstances(caller=caller, now=WHEN), target)
+
+    assert (decision.namespaces if decision.allowed else None) == reach

@@ -314,8 +314,8 @@ def _entry(cube: MemCube, text: TextRow | None, vectors: tuple[Vector, ...]) -> 
 
 
 def _fitting(cube: MemCube, text: TextRow | None) -> TextRow | None:
-    """Episodes have no full text (ports.Entry)."""
-    return None if cube.is_episode else text
+    """Manifests have no full text (ports.Entry)."""
+    return None if cube.is_manifest else text
 
 
 def _next(cube: MemCube, like: MemCube) -> MemCube:

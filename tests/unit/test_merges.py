@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pymemos import MemOS, Plaintext, errors
+from pymemos import MemCube, MemOS, Plaintext, Undone, errors
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.header import Priority, SemanticType, Stage, State
 from pymemos.cube.payload import Activation, ModelRef
@@ -41,6 +41,18 @@ def state(mem: MemOS, id: str) -> State:
     return mem.get(id).header.behaviour.state
 
 
+def told(result: MemCube | Undone) -> Any:
+    """What a call gave, uses apart: reads are counted when a second has passed."""
+    if isinstance(result, MemCube):
+        return result.id, result.version
+    return result.id, result.undone, result.brought_back, None if result.cube is None else result.cube.version
+
+
+def moves(mem: MemOS, id: str) -> list[tuple[str, str]]:
+    """How a memory came to where it stands, uses apart."""
+    return [(step.after, step.cause) for step in mem.passages(id) if step.cause != "use"]
+
+
 def context(mem: MemOS, id: str) -> tuple[str, ...]:
     """The words of the turn before that a memory is found by."""
     with mem._tools.store.read() as unit:
@@ -56,7 +68,7 @@ class TestMerging:
 
         assert (merged.id, merged.revision, merged.text) == (target, 2, "Ana lives in Lisbon.\nAna likes tea.")
         assert merged.header.behaviour.state is State.MERGED
-        assert merged == mem.get(target)
+        assert merged.version == mem.get(target).version
         assert [state(mem, id) for id in (other, third)] == [State.ARCHIVED] * 2
         assert seen(mem) == listed(mem) == [(target, merged.text)]
         assert {id for id, _ in seen(mem, states=["archived"])} == {other, third}
@@ -226,19 +238,17 @@ class TestUndoing:
 
         assert (undone.id, undone.undone, undone.brought_back) == (target, "merge", (other,))
         assert undone.cube is not None
-        assert undone.cube == mem.get(target)
+        assert undone.cube.version == mem.get(target).version
         assert (seen(mem), listed(mem)) == (found, all_)
         assert [record.cube.text for record in mem.history(target)] == [cube.text, merged.text, cube.text]
         assert undone.cube.header.governance == cube.header.governance
         assert (undone.cube.parents, undone.cube.content_hash) == (cube.parents, cube.content_hash)
-        assert [(step.after, step.cause) for step in mem.passages(other)] == [
+        assert moves(mem, other) == [
             ("archived", "absorb"),
             ("activated", "activate"),
         ]
-        assert [(step.after, step.cause) for step in mem.passages(target)] == [
-            ("merged", "merge"),
-            ("activated", "activate"),
-        ]
+        assert moves(mem, target)[0] == ("merged", "merge")
+        assert state(mem, target) is State.ACTIVATED
         assert seen(mem, known_at=clock() - HOUR + timedelta(minutes=1)) == [(target, merged.text)]
 
     def test_rules_that_the_merge_narrowed_are_as_they_were(self, mem: MemOS) -> None:
@@ -336,9 +346,9 @@ class TestRepeating:
             lambda: mem.fuse([target, other], idempotency_key="f"),
         ]
         for call in calls:
-            first = call()
+            first = told(call())
             size = [len(mem.history(id)) for id in (target, other)]
-            assert call() == first
+            assert told(call()) == first
             assert [len(mem.history(id)) for id in (target, other)] == size
         with pytest.raises(errors.KeyReused):
             mem.merge(target, [other], content="else", idempotency_key="m")
@@ -348,7 +358,7 @@ class TestRepeating:
         ana, bo = mem.bind(user_id="ana"), mem.bind(user_id="bo")
         shared = bo.share(other, to="users/ana")
         fused = ana.fuse([mine, other], idempotency_key="f")
-        assert ana.fuse([mine, other], idempotency_key="f") == fused
+        assert ana.fuse([mine, other], idempotency_key="f").version == fused.version
 
         bo.unshare(shared.name)
 

@@ -20,7 +20,7 @@ from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.heads import HeadKeeper
 from pymemos.interface import lives
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, ReadUnit, Replay, Store, WriteUnit
+from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, NewOverlay, ReadUnit, Replay, Store, WriteUnit
 
 AUDITED_IDS = 10_000  # ids that one audit entry names; beyond it only their number is kept
 REPLAYS_KEPT = timedelta(days=7)  # how long an idempotency key is remembered
@@ -38,6 +38,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     searcher: Searcher
     embedder: Embedder | None = None
     heads: HeadKeeper | None = None
+    new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
     new_salt: Callable[[], bytes] = lambda: secrets.token_bytes(16)
 
 

@@ -15,6 +15,7 @@ from pymemos.interface import (
 )
 from pymemos.interface.api import Handler
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
+from pymemos.interface.what_if import HANDLERS as WHAT_IF
 
 HANDLERS: dict[type[Request], Handler] = {
     requests.Add: handlers.AddHandler(),
@@ -27,6 +28,7 @@ HANDLERS: dict[type[Request], Handler] = {
     requests.History: handlers.HistoryHandler(),
     requests.Diff: handlers.DiffHandler(),
     **LIFECYCLE,
+    **WHAT_IF,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

@@ -87,9 +87,31 @@ class MemoryReadUnit(ReadUnit):
         ids = [id for id, memory in memories if namespaces is None or memory.namespace in namespaces]
         return [id for id in ids if after is None or id > after][:limit]
 
+    def keys_of(self, ids: Sequence[str]) -> dict[str, int]:
+        memories = self._state.memories
+        return {id: memories[id].number for id in ids if id in memories}
+
+    def touched(self, namespace: str, *, since: int) -> list[tuple[int, str]]:
+        owned = [(one.number, id) for id, one in self._state.memories.items() if one.namespace == namespace]
+        return sorted((key, id) for key, id in owned if self._state.memories[id].changed > since)
+
+    def seq_at(self, namespace: str, moment: datetime) -> int:
+        seq, at = self._state.namespaces.get(namespace, (0, moment))
+        if at <= moment:
+            return seq
+        stamps = [
+            stamp
+            for memory in self._state.memories.values()
+            if memory.namespace == namespace
+            for row in memory.rows
+            for stamp in ((row.seq_from, row.known_from), (row.seq_to, row.known_to))
+        ]
+        later = min((seq for seq, at in stamps if seq is not None and at is not None and at > moment), default=seq + 1)
+        return max((seq for seq, at in stamps if seq is not None and at is not None and seq < later), default=0)
+
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
         asked = lexical.distinct(terms)
-        seen = {name: lexical.statistics(self._state.current_texts(name), asked) for name in self._state.namespaces}
+        seen = {name: self._statistics(name, asked) for name in self._state.namespaces}
         found = []
         for record, row in select(self._state, selection):
             if row.text is None:
@@ -100,6 +122,9 @@ class MemoryReadUnit(ReadUnit):
                 found.append(Match(record=record, score=score, words=words))
         numbers = {id: memory.number for id, memory in self._state.memories.items()}
         return sorted(found, key=lambda match: (-match.score, numbers[match.record.cube.id]))[:limit]
+
+    def _statistics(self, namespace: str, terms: Sequence[str]) -> lexical.Statistics:
+        return lexical.statistics(self._state.current_texts(namespace), terms)
 
     # ── What a search keeps in memory ───────────────────────────────────────────────────────────────────────────────
 
@@ -187,29 +212,26 @@ class MemoryReadUnit(ReadUnit):
 
     def last_turn(self, namespace: str, session: str | None) -> Turn | None:
         """A memory's place in the order of writing is that of its first version: editing a turn moves no turn."""
-        turns = [
-            id
-            for id, memory in self._in_session(namespace, session)
-            if memory.rows[-1].cube.header.descriptive.semantic_type is SemanticType.MESSAGE
-        ]
-        return self._turn(turns[-1]) if turns else None
-
-    def _turn(self, id: str) -> Turn:
-        return Turn(cube=self.current([id])[0].cube, text=self.text(id))
+        turns = self._turns(namespace, session)
+        return turns[-1][1] if turns else None
 
     def turns_around(self, id: str) -> tuple[Turn | None, Turn | None]:
         memory = self._state.memories.get(id)
         if memory is None:
             return None, None
         session = memory.rows[-1].cube.header.descriptive.session
-        turns = [
-            (other.number, self._turn(one))
-            for one, other in self._in_session(memory.namespace, session)
-            if other.rows[-1].cube.header.descriptive.semantic_type is SemanticType.MESSAGE
-        ]
+        turns = [(other.number, turn) for other, turn in self._turns(memory.namespace, session)]
         before = [turn for number, turn in turns if number < memory.number]
         behind = [turn for number, turn in turns if number > memory.number]
         return (before[-1] if before else None), (behind[0] if behind else None)
+
+    def _turns(self, namespace: str, session: str | None) -> list[tuple[Memory, Turn]]:
+        """The current messages of a session in order of writing."""
+        return [
+            (memory, Turn(cube=memory.record(memory.rows[-1]).cube, text=memory.rows[-1].text))
+            for _, memory in self._in_session(namespace, session)
+            if memory.rows[-1].cube.header.descriptive.semantic_type is SemanticType.MESSAGE
+        ]
 
     def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from pymemos.cube.filters import microseconds
 from pymemos.errors import EmbedderFailed
 from pymemos.infrastructure import analysis
 from pymemos.operation.retrieval.bm25 import WordScores, word_scores
+from pymemos.operation.retrieval.forks import Forks
 from pymemos.operation.retrieval.question import Found, Question
 from pymemos.operation.retrieval.rescoring import Exact, rescored
 from pymemos.operation.retrieval.routing import Plan, plan
@@ -61,6 +63,12 @@ class Search:
     def __init__(self, embedder: Embedder | None, *, cache_bytes: int, coarse_above: int | None = COARSE_ABOVE) -> None:
         self._embedder = embedder
         self._spaces = Spaces(cache_bytes, coarse_above=coarse_above)
+
+    def forked(self) -> Search:
+        """A search for the units of one overlay."""
+        fork = copy(self)
+        fork._spaces = Forks(self._spaces)
+        return fork
 
     def search(self, unit: ReadUnit, question: Question, namespaces: Iterable[str]) -> Found:
         """The memories of these namespaces that answer the question best, as the unit sees them."""

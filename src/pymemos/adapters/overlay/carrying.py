@@ -56,7 +56,7 @@ def memory_at(
         rows=tuple(_row(record, text if record is last and last.known_to is None else None) for record in records),
         vectors=tuple(vectors) if last.known_to is None else (),
         behaviour=behaviour,
-        changed=0,  # nothing that a search has to be told of, unless whoever carries it says so
+        changed=1,  # nothing that a search has to be told of, unless whoever carries it says so
         retired=last.retired,
         journal=journal,
     )

@@ -149,7 +149,7 @@ class Space:
         self._sessions: dict[str, int] = {}
         self._closed = 0
         self._days: dict[int, dict[str, date]] = {}  # the days that the text of a row tells of
-        self._turns: tuple[int, Turns] | None = None  # of a seq
+        self._turns: tuple[int, Turns, dict[str, int]] | None = None  # of a seq, with who said them
 
     def snapshot(self, unit: ReadUnit, seq: int) -> Snapshot:
         """The namespace as it is at ``seq``, the unit's own."""
@@ -158,9 +158,9 @@ class Space:
                 self._advance(unit.changes(self.namespace, since=self.seq, embedder=self._embedder), seq)
             columns = Columns(**{name: buffer.view for name, buffer in self._columns.items()})
             seen = (columns.since <= seq) & (columns.until > seq)
-            turns = self._turns_at(seq, columns, seen)
+            turns, speakers = self._turns_at(seq, columns, seen)
             parts = Parts(self._vectors.view, **{name: buffer.view for name, buffer in self._parts.items()})
-            return Snapshot(columns, seen, turns, dict(self._speakers), self._known_days(columns, seen), parts)
+            return Snapshot(columns, seen, turns, speakers, self._known_days(columns, seen), parts)
 
     def forked(self, unit: ReadUnit, seq: int, *, begins: int) -> Space:
         """A copy of the namespace as it is at ``seq``, the unit's own, that goes its own way from seq ``begins``."""
@@ -244,10 +244,14 @@ class Space:
             return _code(self._sessions, said.session) + 1
         return TALK if said.semantic_type is SemanticType.MESSAGE else NO_SESSION
 
-    def _turns_at(self, seq: int, columns: Columns, seen: NDArray[np.bool_]) -> Turns:
+    def _turns_at(self, seq: int, columns: Columns, seen: NDArray[np.bool_]) -> tuple[Turns, dict[str, int]]:
+        """The turns, and the people who said one of them: who is not heard any more is not asked about."""
         if self._turns is None or self._turns[0] != seq:
-            self._turns = seq, _in_order(columns, np.flatnonzero(seen))
-        return self._turns[1]
+            turns = _in_order(columns, np.flatnonzero(seen))
+            heard = np.bincount(columns.speaker[turns.rows] + 1, minlength=len(self._speakers) + 1)[1:]
+            speakers = {name: code for name, code in self._speakers.items() if heard[code]}
+            self._turns = seq, turns, speakers
+        return self._turns[1:]
 
 
 class NeedsReload(Exception):

@@ -127,7 +127,7 @@ class ReadUnit(ABC):
 
     @abstractmethod
     def cubes(self, keys: Sequence[int]) -> list[MemCube]:
-        """The current versions of the memories with these keys, in that order."""
+        """The current versions of the memories with these keys, in that order; keys that are gone give nothing."""
 
     @abstractmethod
     def vectors_by_key(self, namespace: str, keys: Sequence[int], embedder: str) -> list[tuple[int, bytes]]:

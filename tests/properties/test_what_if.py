@@ -56,7 +56,7 @@ def do(mem, act, *, frozen=False):
                 getattr(mem, what)(cube.id, text)
 
 
-def contents(mem, root=None):
+def contents(mem):
     """What memories say, and their histories."""
     return [
         (cube.text, cube.header.descriptive.speaker_role, [record.cube.text for record in mem.history(cube.id)])
@@ -137,7 +137,7 @@ def test_a_world_of_an_earlier_moment_is_the_store_as_it_was(before, since, insi
             do(real, act)
         mem.tick()  # embeds what was appended
         real.tick()
-        taken = mem.snapshot("then", user_id=None, agent_id=None)
+        taken = mem.snapshot("then")
         for act in since:
             mem._tools.clock.advance(timedelta(hours=1 + hours))
             do(mem, act, frozen=True)

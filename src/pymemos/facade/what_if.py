@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from pymemos.cube.call import Caller, Request, Scope, TimeWindow
 from pymemos.errors import InvalidInput
@@ -26,14 +26,6 @@ class World(Memories):
     """
 
     _world: Inside
-
-    @classmethod
-    def within(cls, handle: Handle, caller: Caller, world: Inside) -> Self:
-        """The handle on a world that was opened."""
-        made = object.__new__(cls)
-        made.__dict__.update(handle.__dict__)
-        made._caller, made._world, made._root = caller, world, False
-        return made
 
     @property
     def at(self) -> datetime:
@@ -82,4 +74,7 @@ class WhatIf(Handle):
         moment = known_at.at if isinstance(known_at, Snapshot) else known_at
         request = OpenWorld(moment=None if moment is None else time_or_name(moment))
         opened: Inside = self._dispatch((caller, scope), request)
-        return World.within(self, caller, opened)
+        world = object.__new__(World)
+        world.__dict__.update(self.__dict__)
+        world._caller, world._world, world._root = caller, opened, False
+        return world

@@ -149,7 +149,8 @@ class MemoryReadUnit(ReadUnit):
 
     def cubes(self, keys: Sequence[int]) -> list[MemCube]:
         numbered = {memory.number: memory for memory in self._state.memories.values()}
-        return [memory.record(memory.current).cube for key in keys if (memory := numbered[key]).current is not None]
+        wanted = [numbered[key] for key in keys if key in numbered]
+        return [memory.record(memory.current).cube for memory in wanted if memory.current is not None]
 
     def vectors_by_key(self, namespace: str, keys: Sequence[int], embedder: str) -> list[tuple[int, bytes]]:
         wanted = set(keys)

@@ -256,10 +256,12 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
     def cubes(self, keys: Sequence[int]) -> list[MemCube]:
         own = self._own_keys()
         below = [key for key in keys if key not in own]
-        found = dict(zip(below, self._base.cubes(below), strict=True))
-        found |= {
-            key: record.cube for key in keys if key in own for record in super(OverlayUnit, self).current([own[key]])
-        }
+        cubes = self._base.cubes(below)
+        if len(cubes) < len(below):  # some are gone
+            below = [key for key in below if self._base.cubes([key])]
+        found = dict(zip(below, cubes, strict=True))
+        mine = super().current([own[key] for key in keys if key in own])
+        found |= {self._state.memories[record.cube.id].number: record.cube for record in mine}
         return [found[key] for key in keys if key in found]
 
     def vectors_by_key(self, namespace: str, keys: Sequence[int], embedder: str) -> list[tuple[int, bytes]]:

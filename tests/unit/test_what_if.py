@@ -87,7 +87,7 @@ def test_a_search_ranks_both_sides_as_one_and_explains_itself(mem, lisbon):
         assert hits[0].score == pytest.approx(hits[1].score)  # they say as much
         assert "in a what-if" in hits.explain()
         assert "BM25: ana" in str(hits[0].why)
-        assert "Porto" in hits.context().text
+        assert "Porto" in str(hits.context())
         assert [hit.cube.text for hit in world.search("Porto", filters={"content": {"contains": "Porto"}})] == [
             "Ana lives in Porto."
         ]

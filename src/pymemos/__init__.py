@@ -7,11 +7,13 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Origin, Priority, SemanticType, State
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Plaintext
 from pymemos.errors import PymemosError
+from pymemos.facade.what_if import World
 from pymemos.interface.requests import Added, Deleted, Difference, Page
 from pymemos.operation.context import Context
 from pymemos.operation.hits import Hits
 from pymemos.operation.lifecycle import LifecyclePolicy
 from pymemos.operation.tracing import Lineage
+from pymemos.operation.what_if import Imagined
 from pymemos.ports import Job, Record
 from pymemos.settings import Settings
 from pymemos.system import MemOS
@@ -31,6 +33,7 @@ __all__ = [
     "Difference",
     "Hit",
     "Hits",
+    "Imagined",
     "Job",
     "LifecyclePolicy",
     "Lineage",
@@ -48,6 +51,7 @@ __all__ = [
     "SemanticType",
     "Settings",
     "State",
+    "World",
 ]
 
 

@@ -38,7 +38,8 @@ def _of_memories(_: click.Context, option: click.Parameter, values: Sequence[str
 def what_if(shell: Shell, questions: Sequence[str], limit: int, **options: Any) -> None:
     """Try changes out, and see what a search would answer.
 
-    Nothing is written but an entry in the log of access. In a pipe a line holds the question, the rank, what is found
+    Nothing is written but entries in the log of access. Deletions come first, then updates, appended texts and
+    additions. In a pipe a line holds the question, the rank, what is found
     as things are (score, id, text), and what would be found (score, id, text), separated by tabs; without --search it
     holds what became of a memory, its id, and its text before and after.
     """

@@ -13,8 +13,9 @@ from tests.properties.test_store_twin import SESSIONS, SOURCES, changes, selecti
 
 from pymemos.adapters.memory import MemoryStore
 from pymemos.adapters.overlay import MemoryOverlay
+from pymemos.adapters.overlay.unit import OverlayUnit, _without
 from pymemos.errors import PymemosError
-from pymemos.ports import TermWeights
+from pymemos.ports import ReadUnit, TermWeights
 from pymemos.testing import strategies as kit
 from pymemos.testing.builders import EVERYTHING
 from pymemos.testing.doubles import WHEN
@@ -176,9 +177,17 @@ def told(unit):
 
 @pytest.mark.parametrize("hidden", [1, 2, 100])
 def test_postings_of_hidden_memories_are_cut_out(hidden):
-    from pymemos.adapters.overlay.unit import _without
-
     places = [key * 4 + column for key in range(200) for column in (0, 0, 2)]
     keys = list(range(0, 2 * hidden, 2))
 
     assert _without(places, keys) == [place for place in places if place >> 2 not in keys]
+
+
+def test_no_question_about_memories_is_left_to_the_twin_alone():
+    """What the overlay inherits is answered from its own state, as if the store had nothing to say."""
+    beside = {"replayed", "audit", "audit_tail", "audit_tails", "audit_page", "audit_rows", "audit_strays"}
+    beside |= {"job", "jobs", "next_due", "leased"}
+
+    questions = {name for name in dir(ReadUnit) if not name.startswith("_")}
+
+    assert questions - vars(OverlayUnit).keys() <= beside

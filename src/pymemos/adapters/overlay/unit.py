@@ -50,6 +50,7 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
     def __init__(self, base: ReadUnit, held: Held) -> None:
         super().__init__(held.state)
         self._base, self.held = base, held
+        self._turns_moved()
         self._forget_what_is_gone()
 
     # ── What differs ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -99,6 +100,7 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
         ]
 
     def _carry(self, namespace: str, changed: Sequence[tuple[int, str]]) -> list[str]:
+        self._turns_moved()
         seq = self.advance(namespace, self.held.at).seq
         begins, vectors = self.begins(namespace), dict[str, list[StoredVector]]()
         for stored in self._base.vectors(namespace, since=begins):
@@ -127,6 +129,7 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
         if memory is not None:
             self.held.lifted[id] = key
             self._state.memories[id] = memory
+            self._turns_moved()
 
     def _forget_what_is_gone(self) -> None:
         """A memory that was erased from the store is erased here too, whatever was done to it."""
@@ -135,6 +138,11 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
             memory = self._state.memories.pop(id)
             seq = self.advance(memory.namespace, self.held.at).seq
             self.held.absent[id] = Absent(memory.namespace, self.held.lifted.pop(id), seq)
+
+    def _turns_moved(self) -> None:
+        """What is known of the order of turns holds no more."""
+        self._known_turns: dict[tuple[str, str | None], list[tuple[int, str]]] = {}
+        self._known_next: dict[tuple[str, int], Turn | None] = {}  # behind a hidden turn of the store
 
     def _hidden(self, id: str) -> bool:
         """Whether the store's own memory is not to be seen: this one's stands for it, or nothing does."""
@@ -213,6 +221,10 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
         kept = [one for one in below if not self._hidden(one[1])]
         gone = [one for one in taken if self.held.absent[one[1]].seq > since]
         return sorted([*kept, *gone, *super().touched(namespace, since=since)])
+
+    def seq_at(self, namespace: str, moment: datetime) -> int:
+        below = moment < self.held.at
+        return self._base.seq_at(namespace, moment) if below else super().seq_at(namespace, moment)
 
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
         more = len(self.held.lifted) + len(self.held.absent)
@@ -321,16 +333,40 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
             before, behind = (self._seen_from(turn, side) for side, turn in enumerate(self._base.turns_around(id)))
         else:
             before, behind = self._seen_from(self._base.last_turn(cube.namespace, session), 0), None
-        own = [(one.number, turn) for one, turn in self._turns(cube.namespace, session)]
+        own = self._own_turns(cube.namespace, session)
+        place = bisect_left(own, (key, id))
         return (
-            self._nearest([before, *(turn for number, turn in own if number < key)], last=True),
-            self._nearest([behind, *(turn for number, turn in own if number > key)], last=False),
+            self._nearest([before, *self._turns_of(own[max(0, place - 1) : place])], last=True),
+            self._nearest(
+                [behind, *self._turns_of([one for one in own[place : place + 2] if one[1] != id][:1])], last=False
+            ),
         )
+
+    def _own_turns(self, namespace: str, session: str | None) -> list[tuple[int, str]]:
+        """The keys and ids of the overlay's own messages of a session, rising; found once until one comes or goes."""
+        place = namespace, session
+        if place not in self._known_turns:
+            turns = self._turns(namespace, session)
+            self._known_turns[place] = [(memory.number, turn.cube.id) for memory, turn in turns]
+        return self._known_turns[place]
+
+    def _turns_of(self, own: Iterable[tuple[int, str]]) -> list[Turn]:
+        return [
+            Turn(cube=record.cube, text=self.text(id))
+            for _, id in own
+            for record in super(OverlayUnit, self).current([id])
+        ]
 
     def _seen_from(self, turn: Turn | None, side: int) -> Turn | None:
         """A turn of the store, or the next one on that side (0: before, 1: behind) that is not hidden."""
+        passed = []
         while turn is not None and self._hidden(turn.cube.id):
+            passed.append((turn.cube.id, side))
+            if passed[-1] in self._known_next:
+                turn = self._known_next[passed[-1]]
+                break
             turn = self._base.turns_around(turn.cube.id)[side]
+        self._known_next |= dict.fromkeys(passed, turn)
         return turn
 
     def _nearest(self, turns: Iterable[Turn | None], *, last: bool) -> Turn | None:
@@ -369,9 +405,17 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
 
     # ── Changing ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def advance(self, namespace: str, now: datetime) -> Namespace:
+        """The totals are not counted again: of a thousand memories that are carried each would count a thousand."""
+        if namespace in self._advanced:
+            seq, at = self._advanced[namespace]
+            return Namespace(name=namespace, seq=seq, at=at)
+        return super().advance(namespace, now)
+
     def insert(self, entry: Entry) -> None:
         if not self._hidden(entry.cube.id) and self._base.owner_of(entry.cube.id) is not None:
             raise StoreError(f"memory {entry.cube.id!r} exists already; supersede it")
+        self._turns_moved()
         super().insert(entry)
 
     def _next_number(self) -> int:
@@ -379,18 +423,22 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
 
     def supersede(self, entry: Entry) -> None:
         self._lift(entry.cube.id)
+        self._turns_moved()
         super().supersede(entry)
 
     def retire(self, id: str) -> None:
         self._lift(id)
+        self._turns_moved()
         super().retire(id)
 
     def revive(self, entry: Entry) -> None:
         self._lift(entry.cube.id)
+        self._turns_moved()
         super().revive(entry)
 
     def adopt(self, records: Sequence[Record], text: TextRow | None) -> None:
         self._lift(records[-1].cube.id)
+        self._turns_moved()
         super().adopt(records, text)
 
     def retext(self, id: str, text: TextRow | None) -> None:

@@ -74,7 +74,7 @@ def sweeping(shop: Workshop) -> Iterable[Row]:
     """A sweep that looks at every memory: first none is due, then, a long time later, every one moves."""
     mem, _, _ = shop.large
     looked, swept = _seconds(mem.sweep)
-    assert swept.examined == MEMORIES
+    assert swept.examined >= MEMORIES  # the manifests of conversations too
     later = datetime.now(UTC) + timedelta(days=5_000)
     took, moved = _seconds(lambda: mem.sweep(now=later))
     yield Row.at_most("sweep_100k_s", looked, "s", 5)

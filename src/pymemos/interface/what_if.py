@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from pymemos.cube.call import MemoryCall, Request
 from pymemos.cube.cube import MemCube
+from pymemos.cube.filters import Compare
 from pymemos.errors import EmbedderFailed, InvalidInput
 from pymemos.infrastructure import vault
 from pymemos.infrastructure.governance import Target
@@ -73,17 +74,16 @@ class OpenWorldHandler(Handler):
 
 
 class ChangesHandler(Handler):
-    """As values: the memory before and after."""
+    """As values, of memories that the call may see: as they are in the world, or were in the store."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
-        reach = work.decision.namespaces
         altered = imagined(work.unit.altered())
-        seen = tuple(
-            one
-            for one in altered
-            if (cube := one.before or one.after) is not None and (reach is None or cube.namespace in reach)
-        )
-        return Outcome(result=seen, memories=tuple(one.id for one in seen if one.before is not None))
+        chosen = work.selection(Compare("id", "in", tuple(one.id for one in altered)))
+        there = work.unit.page(chosen, limit=len(altered))
+        before = work.unit.base.page(replace(chosen, known_at=work.now), limit=len(altered)) if altered else []
+        visible = {record.cube.id for record in (*there, *before)}
+        seen = tuple(one for one in altered if one.id in visible)
+        return Outcome(result=seen, memories=tuple(one.id for one in seen))
 
 
 class InWorldHandler(Handler):

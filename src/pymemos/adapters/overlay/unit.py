@@ -72,7 +72,7 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
             self.held.begins[namespace] = self.held.followed[namespace] = begins
             self._state.namespaces.setdefault(namespace, (begins, min(stamp.at, self.held.at)))
         since = self.held.followed[namespace]
-        if stamp.seq == since:
+        if stamp.seq <= since:  # lower in a unit that was opened before one that has looked already
             return []
         self.held.followed[namespace] = stamp.seq
         fresh = [one for one in self._base.touched(namespace, since=since) if not self._hidden(one[1])]

@@ -110,6 +110,12 @@ class KeyReused(PymemosError):
     status = 409
 
 
+class WorldClosed(PymemosError):
+    """This what-if is closed, and its changes are gone; open another one with what_if()."""
+
+    status = 410
+
+
 class LeaseLost(PymemosError):
     """The job was taken over by another worker; drop this result, the other worker applies it."""
 

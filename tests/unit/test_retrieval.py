@@ -124,6 +124,16 @@ class TestSpace:
         remove(store, mint.cube.id)
         assert len(self.seen(self.snapshot(spaces, store))) == 1
 
+    def test_a_name_that_is_not_heard_any_more_is_not_known_any_more(self):
+        store, spaces = MemoryStore(), Spaces(10**9)
+        ana, bo = (an_entry("tea", **{**MESSAGE, "speaker": name}) for name in ("Ana", "Bo"))
+        add(store, ana, bo)
+        assert self.snapshot(spaces, store).speakers.keys() == {"Ana", "Bo"}
+
+        remove(store, bo.cube.id)
+
+        assert self.snapshot(spaces, store).speakers.keys() == {"Ana"}
+
     def test_an_older_snapshot_sees_what_was_current_then(self):
         store, spaces = MemoryStore(), Spaces(10**9)
         tea = an_entry("tea")

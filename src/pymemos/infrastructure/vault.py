@@ -105,6 +105,13 @@ def retext(unit: WriteUnit, cube: MemCube, now: datetime) -> None:
     _recontext(unit, cube.id, one)
 
 
+def place(unit: WriteUnit, cube: MemCube, now: datetime) -> None:
+    """Analyse a current memory anew, as said after the turn that was written before it."""
+    unit.advance(cube.namespace, now)
+    before = unit.turns_around(cube.id)[0] if _is_turn(cube) else None
+    unit.retext(cube.id, text_row(draft(cube), None if before is None else _stored_draft(before.cube, before.text)))
+
+
 def text_row(one: Draft, previous: Draft | None) -> TextRow | None:
     """The full-text row of ``one`` said after ``previous``; None where there is nothing to find by words.
 

@@ -26,7 +26,7 @@ from pymemos.infrastructure.rates import Meter
 from pymemos.interface import lives, rights
 from pymemos.interface.rights import DeniedError
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, ReadUnit, Replay, Store, WriteUnit
+from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, NewOverlay, ReadUnit, Replay, Store, WriteUnit
 
 AUDITED_IDS = 10_000  # ids that one audit entry names; beyond it only their number is kept
 REPLAYS_KEPT = timedelta(days=7)  # how long an idempotency key is remembered
@@ -46,6 +46,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     heads: HeadKeeper | None = None
     rules: Rulebook = msgspec.field(default_factory=Rulebook)
     meter: Meter = msgspec.field(default_factory=Meter)
+    new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
     new_salt: Callable[[], bytes] = lambda: secrets.token_bytes(16)
 
 

@@ -18,6 +18,7 @@ from pymemos.interface.api import Handler
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 from pymemos.interface.merging import HANDLERS as MERGING
 from pymemos.interface.viewing import HANDLERS as VIEWING
+from pymemos.interface.what_if import HANDLERS as WHAT_IF
 
 HANDLERS: dict[type[Request], Handler] = {
     requests.Add: handlers.AddHandler(),
@@ -33,6 +34,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **ACCESS,
     **MERGING,
     **VIEWING,
+    **WHAT_IF,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

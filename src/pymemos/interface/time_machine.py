@@ -21,7 +21,7 @@ from pymemos.operation.time_machine import Act, Returned, Step, way_back
 from pymemos.ports import Namespace, ReadUnit, Record, Snapshot
 
 PAGE = 1_000  # memories that are compared together
-_TICK = timedelta(microseconds=1)
+TICK = timedelta(microseconds=1)
 
 
 class TakeSnapshot(Request, frozen=True, kw_only=True, tag="snapshot"):
@@ -59,8 +59,8 @@ class TakeSnapshotHandler(Handler):
         for held in work.unit.snapshots(scope):
             if held.name == request.name:
                 raise InvalidInput(f"{request.name!r} is the name of {held.at.isoformat()} already; take another one")
-        spaces = _spaces(work)
-        at = max([work.now, *(space.at + _TICK for space in spaces)])
+        spaces = spaces_of(work)
+        at = max([work.now, *(space.at + TICK for space in spaces)])
         for space in spaces:
             work.unit.advance(space.name, at)
         taken = Snapshot(name=request.name, at=at, author=work.call.caller.name, namespace=scope)
@@ -84,7 +84,7 @@ class PlanReturnHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: PlanReturn = work.call.request  # type: ignore[assignment]
-        at = _moment(work, request.moment)
+        at = moment_of(work, request.moment)
         return Outcome(result=Returned(at=at, steps=tuple(_steps(work, at)), dry_run=True))
 
 
@@ -96,7 +96,7 @@ class ReturnToHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: ReturnTo = work.call.request  # type: ignore[assignment]
-        at = _moment(work, request.moment)
+        at = moment_of(work, request.moment)
         steps = tuple(_steps(work, at))
         for step in reversed(steps):  # newest first: so no turn is given a new context only to be deleted next
             _take(work, step)
@@ -104,7 +104,8 @@ class ReturnToHandler(Handler):
         return Outcome(result=Returned(at=at, steps=steps, dry_run=False), memories=changed)
 
 
-def _spaces(work: Work) -> list[Namespace]:
+def spaces_of(work: Work) -> list[Namespace]:
+    """The namespaces that the call reaches."""
     reach = work.decision.namespaces
     return [space for space in work.unit.namespaces() if reach is None or space.name in reach]
 
@@ -115,14 +116,15 @@ def _snapshots(work: Work) -> list[Snapshot]:
     return [*own, *(work.unit.snapshots(None) if work.call.caller.steward else [])]
 
 
-def _moment(work: Work, moment: datetime | str) -> datetime:
+def moment_of(work: Work, moment: datetime | str) -> datetime:
+    """A moment that was, or the one with a name."""
     if isinstance(moment, str):
         named = {held.name: held.at for held in reversed(_snapshots(work))}  # one's own go before the store's
         if moment not in named:
             names = ", ".join(map(repr, named)) or "none"
             raise InvalidInput(f"{moment!r} is neither a time with a zone nor the name of a snapshot; there is {names}")
         return named[moment]
-    if moment > max([work.now, *(space.at for space in _spaces(work))]):  # the store's time may be ahead of a clock
+    if moment > max([work.now, *(space.at for space in spaces_of(work))]):  # the store's time may be ahead of a clock
         raise InvalidInput(f"{moment.isoformat()} is still to come; go back to a moment that was")
     return moment
 

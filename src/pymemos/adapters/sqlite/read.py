@@ -120,6 +120,19 @@ class SqliteReadUnit(ReadUnit):
         names = None if namespaces is None else json.dumps(list(namespaces))
         return [row[0] for row in self._rows("known_ids", names=names, after=after or "", limit=limit)]
 
+    def keys_of(self, ids: Sequence[str]) -> dict[str, int]:
+        return dict(self._rows("keys_of", ids=json.dumps(list(ids))))
+
+    def touched(self, namespace: str, *, since: int) -> list[tuple[int, str]]:
+        return [(key, id) for key, id in self._rows("touched", name=namespace, since=since)]
+
+    def seq_at(self, namespace: str, moment: datetime) -> int:
+        stamp = self.namespace(namespace)
+        if stamp is None or stamp.at <= moment:
+            return 0 if stamp is None else stamp.seq
+        row = self._row("seq_at", name=namespace, moment=microseconds(moment))
+        return 0 if row is None else int(row[0])
+
     def _source(self, selection: Selection, parameters: Parameters) -> tuple[str, str, str]:
         """Where the selection's versions come from (to stand before ``AS v``), their condition and their columns."""
         look = self._look(selection)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -11,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymemos.cube.call import Hit, Selection, Signal, Why
+from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import microseconds
 from pymemos.errors import EmbedderFailed
 from pymemos.infrastructure import analysis
 from pymemos.operation.retrieval.bm25 import WordScores, word_scores
+from pymemos.operation.retrieval.forks import Forks
 from pymemos.operation.retrieval.question import Found, Question, Vectors
 from pymemos.operation.retrieval.rescoring import Exact, rescored
 from pymemos.operation.retrieval.routing import Plan, plan
@@ -63,6 +66,12 @@ class Search:
         self._embedder = embedder
         self._spaces = Spaces(cache_bytes, coarse_above=coarse_above)
 
+    def forked(self) -> Search:
+        """A search for the units of one overlay."""
+        fork = copy(self)
+        fork._spaces = Forks(self._spaces)
+        return fork
+
     def search(
         self, unit: ReadUnit, question: Question, namespaces: Iterable[str], vectors: Vectors | None = None
     ) -> Found:
@@ -75,10 +84,7 @@ class Search:
         ]
         candidates = sorted((one for look in looks for one in look.best), key=lambda one: (-one.score, one.key))
         best = candidates[: question.limit]
-        cubes = unit.cubes([one.key for one in best])
-        hits = [
-            Hit(cube=cube, score=_logistic(one.score), why=one.why()) for one, cube in zip(best, cubes, strict=True)
-        ]
+        hits = [Hit(cube=cube, score=_logistic(one.score), why=one.why()) for one, cube in _fetched(unit, best)]
         terms = tuple(dict.fromkeys(word for look in looks for word in look.words))
         return Found(hits, terms, tuple(dict.fromkeys(reason for look in looks for reason in look.reasons)))
 
@@ -89,6 +95,14 @@ class Search:
         if embedder is None:
             return self._spaces.snapshot(unit, namespace, None, 0, view)
         return self._spaces.snapshot(unit, namespace, embedder.identity, embedder.dimensions, view)
+
+
+def _fetched(unit: ReadUnit, best: Sequence[_Candidate]) -> Iterable[tuple[_Candidate, MemCube]]:
+    """The memories; one that was erased since it was read into memory, as a what-if may have it, is left out."""
+    cubes = unit.cubes([one.key for one in best])
+    if len(cubes) == len(best):
+        return zip(best, cubes, strict=True)
+    return [(one, cube) for one in best for cube in unit.cubes([one.key])]
 
 
 class _Meanings:

@@ -38,11 +38,27 @@ class Searcher:
         namespaces = [space.name for space in unit.namespaces()] if named is None else dict.fromkeys(named)
         return self._current.search(unit, question, namespaces, vectors)
 
+    def forked(self) -> Searcher:
+        """A searcher for the units of one overlay: what it keeps in memory begins with what this one does."""
+        return _Forked(self)
+
     @cached_property
     def _current(self) -> Search:
         from pymemos.operation.retrieval.search import Search
 
         return Search(self._embedder, cache_bytes=self._cache_bytes)
+
+
+class _Forked(Searcher):
+    """The origin is forked when it is first needed: then numpy is, too."""
+
+    def __init__(self, origin: Searcher) -> None:
+        super().__init__(origin._embedder, cache_bytes=origin._cache_bytes)
+        self._origin = origin
+
+    @cached_property
+    def _current(self) -> Search:
+        return self._origin._current.forked()
 
 
 def _by_words(unit: ReadUnit, question: Question, reason: str) -> Found:

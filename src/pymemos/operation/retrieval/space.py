@@ -9,6 +9,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from copy import copy
 from datetime import date, datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,7 +27,7 @@ from pymemos.operation.retrieval.coarse import Coarse
 from pymemos.operation.retrieval.cues import cues_of
 from pymemos.operation.retrieval.vectors import COARSE_ABOVE, Vectors
 from pymemos.operation.timewords import SessionSpan, known_days_of, may_tell_a_day
-from pymemos.ports import Change, ReadUnit
+from pymemos.ports import Change, OverlaidUnit, ReadUnit
 
 if TYPE_CHECKING:
     from pymemos.ports import Floats
@@ -201,6 +202,27 @@ class Space:
                 self._masks.popitem(last=False)
         return mask
 
+    def forked(self, unit: ReadUnit, seq: int, *, begins: int) -> Space:
+        """A copy of the namespace as it is at ``seq``, the unit's own, that goes its own way from seq ``begins``."""
+        with self._lock:
+            if seq > self.seq:
+                self._advance(unit.changes(self.namespace, since=self.seq, embedder=self._embedder), seq)
+            fork = copy(self)
+            fork._lock, fork.seq = threading.Lock(), begins
+            fork._columns = {name: buffer.forked() for name, buffer in self._columns.items()}
+            since, until = (self._columns[name].view for name in ("since", "until"))
+            seen = (since <= seq) & (until > seq)
+            fork._columns |= {"since": Buffer(np.int64), "until": Buffer(np.int64)}
+            fork._columns["since"].extend(np.zeros(len(seen), np.int64))
+            fork._columns["until"].extend(np.where(seen, FOREVER, 0))
+            fork._vectors = self._vectors.forked()
+            fork._parts = {name: buffer.forked() for name, buffer in self._parts.items()}
+            rows = np.flatnonzero(seen)
+            fork._rows = dict(zip(self._columns["key"].view[rows].tolist(), rows.tolist(), strict=True))
+            fork._speakers, fork._sessions, fork._days = dict(self._speakers), dict(self._sessions), dict(self._days)
+            fork._closed, fork._views, fork._masks = 0, OrderedDict(), OrderedDict()
+            return fork
+
     def _advance(self, changes: Sequence[Change], seq: int) -> None:
         if self._closed > COMPACT_ABOVE and 2 * self._closed > len(self._columns["key"].view):
             raise NeedsReload
@@ -270,8 +292,7 @@ class Space:
         """The rows in order, and who speaks in them; kept for the views that were asked for last."""
         place = (seq, view)
         if place not in self._views:
-            speakers = dict(self._speakers) if view == WHOLE else _heard(self._speakers, columns, seen)
-            self._views[place] = _in_order(columns, np.flatnonzero(seen)), speakers
+            self._views[place] = _in_order(columns, np.flatnonzero(seen)), _heard(self._speakers, columns, seen)
             if len(self._views) > VIEWS:
                 self._views.popitem(last=False)
         self._views.move_to_end(place)
@@ -313,6 +334,18 @@ class Spaces:
         finally:
             if space.size != before:
                 self._evict()
+
+    def forked(self, unit: OverlaidUnit, namespace: str, embedder: str | None, dimensions: int) -> Space:
+        """A copy of a namespace of the store that an overlay lies over, for the overlay's own changes."""
+        base, begins = unit.base, unit.begins(namespace)
+        stamp = base.namespace(namespace)
+        if stamp is None:
+            return Space(namespace, embedder, dimensions, coarse_above=self._coarse_above)
+        try:
+            return self._space(namespace, embedder, dimensions).forked(base, stamp.seq, begins=begins)
+        except NeedsReload:
+            self.forget(namespace)
+            return self._space(namespace, embedder, dimensions).forked(base, stamp.seq, begins=begins)
 
     def forget(self, namespace: str | None = None) -> None:
         """Let go of a namespace, or of all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,13 @@ class Vectors:
 
     def __len__(self) -> int:
         return len(self._exact.view if self._exact is not None else self._codes.view)
+
+    def forked(self) -> Vectors:
+        """Another with the same vectors, which shares them until it gets one of its own."""
+        fork = copy(self)
+        fork._exact = None if self._exact is None else self._exact.forked()
+        fork._codes, fork._scales = self._codes.forked(), self._scales.forked()
+        return fork
 
     def extend(self, vectors: Sequence[bytes]) -> None:
         """Add vectors of float32."""

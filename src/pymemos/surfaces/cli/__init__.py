@@ -13,6 +13,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     time_machine,
     transfer,
     upkeep,
+    what_if,
 )
 from pymemos.surfaces.cli.app import main
 

@@ -538,3 +538,28 @@ def test_a_policy_that_would_not_do_what_it_seems_to_is_refused(
 def test_a_permission_opens_one_namespace_and_not_the_store(mem: MemOS) -> None:
     with pytest.raises(InvalidInput, match="opens one namespace"):
         mem.set_access_policy("p", {"actions": ["read"]}, namespace="*")
+def _deep() -> dict[str, object]:
+    """A filter that is as deep as may be, and deeper as it is kept."""
+    where: dict[str, object] = {"tags": "x"}
+    for _ in range(70):
+        where = {"NOT": [where]}
+    return where
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"metadata.size": {"gt": float("nan")}},
+        {"metadata.size": {"lt": float("inf")}},
+        {"AND": [{"revision": {"gte": 1, "lte": 5, "ne": 3}}] * 499 + [{"OR": [{"tags": "x"}] * 499}]},
+        _deep(),
+    ],
+)
+def test_a_policy_that_could_not_be_read_again_is_refused(mem: MemOS, what: dict[str, object]) -> None:
+    """The whole log of rules is read with every call, by everybody."""
+    with pytest.raises(InvalidInput, match="rule 'odd'"):
+        mem.set_access_policy("odd", {"effect": "deny", "what": what}, user_id="eve")
+
+    assert mem.add("Ana likes tea.", user_id="ana")
+
+

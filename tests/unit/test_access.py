@@ -10,6 +10,7 @@ from pymemos import MemOS
 from pymemos.cube.payload import Activation, ModelRef, Parametric
 from pymemos.cube.policy import Action
 from pymemos.errors import InvalidInput, NotAllowed, RateLimited, UnknownField, UnknownMemory, UnknownVersion
+from pymemos.operation.time_machine import Act
 from pymemos.testing.doubles import FrozenClock
 
 ANA = "users/ana"
@@ -370,6 +371,46 @@ class TestDerived:
         assert ["Buy whatever."] == [record.cube.text for record in bo.history(made)]
         with pytest.raises(UnknownVersion):
             bo.get(made, version=1)
+
+    def test_nobody_goes_back_to_what_they_may_no_longer_read(self, mem: MemOS, bo: MemOS) -> None:
+        tea = told(mem, "Ana likes tea.")
+        policy = mem.share(tea, to="users/bo", user_id="ana")
+        made = bo.add("Buy tea.", parents=[tea]).ids[0]
+        bo.update(made, "Buy whatever.", parents=[])
+        mem.unshare(policy.name, user_id="ana")
+
+        with pytest.raises(UnknownVersion):
+            bo.restore(made, 1)
+        assert "Buy whatever." == bo.get(made).text
+
+    def test_a_restored_version_is_replayed_to_those_who_may_read_it(self, mem: MemOS, bo: MemOS) -> None:
+        tea = told(mem, "Ana likes tea.")
+        policy = mem.share(tea, to="users/bo", user_id="ana")
+        made = bo.add("Buy tea.", parents=[tea]).ids[0]
+        bo.update(made, "Buy whatever.", parents=[])
+        assert "Buy tea." == bo.restore(made, 1, idempotency_key="k").text
+        bo.update(made, "Buy nothing.", parents=[])
+        mem.unshare(policy.name, user_id="ana")
+
+        with pytest.raises(UnknownVersion):
+            bo.restore(made, 1, idempotency_key="k")
+
+    def test_a_namespace_goes_back_as_a_whole(self, mem: MemOS, bo: MemOS, clock: FrozenClock) -> None:
+        """What was made then from something that is out of reach now was there then, and is not taken away."""
+        tea = told(mem, "Ana likes tea.")
+        policy = mem.share(tea, to="users/bo", user_id="ana")
+        made = bo.add("Buy tea.", parents=[tea]).ids[0]
+        then = clock()
+        clock.advance(HOUR)
+        bo.update(made, "Buy whatever.", parents=[])
+        mem.unshare(policy.name, user_id="ana")
+
+        [step] = bo.restore_to(then).steps
+
+        assert (made, Act.RESTORE) == (step.id, step.act)
+        assert "Buy tea." == mem.get(made).text
+        with pytest.raises(UnknownMemory):
+            bo.get(made)
 
     def test_a_deleted_source_hides_nothing_from_the_owner(self, mem: MemOS) -> None:
         source = told(mem, "Ana likes tea.")

@@ -421,6 +421,26 @@ class TestDerived:
         assert {"Buy tea."} == texts(mem, user_id="ana")
 
 
+class TestNames:
+    def test_a_role_is_not_held_by_whoever_has_a_name_like_its_grant(self, mem: MemOS) -> None:
+        told(mem, "Ana likes tea.")
+        mem.share(to="roles/a", user_id="ana")
+        mem.assign_role("a to users/x", "users/y")
+
+        assert set() == texts(mem.bind(user_id="x to users/y", role="a"), namespaces="*")
+
+    def test_a_message_that_is_known_out_of_reach_is_not_shown(self, mem: MemOS, bo: MemOS) -> None:
+        message = [{"role": "user", "content": "The password is tea.", "id": "m1"}]
+        mem.add(message, user_id="ana", tags=["secret"])
+        for action in ("read", "write"):
+            policy = {"who": ["users/bo"], "actions": [action], "what": {"tags": "open"}}
+            mem.set_access_policy(action, policy, user_id="ana")
+
+        added = bo.add(message, tags=["open"], namespace=ANA)
+
+        assert ((), [("open",)]) == (added.deduplicated, [cube.header.descriptive.tags for cube in added.cubes])
+
+
 class TestSideChannels:
     """A search of a part is a search of that part alone."""
 
@@ -547,6 +567,31 @@ class TestReporting:
         assert any("set_access_policy" in line and "users/bo" in line for line in lines)
 
 
+def _deep() -> dict[str, object]:
+    """A filter that is as deep as may be, and deeper as it is kept."""
+    where: dict[str, object] = {"tags": "x"}
+    for _ in range(70):
+        where = {"NOT": [where]}
+    return where
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"metadata.size": {"gt": float("nan")}},
+        {"metadata.size": {"lt": float("inf")}},
+        {"AND": [{"revision": {"gte": 1, "lte": 5, "ne": 3}}] * 499 + [{"OR": [{"tags": "x"}] * 499}]},
+        _deep(),
+    ],
+)
+def test_a_policy_that_could_not_be_read_again_is_refused(mem: MemOS, what: dict[str, object]) -> None:
+    """The whole log of rules is read with every call, by everybody."""
+    with pytest.raises(InvalidInput, match="rule 'odd'"):
+        mem.set_access_policy("odd", {"effect": "deny", "what": what}, user_id="eve")
+
+    assert mem.add("Ana likes tea.", user_id="ana")
+
+
 @pytest.mark.parametrize(
     ("policy", "error"),
     [
@@ -579,28 +624,3 @@ def test_a_policy_that_would_not_do_what_it_seems_to_is_refused(
 def test_a_permission_opens_one_namespace_and_not_the_store(mem: MemOS) -> None:
     with pytest.raises(InvalidInput, match="opens one namespace"):
         mem.set_access_policy("p", {"actions": ["read"]}, namespace="*")
-def _deep() -> dict[str, object]:
-    """A filter that is as deep as may be, and deeper as it is kept."""
-    where: dict[str, object] = {"tags": "x"}
-    for _ in range(70):
-        where = {"NOT": [where]}
-    return where
-
-
-@pytest.mark.parametrize(
-    "what",
-    [
-        {"metadata.size": {"gt": float("nan")}},
-        {"metadata.size": {"lt": float("inf")}},
-        {"AND": [{"revision": {"gte": 1, "lte": 5, "ne": 3}}] * 499 + [{"OR": [{"tags": "x"}] * 499}]},
-        _deep(),
-    ],
-)
-def test_a_policy_that_could_not_be_read_again_is_refused(mem: MemOS, what: dict[str, object]) -> None:
-    """The whole log of rules is read with every call, by everybody."""
-    with pytest.raises(InvalidInput, match="rule 'odd'"):
-        mem.set_access_policy("odd", {"effect": "deny", "what": what}, user_id="eve")
-
-    assert mem.add("Ana likes tea.", user_id="ana")
-
-

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from pymemos.cube.call import Caller
@@ -33,6 +34,8 @@ from pymemos.testing import strategies as kit
 from pymemos.testing.builders import a_cube, an_entry
 from pymemos.testing.doubles import WHEN
 
+DEEP = settings().max_examples > 100
+BUSY = settings(suppress_health_check=[HealthCheck.too_slow])  # a world is much to draw where others use the machine
 HOUR = timedelta(hours=1)
 NOW = WHEN + HOUR
 SPACES = ("users/ana", "users/bo", "agents/planner", "shared/team", GLOBAL)
@@ -79,10 +82,11 @@ _usual_what = _pick(
     {"OR": []},
     {"NOT": {"OR": []}},
 )
+usual_whats: st.SearchStrategy[Filter] = _usual_what.map(parse_what)
 whats: st.SearchStrategy[Filter] = st.one_of(
     st.just(All()),
-    _usual_what.map(parse_what),
-    _usual_what.map(parse_what),
+    usual_whats,
+    usual_whats,
     kit.filters(MEMORY_FIELDS).map(parse_what),
 )
 _usual_when = _pick(

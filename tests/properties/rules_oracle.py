@@ -136,9 +136,7 @@ class Oracle(NamedTuple):
         ]
         return allows and not denials
 
-    def open(
-        self, cube: MemCube, current: Mapping[str, MemCube], homes: Mapping[str, str], *, ever: bool = False
-    ) -> bool:
+    def open(self, cube: MemCube, current: Mapping[str, MemCube], homes: Mapping[str, str]) -> bool:
         """Whether everything that a memory was made from may be read, through all generations.
 
         ``homes`` says where every memory lives or lived. A source that is not current is judged by its place.

@@ -17,6 +17,8 @@ from msgspec.structs import replace
 from tests.properties.rules_kit import (
     ABSENT,
     AUTHORS,
+    BUSY,
+    DEEP,
     IDS,
     NOW,
     SPACES,
@@ -50,7 +52,6 @@ from pymemos.operation.retrieval.space import WHOLE, Spaces, View
 from pymemos.ports import ReadUnit, Store, WriteUnit
 from pymemos.testing.doubles import WHEN, FrozenClock
 
-DEEP = settings().max_examples > 100
 COMBINATIONS = 100_000  # of a book of rules, a caller and a memory, that a deep run compares at least
 OPERATION = "search"
 ACTIONS = (Action.READ, Action.WRITE)
@@ -132,7 +133,7 @@ class Seen:
 
 
 @pytest.mark.timeout(3600 if DEEP else 120)
-@settings(max_examples=2500 if DEEP else 25)
+@settings(BUSY, max_examples=2500 if DEEP else 25)
 @given(log=logs(), people=st.lists(callers, min_size=8, max_size=12), world=worlds(4))
 def test_decision_and_both_stores_agree_with_the_oracle(
     sqlite: SqliteStore, log: list[RuleChange], people: list[Caller], world: list[Written]
@@ -235,7 +236,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=1000 if DEEP else 25)
+@settings(BUSY, max_examples=1000 if DEEP else 25)
 @given(
     world=worlds(),
     log=logs(4),
@@ -331,7 +332,7 @@ def is_at_hand(cube: MemCube) -> bool:
 
 
 @pytest.mark.timeout(3600 if DEEP else 120)
-@settings(max_examples=500 if DEEP else 15)
+@settings(BUSY, max_examples=500 if DEEP else 15)
 @given(world=worlds(), log=logs(), people=st.lists(callers, min_size=1, max_size=4), over_sqlite=st.integers(0, 9))
 def test_what_is_got_listed_and_found_is_what_the_oracle_admits(
     world: list[Written], log: list[RuleChange], people: list[Caller], over_sqlite: int

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.properties.rules_kit import (
+    BUSY,
+    DEEP,
     NOW,
     SPACES,
     Written,
@@ -50,8 +52,7 @@ from pymemos.ports import WriteUnit
 from pymemos.testing import strategies as kit
 from pymemos.testing.doubles import WHEN
 
-DEEP = settings().max_examples > 100
-FEW = settings(max_examples=1000 if DEEP else 15)  # of what takes long
+FEW = settings(BUSY, max_examples=1000 if DEEP else 15)  # of what takes long
 cubes = cubes_of(format_id(7, 1), [format_id(7, 2)])
 
 

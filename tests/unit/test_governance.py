@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pymemos.cube.call import Caller
+from pymemos.cube.policy import STORE, Effect, Policy, RuleChange
 from pymemos.infrastructure.governance import Circumstances, Target, decide
+from pymemos.infrastructure.policies import NO_RULES
+from pymemos.testing.builders import a_cube
 from pymemos.testing.doubles import WHEN
 
 ANN = Caller(user="ann")
@@ -60,3 +63,14 @@ def test_what_is_closed_is_left_out_and_a_memory_that_is_closed_is_refused(
     decision = decide(Circumstances(caller=caller, now=WHEN), target)
 
     assert (decision.namespaces if decision.allowed else None) == reach
+
+
+def test_a_decision_that_reaches_no_namespace_admits_nothing() -> None:
+    """As of somebody from whom the steward took every right, and who asks for all that may be read."""
+    nothing = Policy(name="out", effect=Effect.DENY)
+    line = RuleChange(id="r", namespace=STORE, name="out", at=WHEN, author="steward(default)", rule=nothing, entry=1)
+
+    decision = decide(Circumstances(caller=ANN, book=NO_RULES.after([line]), now=WHEN), Target(readable=True))
+
+    assert (True, ()) == (decision.allowed, decision.namespaces)
+    assert not decision.admits(a_cube(namespace="users/ann"))

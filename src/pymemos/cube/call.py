@@ -131,7 +131,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def admits(self, cube: MemCube) -> bool:
         """Whether it reaches a memory, what that was made from apart."""
         if not self.parts:
-            return self.allowed
+            return self.allowed and (self.namespaces is None or cube.namespace in self.namespaces)
         where = Reach(self.parts).of(cube.namespace)
         return where == EVERYTHING or matches(where, cube)
 

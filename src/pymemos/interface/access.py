@@ -9,7 +9,18 @@ import msgspec
 
 from pymemos.cube.call import Caller, MemoryCall, Request
 from pymemos.cube.filters import Compare
-from pymemos.cube.policy import STORE, Action, Effect, Policy, RoleGrant, Rule, RuleChange, rule_values, with_before
+from pymemos.cube.policy import (
+    STORE,
+    Action,
+    Effect,
+    Policy,
+    RoleGrant,
+    Rule,
+    RuleChange,
+    check_kept,
+    rule_values,
+    with_before,
+)
 from pymemos.errors import InvalidInput, NotAllowed, UnknownMemory
 from pymemos.infrastructure import governance
 from pymemos.infrastructure.governance import Circumstances, Considered, Target
@@ -258,6 +269,8 @@ def _manages(work: Work, namespace: str) -> bool:
 
 def _put(work: Work, namespace: str, name: str, rule: Rule | None) -> Outcome:
     """Write one line of the log; what the steward set somebody else may not change."""
+    if rule is not None:
+        check_kept(rule)
     held = work.of.book.held(namespace, name)
     if rule is None and held is None:
         raise InvalidInput(f"there is no rule {name!r} in {namespace!r}; 'pymemos access list' shows which there are")

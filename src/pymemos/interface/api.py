@@ -96,7 +96,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
             stages=stages,
             as_of=None if stages is None else window.known_at or self.now,
             rules=self.decision.narrowed,
-            reach=None if self.of.powerful else self.reach,
+            # Managing is of a namespace as a whole: what goes back goes back with what was made from others.
+            reach=None if self.of.powerful or self.of.action is Action.MANAGE else self.reach,
         )
 
 

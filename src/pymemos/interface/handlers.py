@@ -460,7 +460,7 @@ def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
         (source, said): record.cube
         for source, ids in found.items()
         for record in work.unit.current(ids)
-        if record.cube.stage_at(work.now) is not Stage.EXPIRED
+        if record.cube.stage_at(work.now) is not Stage.EXPIRED and work.serves(record.cube)
         for said in _texts(work, record.cube)
     }
     known: dict[int, MemCube] = {}

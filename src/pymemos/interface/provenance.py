@@ -103,7 +103,7 @@ class RestoreHandler(Changing):
         last, deleted = versions[-1].cube, versions[-1].known_to is not None
         check_expected(last, request.expected)
         check_editable(last)
-        wanted = _wanted(versions, request, deleted=deleted)
+        wanted = _wanted(shown_versions(work, request.id), request, deleted=deleted)
         check_written(work, [wanted])
         return self.written(work, write_restored(work, last, wanted, deleted=deleted))
 

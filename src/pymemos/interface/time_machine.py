@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pymemos.cube.call import Request, Selection
+from pymemos.cube.header import Stage
 from pymemos.cube.policy import Action
 from pymemos.errors import InvalidInput
 from pymemos.infrastructure import vault
@@ -16,6 +17,7 @@ from pymemos.interface import lives
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.merging import put_away
 from pymemos.interface.provenance import write_restored
+from pymemos.interface.rights import last_version
 from pymemos.operation.lifecycle import Cause
 from pymemos.operation.time_machine import Act, Returned, Step, way_back
 from pymemos.ports import Namespace, ReadUnit, Record, Snapshot
@@ -132,7 +134,8 @@ def moment_of(work: Work, moment: datetime | str) -> datetime:
 def _steps(work: Work, at: datetime) -> list[Step]:
     now = work.selection(episodes=True)
     then = msgspec.structs.replace(now, known_at=at)
-    steps = list(way_back(_records(work.unit, then), _records(work.unit, now)))
+    back = way_back(_records(work.unit, then), _records(work.unit, now))
+    steps = [_unless_expired(work, step) for step in back]
     return sorted([*steps, *_out_of_the_archive(work, at, steps)], key=lambda step: step.id)
 
 
@@ -148,6 +151,14 @@ def _out_of_the_archive(work: Work, at: datetime, steps: list[Step]) -> Iterator
                     known.add(source.id)
                     reason = f"it was put away since, when {record.cube.id} was made of it"
                     yield Step(id=source.id, act=Act.ACTIVATE, reason=reason)
+
+
+def _unless_expired(work: Work, step: Step) -> Step:
+    """The step; a memory, deleted or not, that is at its end stays there, and the rest goes back without it (ADR 0006)."""
+    if step.act not in (Act.RESTORE, Act.REVIVE):
+        return step
+    is_over = last_version(work.unit, step.id).stage_at(work.now) is Stage.EXPIRED
+    return msgspec.structs.replace(step, act=Act.LEAVE, reason="it has expired") if is_over else step
 
 
 def _records(unit: ReadUnit, selection: Selection) -> Iterator[Record]:

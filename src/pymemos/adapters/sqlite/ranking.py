@@ -119,7 +119,7 @@ def _in_space(
     current = is_current(look.selection)
     context = 0.0 if look.is_closed else weights.context
     columns = {"terms": weights.terms, "context": context, "facets": weights.facets}
-    look = look._replace(spaces={space.ns: space.name})
+    look = look._replace(spaces=[space.ns])
     now = [_frequencies(connection, _PLACES, qualify(space.ns, word), columns) for word in words]
     if needs_version(look):
         found = [(now, _seen_versions(connection, _SEEN_CURRENT if current else _SEEN_THEN, now, look))]

@@ -144,14 +144,13 @@ class SqliteReadUnit(ReadUnit):
 
     def _look(self, selection: Selection) -> Look:
         """The selection with the numbers of its namespaces, and what its reach hides in them."""
-        spaces = None
-        if selection.namespaces is not None:
-            spaces = {row[0]: row[1] for row in self._wanted_spaces(selection)}
-        known = {name: ns for ns, name in (spaces or {}).items()}
-        for name, _ in selection.reach.parts if selection.reach is not None else ():
+        named = [] if selection.namespaces is None else self._wanted_spaces(selection)
+        known = {row[1]: row[0] for row in named}
+        spaces = None if selection.namespaces is None else list(known.values())
+        for name, _ in (*selection.rules, *(selection.reach.parts if selection.reach is not None else ())):
             if name not in known and (row := self._row("namespace", name=name)):
                 known[name] = row[0]
-        return Look(selection, spaces, hidden(self._connection, selection, spaces, known))
+        return Look(selection, spaces, known, hidden(self._connection, selection, spaces, known))
 
     # Full text.
 

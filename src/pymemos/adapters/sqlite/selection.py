@@ -7,7 +7,7 @@ version (a row of ``memories`` or ``versions``), ``u`` its usage.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -87,7 +87,8 @@ class Look(NamedTuple):
     """A selection with what a unit found of it: the numbers of its namespaces, and what its reach hides."""
 
     selection: Selection
-    spaces: dict[int, str] | None  # number -> name; None: every namespace
+    spaces: list[int] | None  # the numbers of its namespaces; None: every namespace
+    known: Mapping[str, int]  # by name the numbers of the namespaces that it speaks of
     hidden: list[int]
 
     @property
@@ -145,11 +146,10 @@ def conditions(look: Look, parameters: Parameters) -> str:
 
 def _rules(look: Look, parameters: Parameters) -> Iterator[str]:
     """What access rules leave: of some namespaces a part, and nothing that was made from what is out of reach."""
-    numbers = {name: ns for ns, name in (look.spaces or {}).items()}
     branches = [
-        f"WHEN {parameters.add(numbers[name])} THEN {where(rule, parameters)}"
+        f"WHEN {parameters.add(look.known[name])} THEN {where(rule, parameters)}"
         for name, rule in look.selection.rules
-        if name in numbers
+        if name in look.known
     ]
     if branches:
         yield f"CASE v.ns {' '.join(branches)} ELSE 1 END"

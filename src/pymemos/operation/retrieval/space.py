@@ -121,6 +121,13 @@ class View(NamedTuple):
 WHOLE = View()
 
 
+class Mask(NamedTuple):
+    """Which rows satisfy a rule, of those that were seen at ``since`` or came later."""
+
+    since: int  # a seq
+    rows: Buffer
+
+
 class Snapshot(NamedTuple):
     """A space as one unit sees it."""
 
@@ -164,7 +171,7 @@ class Space:
         self._closed = 0
         self._days: dict[int, dict[str, date]] = {}  # the days that the text of a row tells of
         self._views: OrderedDict[tuple[int, View], tuple[Turns, dict[str, int]]] = OrderedDict()  # of a seq
-        self._masks: OrderedDict[Filter, Buffer] = OrderedDict()  # for a rule, which rows satisfy it
+        self._masks: OrderedDict[Filter, Mask] = OrderedDict()
 
     def snapshot(self, unit: ReadUnit, seq: int, view: View = WHOLE) -> Snapshot:
         """The namespace as it is at ``seq``, the unit's own, as far as ``view`` shows it.
@@ -190,14 +197,14 @@ class Space:
     ) -> NDArray[np.bool_]:
         """Which rows satisfy a rule: asked of the store once, and of every memory that comes later by itself."""
         held = self._masks.get(rule)
-        if held is not None:
+        if held is not None and held.since <= seq:
             self._masks.move_to_end(rule)
-            return held.view
+            return held.rows.view
         asked = Selection(namespaces=(self.namespace,), rules=((self.namespace, rule),), episodes=True)
         mask = seen & np.isin(columns.key, unit.keys(asked))
         if seq == self.seq:  # else rows are here that the unit does not see, of which it can say nothing
-            self._masks[rule] = Buffer(np.bool_)
-            self._masks[rule].extend(mask)
+            self._masks[rule] = Mask(seq, Buffer(np.bool_))
+            self._masks[rule].rows.extend(mask)
             if len(self._masks) > MASKS:
                 self._masks.popitem(last=False)
         return mask
@@ -249,11 +256,11 @@ class Space:
         for name, values in zip(_TYPES, zip(*added, strict=True), strict=False):
             self._columns[name].extend(values)
         for rule, mask in self._masks.items():
-            mask.extend([matches(rule, cube) for cube in come])
+            mask.rows.extend([matches(rule, cube) for cube in come])
         for name, places in zip(("rows", "starts"), zip(*parts, strict=True), strict=False):
             self._parts[name].extend(places)
         self._vectors.extend(vectors)
-        buffers = (*self._columns.values(), *self._parts.values(), *self._masks.values())
+        buffers = (*self._columns.values(), *self._parts.values(), *(mask.rows for mask in self._masks.values()))
         self.size = sum(buffer.size for buffer in buffers) + self._vectors.size
         self.seq = seq
 

@@ -231,7 +231,8 @@ class WhyHandler(Handler):
         if request.id is not None:
             asked = memory_target(request.id, work.unit)
         explanation = _explained(work, of, asked)
-        may_know = work.call.caller.steward or all(_manages(work, name) for name in asked.namespaces or ())
+        homes = asked.namespaces or ()  # none where the id is unknown: then nobody but the steward learns even that
+        may_know = work.call.caller.steward or (bool(homes) and all(_manages(work, name) for name in homes))
         if request.id is not None and not may_know and not _explained(work, of.doing(Action.READ), asked).allowed:
             raise UnknownMemory()
         if not may_know:

@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -17,7 +17,7 @@ from pymemos.cube.filters import EVERYTHING
 from pymemos.cube.header import Stage
 from pymemos.cube.policy import Action
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import InvalidInput, KeyReused
+from pymemos.errors import InvalidInput, KeyReused, NotAllowed, UnknownMemory
 from pymemos.infrastructure import audit, governance
 from pymemos.infrastructure.governance import Circumstances, Target
 from pymemos.infrastructure.heads import HeadKeeper
@@ -156,7 +156,11 @@ class MemoryAPI:
             with self._tools.store.read() as unit:
                 return self._look(unit, call, handler, prepared)
         except DeniedError as denied:
-            self._refuse(call, denied)
+            self._note_refusal(call, denied.decision.rule)
+            raise denied.error from None  # no more than the caller may know: a foreign id is as good as none
+        except (NotAllowed, UnknownMemory) as refused:  # it came out while the call was carried out, and is undone
+            self._note_refusal(call, "unknown" if isinstance(refused, UnknownMemory) else "not-allowed")
+            raise
 
     def _look(self, unit: ReadUnit, call: MemoryCall, handler: Handler, prepared: Any) -> Any:
         work = self._decide(unit, call, handler)
@@ -204,9 +208,8 @@ class MemoryAPI:
         self._span("decide", started)
         return Work(unit=unit, call=call, decision=decision, of=of, now=now, tools=self._tools)
 
-    def _refuse(self, call: MemoryCall, denied: DeniedError) -> NoReturn:
-        """Record the refusal, then say no more than the caller may know: a foreign id is as good as none."""
-        decision = denied.decision
+    def _note_refusal(self, call: MemoryCall, rule: str) -> None:
+        """Record that a call was refused, in the log of whoever called."""
         self.buffer.add(
             AuditRecord(
                 n=0,
@@ -215,10 +218,9 @@ class MemoryAPI:
                 caller=call.caller,
                 operation=operation(call.request),
                 allowed=False,
-                rule=decision.rule,
+                rule=rule,
             )
         )
-        raise denied.error
 
     # Idempotency: decide, then the key, then what the request expects, so that a retry returns the first result.
 

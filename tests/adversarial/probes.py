@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
+from tests.adversarial.world import MODEL, Place
+
 from pymemos import MemOS
 from pymemos.cube.payload import Activation
-from tests.adversarial.world import MODEL, Place
 
 Arguments = Callable[[Place], dict[str, Any]]
 PERMIT = {"actions": ["read"], "who": ["users/bo"]}
@@ -99,8 +100,8 @@ AIMS: dict[str, frozenset[str]] = {
 }
 HARMLESS = frozenset(
     # Labels of what the caller writes, which are data and no more.
-    "timestamp metadata tags entities type origin language priority sensitivity valid_from valid_to lifespan provenance "
-    "links expires arguments source "
+    "timestamp metadata tags entities type origin language priority sensitivity valid_from valid_to lifespan "
+    "provenance links expires arguments source "
     # Bounds, times and choices, which narrow what the call may reach anyway.
     "since until operation memory_kind memory_type what format version a b expected limit after episodes valid_at "
     "known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts prune "

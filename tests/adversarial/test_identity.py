@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.adversarial.probes import aimed_at, aims, arguments
 from tests.adversarial.world import ANA, Place, dump, holdings, leaks, refusals, same_error, strike
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-from pymemos.cube.payload import Activation
 from tests.adversarial.probes import AIMS, METHODS, STEWARDS, aimed_at, arguments, parameters, targets
 from tests.adversarial.world import EVE, MODEL, Place, dump, holdings, leaks, strike
+
+from pymemos.cube.payload import Activation
 
 FILTERS: list[dict[str, object]] = [
     {"id": {"ne": ""}},

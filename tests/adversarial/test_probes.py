@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-from pymemos import MemOS
 from tests.adversarial.probes import AIMS, HARMLESS, METHODS, PROBES, STEWARDS, arguments, parameters
 from tests.adversarial.world import Place, leaks, strike
+
+from pymemos import MemOS
 
 PLANNED = {"merge", "fuse", "plan_merge", "compose", "undo"}  # probed from the day that they are there
 MUTE = ("close",)  # it would end the shared place; a handle that is bound closes nothing

@@ -13,9 +13,14 @@ import msgspec
 
 from pymemos.cube.call import Caller, Decision, Reach
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import EVERYTHING, NOTHING, Filter, both, either, matches, negated
+from pymemos.cube.filters import EVERYTHING, NOTHING, Compare, Filter, both, either, matches, negated
+from pymemos.cube.header import SemanticType
 from pymemos.cube.policy import AGENTS, EVERYONE, GLOBAL, ROLES, STORE, Action, Effect, Policy, context_of
 from pymemos.infrastructure.policies import NO_RULES, Book
+
+
+# A manifest names every turn of a conversation and who said it, so it is for those who may read the whole namespace.
+NO_MANIFEST = Compare("type", "ne", SemanticType.EPISODE.value)
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +120,8 @@ def condition(of: Circumstances, namespace: str) -> Filter:
     if of.action is Action.MANAGE:
         return EVERYTHING if _may_manage(of, namespace) else NOTHING
     read = verdict(of.doing(Action.READ), namespace).where
-    return read if of.action is Action.READ else both(read, verdict(of, namespace).where)
+    where = read if of.action is Action.READ else both(read, verdict(of, namespace).where)
+    return where if where in (EVERYTHING, NOTHING) else both(where, NO_MANIFEST)
 
 
 class Considered(msgspec.Struct, frozen=True, kw_only=True):

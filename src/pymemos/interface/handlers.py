@@ -43,7 +43,7 @@ from pymemos.interface.requests import (
     Search,
     Update,
 )
-from pymemos.interface.sources import marked, pinned
+from pymemos.interface.sources import marked, may_read, pinned
 from pymemos.interface.versions import (
     OnMemory,
     check_editable,
@@ -121,7 +121,10 @@ class AddHandler(Handler):
         for id in set(ids) - found.keys() - {""}:
             found |= {record.cube.id: record.cube for record in work.unit.versions(id)[-1:]}
         cubes = marked(work, [found[id] for id in memories if id in found and work.serves(found[id])])
-        return Added(cubes=cubes, episode=found.get(episode), deduplicated=tuple(c.id for c in cubes), replayed=True)
+        manifest = found.get(episode)
+        if manifest is not None and not work.serves(manifest):
+            manifest = None
+        return Added(cubes=cubes, episode=manifest, deduplicated=tuple(c.id for c in cubes), replayed=True)
 
 
 class AddTensorHandler(Handler):
@@ -427,7 +430,10 @@ def _episode(id: str, cubes: list[MemCube], work: Work) -> MemCube:
 
 
 def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
-    """By place in the batch: messages that are here already, with the same id and text in the same session."""
+    """By place in the batch: messages that are here already, with the same id and text in the same session.
+
+    One that the caller may not read is as good as not here.
+    """
     sources = {place: said[0] for place, one in enumerate(drafts) if (said := one.cube.header.descriptive.source_ids)}
     if not sources:
         return {}
@@ -437,7 +443,7 @@ def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
         (source, said): record.cube
         for source, ids in found.items()
         for record in work.unit.current(ids)
-        if record.cube.stage_at(work.now) is not Stage.EXPIRED
+        if record.cube.stage_at(work.now) is not Stage.EXPIRED and may_read(work, record.cube)
         for said in _texts(work, record.cube)
     }
     known: dict[int, MemCube] = {}
@@ -451,7 +457,9 @@ def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
 
 def _texts(work: Work, cube: MemCube) -> set[str]:
     """What a memory says and, where it was edited, what it said: an edited message that comes again is known."""
-    return {cube.text} if cube.revision == 1 else {record.cube.text for record in work.unit.versions(cube.id)}
+    if cube.revision == 1:
+        return {cube.text}
+    return {record.cube.text for record in work.unit.versions(cube.id) if may_read(work, record.cube)}
 
 
 def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:

@@ -24,6 +24,7 @@ from pymemos.interface.versions import (
     current_record,
     pick_version,
     shown_versions,
+    version_record,
 )
 from pymemos.operation.lineage import Kin, graph, stale_each, steps
 from pymemos.operation.tracing import Lineage
@@ -65,8 +66,7 @@ class _Changing(OnMemory):
     changes = True
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> MemCube:
-        id, version = ids
-        return marked(work, [pick_version(work.unit.versions(id), id, version).cube])[0]
+        return marked(work, [version_record(work, *ids).cube])[0]
 
     def _written(self, work: Work, newer: MemCube) -> Outcome:
         return Outcome(result=marked(work, [newer])[0], memories=(newer.id,), replay=(newer.id, newer.version))
@@ -98,13 +98,14 @@ class RestoreHandler(_Changing):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Restore = work.call.request  # type: ignore[assignment]
-        versions: list[Record] = work.unit.versions(request.id)
+        # What the caller may not read it cannot say again: it would be read by that.
+        versions = [record for record in work.unit.versions(request.id) if may_read(work, record.cube)]
         last, deleted = versions[-1].cube, versions[-1].known_to is not None
         check_expected(last, request.expected)
         check_editable(last)
-        wanted = _wanted(versions, request, deleted=deleted)
-        check_written(work, [wanted])
-        return self._written(work, write_restored(work, last, wanted, deleted=deleted))
+        newer = write_restored(work, last, _wanted(versions, request, deleted=deleted), deleted=deleted)
+        check_written(work, [newer])
+        return self._written(work, newer)
 
 
 def write_restored(work: Work, last: MemCube, wanted: MemCube, *, deleted: bool) -> MemCube:

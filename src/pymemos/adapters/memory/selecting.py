@@ -26,6 +26,8 @@ def select(state: State, selection: Selection) -> list[tuple[Record, Row]]:
         memory = state.memories[id]
         if selection.namespaces is not None and memory.namespace not in selection.namespaces:
             continue
+        if not matches(selection.rule_of(memory.namespace), memory.record(memory.rows[-1]).cube):
+            continue  # also for a look back: what was taken out of reach since is out of it then too
         row = pick(memory, selection)
         if row is not None and _admits(selection, record := memory.record(row)) and _stands(selection, memory, row):
             chosen.append((record, row))

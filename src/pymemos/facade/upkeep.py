@@ -38,10 +38,10 @@ class Upkeep(Handle):
         call, after = self._everywhere(user_id, agent_id), None
         while True:
             page: transfer.Exported = self._dispatch(call, requests.Export(after=after))
-            if not page.lines:
-                return
             yield from page.lines
             after = page.after
+            if after is None:
+                return
 
     def import_records(self, memories: Iterable[tuple[Record, ...]]) -> transfer.Imported:
         """Take in memories that ``pymemos.interface.transfer.from_line`` read; repeating it changes nothing."""

@@ -53,7 +53,10 @@ class Book(msgspec.Struct, frozen=True):
     def holds(self, principal: str, role: str, now: datetime) -> bool:
         """Whether somebody was given a role, and still has it."""
         change = self.held(STORE, role_rule(role, principal))
-        return change is not None and isinstance(change.rule, RoleGrant) and change.rule.in_force(now)
+        grant = None if change is None else change.rule
+        if not isinstance(grant, RoleGrant) or (grant.role, grant.to) != (role, principal):
+            return False  # another grant can have the same name: "a to users/b" to "users/c"
+        return grant.in_force(now)
 
     def after(self, changes: Sequence[RuleChange]) -> Book:
         """The book with further changes, in their order."""

@@ -66,6 +66,11 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
             return Reach(tuple((name, EVERYTHING) for name in self.decision.namespaces))
         return governance.reach(self.of)
 
+    def reads_whole(self, namespace: str) -> bool:
+        """Whether no rule leaves anything of a namespace out for the caller."""
+        reach = self.reach
+        return reach is None or reach.of(namespace) == EVERYTHING
+
     def serves(self, cube: MemCube) -> bool:
         """Whether the call may show a version of a memory: it is within the decision, and so are its sources."""
         return self.decision.admits(cube) and rights.is_open(self.unit, self.of, cube)

@@ -13,6 +13,7 @@ import msgspec
 
 from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
+from pymemos.cube.filters import EVERYTHING, Compare
 from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, Provenance, SemanticType, Stage
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
 from pymemos.cube.policy import Action
@@ -267,7 +268,10 @@ class HistoryHandler(OnMemory):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: History = work.call.request  # type: ignore[assignment]
-        return Outcome(result=shown_versions(work, request.id), memories=(request.id,))
+        versions = shown_versions(work, request.id)
+        if not work.reads_whole(versions[0].cube.namespace):  # the store's numbers would count what is left out
+            versions = [msgspec.structs.replace(one, seq_from=0, seq_to=None) for one in versions]
+        return Outcome(result=versions, memories=(request.id,))
 
 
 class DiffHandler(OnMemory):
@@ -293,8 +297,19 @@ class LogHandler(Handler):
 def query_languages(work: Work, query: str) -> tuple[str, ...]:
     """The languages to read a query in: its own, where it shows, and those of the texts that it may find."""
     own = analysis.detect_language(query)
-    stored = [code for name in work.decision.namespaces or () for code in vault.languages(work.unit, name)]
-    return tuple(dict.fromkeys([*([own] if own else []), *stored]))
+    held = [(name, code) for name in work.decision.namespaces or () for code in vault.languages(work.unit, name)]
+    return tuple(dict.fromkeys([*([own] if own else []), *(code for name, code in held if _is_read(work, name, code))]))
+
+
+def _is_read(work: Work, namespace: str, language: str) -> bool:
+    """Whether the caller may read a text in that language: else it would tell that there are such texts."""
+    if work.of.powerful:
+        return True
+    here = msgspec.structs.replace(work.selection(), namespaces=(namespace,))
+    if here.rule_of(namespace) == EVERYTHING and not work.unit.hidden(here):
+        return True
+    there = msgspec.structs.replace(here, where=Compare("language", "eq", language))
+    return bool(work.unit.page(there, limit=1))
 
 
 def difference(a: MemCube, b: MemCube) -> Difference:

@@ -11,9 +11,11 @@ import msgspec
 from pymemos.cube.call import Request, Selection
 from pymemos.cube.policy import Action
 from pymemos.errors import InvalidInput
-from pymemos.infrastructure import vault
+from pymemos.infrastructure import governance, vault
+from pymemos.infrastructure.governance import Target
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.provenance import write_restored
+from pymemos.interface.rights import is_open
 from pymemos.operation.time_machine import Act, Returned, Step, way_back
 from pymemos.ports import Namespace, ReadUnit, Record, Snapshot
 
@@ -125,9 +127,19 @@ def _moment(work: Work, moment: datetime | str) -> datetime:
 
 
 def _steps(work: Work, at: datetime) -> Iterator[Step]:
-    now = work.selection(episodes=True)
+    now = msgspec.structs.replace(work.selection(episodes=True), rules=(), reach=None)
     then = msgspec.structs.replace(now, known_at=at)
-    return way_back(_records(work.unit, then), _records(work.unit, now))
+    steps = way_back(_records(work.unit, then), _records(work.unit, now))
+    return steps if work.of.powerful else (step for step in steps if _may_take(work, step))
+
+
+def _may_take(work: Work, step: Step) -> bool:
+    """Whether the caller may change the memory, and read what it would say: managing is not enough for that."""
+    versions: list[Record] = work.unit.versions(step.id)
+    last = versions[-1].cube
+    writing = governance.decide(work.of.doing(Action.WRITE), Target(namespaces=(last.namespace,)))
+    concerned = [last, *(record.cube for record in versions if record.cube.revision == step.revision)]
+    return writing.allowed and all(writing.admits(one) and is_open(work.unit, work.of, one) for one in concerned)
 
 
 def _records(unit: ReadUnit, selection: Selection) -> Iterator[Record]:

@@ -162,8 +162,8 @@ class Space:
         self._sessions: dict[str, int] = {}
         self._closed = 0
         self._days: dict[int, dict[str, date]] = {}  # the days that the text of a row tells of
-        self._turns: OrderedDict[tuple[int, Filter, tuple[int, ...]], Turns] = OrderedDict()  # of a seq and a view
-        self._masks: OrderedDict[Filter, Buffer] = OrderedDict()  # for a rule, which rows satisfy it
+        self._turns: OrderedDict[tuple[int, str, tuple[int, ...]], Turns] = OrderedDict()  # of a seq and a view
+        self._masks: OrderedDict[str, tuple[Filter, Buffer]] = OrderedDict()  # for a rule, which rows satisfy it
 
     def snapshot(self, unit: ReadUnit, seq: int, view: View = WHOLE) -> Snapshot:
         """The namespace as it is at ``seq``, the unit's own, as far as ``view`` shows it.
@@ -189,15 +189,16 @@ class Space:
         self, unit: ReadUnit, seq: int, rule: Filter, columns: Columns, seen: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Which rows satisfy a rule: asked of the store once, and of every memory that comes later by itself."""
-        held = self._masks.get(rule)
-        if held is not None:
-            self._masks.move_to_end(rule)
-            return held.view
+        place = _exactly(rule)
+        if place in self._masks:
+            self._masks.move_to_end(place)
+            return self._masks[place][1].view
         asked = Selection(namespaces=(self.namespace,), rules=((self.namespace, rule),), episodes=True)
         mask = seen & np.isin(columns.key, unit.keys(asked))
         if seq == self.seq:  # else rows are here that the unit does not see, of which it can say nothing
-            self._masks[rule] = Buffer(np.bool_)
-            self._masks[rule].extend(mask)
+            kept = Buffer(np.bool_)
+            kept.extend(mask)
+            self._masks[place] = rule, kept
             if len(self._masks) > MASKS:
                 self._masks.popitem(last=False)
         return mask
@@ -227,12 +228,12 @@ class Space:
                 self._days[row] = days
         for name, values in zip(_TYPES, zip(*added, strict=True), strict=False):
             self._columns[name].extend(values)
-        for rule, mask in self._masks.items():
+        for rule, mask in self._masks.values():
             mask.extend([matches(rule, cube) for cube in come])
         for name, places in zip(("rows", "starts"), zip(*parts, strict=True), strict=False):
             self._parts[name].extend(places)
         self._vectors.extend(vectors)
-        buffers = (*self._columns.values(), *self._parts.values(), *self._masks.values())
+        buffers = (*self._columns.values(), *self._parts.values(), *(mask for _, mask in self._masks.values()))
         self.size = sum(buffer.size for buffer in buffers) + self._vectors.size
         self.seq = seq
 
@@ -269,7 +270,7 @@ class Space:
 
     def _turns_at(self, seq: int, view: View, columns: Columns, seen: NDArray[np.bool_]) -> Turns:
         """The rows in order, kept for the views that were asked for last."""
-        place = (seq, view.rule, view.hidden)
+        place = (seq, _exactly(view.rule), view.hidden)
         if place not in self._turns:
             self._turns[place] = _in_order(columns, np.flatnonzero(seen))
             if len(self._turns) > VIEWS:
@@ -279,9 +280,17 @@ class Space:
 
 
 def _heard(speakers: dict[str, int], columns: Columns, seen: NDArray[np.bool_]) -> dict[str, int]:
-    """The speakers of the rows that are seen."""
-    codes = set(np.unique(columns.speaker[seen]).tolist())
-    return {name: code for name, code in speakers.items() if code in codes}
+    """The speakers of the rows that are seen, in the order in which these were written."""
+    codes, first = np.unique(columns.speaker[seen], return_index=True)
+    order = dict(zip(codes.tolist(), first.tolist(), strict=True))
+    return {
+        name: code for name, code in sorted(speakers.items(), key=lambda one: order.get(one[1], 0)) if code in order
+    }
+
+
+def _exactly(rule: Filter) -> str:
+    """A rule as a key: 1 and True are equal to Python, but not to a filter."""
+    return repr(rule)
 
 
 class NeedsReload(Exception):

@@ -45,7 +45,7 @@ def note(mem: MemOS, place: int) -> None:
 def speakers(mem: MemOS, place: int) -> None:
     """People, in another order than the one in which they are heard."""
     for name in ("Zed", "Clara", "Bob"):
-        said = {"role": "user", "content": "Swordfish tea with a long tail of words.", "name": name}
+        said = {"role": "user", "content": f"Swordfish tea with a long tail of words, {place}.", "name": name}
         mem.add([said], user_id="ana", session_id="s")
 
 
@@ -62,13 +62,13 @@ def days(mem: MemOS, place: int) -> None:
 
 def derived(mem: MemOS, place: int) -> None:
     """Something that looks open, and was made from something that is not."""
-    source = mem.add("Swordfish.", user_id="ana").ids[0]
+    source = mem.add(f"Swordfish {place}.", user_id="ana").ids[0]
     mem.add("Mint tea, says the swordfish.", user_id="ana", tags=["open"], parents=[source])
 
 
 def deleted(mem: MemOS, place: int) -> None:
     """Something that is gone."""
-    mem.delete(mem.add("Der Hund mag Tee. Mint tea!", user_id="ana").ids[0], user_id="ana")
+    mem.delete(mem.add(f"Der Hund mag Tee. Mint tea, {place}!", user_id="ana").ids[0], user_id="ana")
 
 
 WORLDS: list[Hidden] = [note, speakers, german, days, derived, deleted]

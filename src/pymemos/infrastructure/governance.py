@@ -18,7 +18,6 @@ from pymemos.cube.header import SemanticType
 from pymemos.cube.policy import AGENTS, EVERYONE, GLOBAL, ROLES, STORE, Action, Effect, Policy, context_of
 from pymemos.infrastructure.policies import NO_RULES, Book
 
-
 # A manifest names every turn of a conversation and who said it, so it is for those who may read the whole namespace.
 NO_MANIFEST = Compare("type", "ne", SemanticType.EPISODE.value)
 

@@ -190,6 +190,13 @@ def decide(of: Circumstances, target: Target) -> Decision:
     return _decided(of, tuple(dict.fromkeys(target.namespaces)))
 
 
+def heard(of: Circumstances, decision: Decision) -> Decision:
+    """A decision in the words that its caller may hear: of others' rules neither the names nor what they are about."""
+    if of.powerful or all(_hears(of, name) for name in decision.namespaces or ()):
+        return decision
+    return msgspec.structs.replace(decision, rule="permitted", reason="a policy permits it", parts=())
+
+
 def limits(of: Circumstances, namespaces: Iterable[str]) -> Iterator[tuple[str, Policy]]:
     """The limits that count this call, each with the namespace that set it."""
     if of.powerful:
@@ -248,8 +255,15 @@ def _may_manage(of: Circumstances, namespace: str) -> bool:
 
 def _rule_of_refusal(of: Circumstances, namespace: str) -> str:
     """The rule that the audit log names for a refusal."""
+    if not _hears(of, namespace):
+        return "not-owner"
     found = verdict(of, namespace)
     return "+".join(found.denials) if found.permits and found.denials else "not-owner"
+
+
+def _hears(of: Circumstances, namespace: str) -> bool:
+    """Whether the caller may know the names of the rules of a namespace: it is its own, or it manages it."""
+    return namespace == of.caller.namespace or _may_manage(of, namespace)
 
 
 def _permits(of: Circumstances, namespace: str) -> list[tuple[str, Filter]]:

@@ -261,7 +261,12 @@ class MemoryAPI:
         touched: dict[str, list[str]] = {reach[0]: []}
         for id in outcome.memories:
             touched.setdefault(work.unit.owner_of(id) or reach[0], []).append(id)
-        return [self._record(work, tuple(ids), name, used=used) for name, ids in touched.items()]
+        return [  # each names its own rules: one owner's are no other's business
+            msgspec.structs.replace(
+                self._record(work, tuple(ids), name, used=used), rule=governance.verdict(work.of, name).rule
+            )
+            for name, ids in touched.items()
+        ]
 
     def _record(
         self, work: Work, memories: tuple[str, ...], namespace: str | None, *, used: bool = False

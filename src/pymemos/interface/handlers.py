@@ -20,7 +20,7 @@ from pymemos.cube.policy import Action
 from pymemos.cube.wire import Document, seal
 from pymemos.errors import EmbedderFailed, InvalidInput
 from pymemos.infrastructure import analysis, vault
-from pymemos.infrastructure.governance import Target
+from pymemos.infrastructure.governance import Target, heard
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface import lives
 from pymemos.interface.api import Handler, Outcome, Tools, Work
@@ -171,7 +171,7 @@ class SearchHandler(Handler):
             hit if cube is hit.cube else msgspec.structs.replace(hit, cube=cube)
             for hit, cube in zip(found.hits, served, strict=True)
         ]
-        hits = Hits(marks, terms=found.terms, decision=work.decision, reasons=found.reasons)
+        hits = Hits(marks, terms=found.terms, decision=heard(work.of, work.decision), reasons=found.reasons)
         return Outcome(result=hits, memories=tuple(cube.id for cube in served), used=True)
 
 

@@ -59,8 +59,8 @@ def check_written(work: Work, cubes: Iterable[MemCube]) -> None:
     for cube in cubes:
         if not work.decision.admits(cube):
             raise NotAllowed(
-                f"rule {work.decision.rule!r} opens only a part of {cube.namespace!r} to writing, and this memory "
-                "would lie outside of it; ask the steward of the store"
+                f"only a part of {cube.namespace!r} is open to writing here, and this memory would lie outside of it; "
+                "ask the steward of the store"
             )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pymemos.cube.call import MemoryCall
+from pymemos.cube.call import MemoryCall, Selection
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import EVERYTHING, Compare
 from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, Provenance, SemanticType, Stage
@@ -61,6 +61,7 @@ from pymemos.operation.embedding import vectors_of
 from pymemos.operation.hits import Hits
 from pymemos.operation.lifecycle import Cause
 from pymemos.operation.retrieval.question import Question
+from pymemos.operation.retrieval.searcher import by_words
 from pymemos.ports import ReadUnit, Vector
 
 Tensor = Activation | Parametric
@@ -161,9 +162,9 @@ class SearchHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Search = work.call.request  # type: ignore[assignment]
-        languages = query_languages(work, request.query)
         stages = lifecycle.reach(request.stages, request.where)
         selection = work.selection(request.where, ended=False, stages=stages)
+        languages = query_languages(work, request.query, selection)
         question = Question(request.query, languages, selection, request.limit, work.now)
         found = work.tools.searcher.search(work.unit, question)
         served = marked(work, [hit.cube for hit in found.hits])
@@ -294,22 +295,24 @@ class LogHandler(Handler):
         return Outcome(result=work.unit.audit(query))
 
 
-def query_languages(work: Work, query: str) -> tuple[str, ...]:
+def query_languages(work: Work, query: str, selection: Selection) -> tuple[str, ...]:
     """The languages to read a query in: its own, where it shows, and those of the texts that it may find."""
     own = analysis.detect_language(query)
     held = [(name, code) for name in work.decision.namespaces or () for code in vault.languages(work.unit, name)]
-    return tuple(dict.fromkeys([*([own] if own else []), *(code for name, code in held if _is_read(work, name, code))]))
+    read = [code for name, code in held if _is_read(work, msgspec.structs.replace(selection, namespaces=(name,)), code)]
+    return tuple(dict.fromkeys([*([own] if own else []), *read]))
 
 
-def _is_read(work: Work, namespace: str, language: str) -> bool:
-    """Whether the caller may read a text in that language: else it would tell that there are such texts."""
-    if work.of.powerful:
-        return True
-    here = msgspec.structs.replace(work.selection(), namespaces=(namespace,))
-    if here.rule_of(namespace) == EVERYTHING and not work.unit.hidden(here):
+def _is_read(work: Work, here: Selection, language: str) -> bool:
+    """Whether the caller may read a text in that language: else it would tell that there are such texts.
+
+    What is in memory of a part of a namespace knows the languages of that part by itself.
+    """
+    [namespace] = here.namespaces or ()
+    if work.of.powerful or (here.rule_of(namespace) == EVERYTHING and not work.unit.hidden(here)):
         return True
     there = msgspec.structs.replace(here, where=Compare("language", "eq", language))
-    return bool(work.unit.page(there, limit=1))
+    return by_words(here) is not None and bool(work.unit.page(there, limit=1))
 
 
 def difference(a: MemCube, b: MemCube) -> Difference:

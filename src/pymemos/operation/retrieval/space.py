@@ -64,12 +64,13 @@ class Columns(NamedTuple):
     row_terms: NDArray[np.float32]  # how many its full-text row has, with what it carries of the turn before
     length: NDArray[np.float32]  # log(1 + terms)
     cues: NDArray[np.int8]
+    language: NDArray[np.int32]
 
 
 _TYPES: dict[str, Any] = {
     "key": np.int64, "since": np.int64, "until": np.int64, "said": np.int64, "ends": np.int64, "session": np.int32,
     "speaker": np.int32, "kind": np.int8, "user": np.bool_, "terms": np.float32,
-    "row_terms": np.float32, "length": np.float32, "cues": np.int8,
+    "row_terms": np.float32, "length": np.float32, "cues": np.int8, "language": np.int32,
 }  # fmt: skip
 
 
@@ -130,6 +131,7 @@ class Snapshot(NamedTuple):
     known_days: Mapping[str, date]  # such as "clara's birthday", as people told of them
     parts: Parts
     whole: bool = True  # else a part that somebody may see
+    languages: tuple[str, ...] = ()  # of such a part; a question is read in those of the whole anyway
 
     def talks(self, now: datetime) -> list[SessionSpan]:
         """When each conversation began and ended, in no order."""
@@ -159,6 +161,7 @@ class Space:
         self._parts = {"rows": Buffer(np.int64), "starts": Buffer(np.int64)}
         self._rows: dict[int, int] = {}  # key -> its open row
         self._speakers: dict[str, int] = {}
+        self._languages: dict[str, int] = {}
         self._sessions: dict[str, int] = {}
         self._closed = 0
         self._days: dict[int, dict[str, date]] = {}  # the days that the text of a row tells of
@@ -180,10 +183,11 @@ class Space:
             if view.hidden:
                 seen &= ~np.isin(columns.key, view.hidden)
             turns = self._turns_at(seq, view, columns, seen)
-            speakers = dict(self._speakers) if view == WHOLE else _heard(self._speakers, columns, seen)
+            speakers = dict(self._speakers) if view == WHOLE else _heard(self._speakers, columns.speaker, seen)
             parts = Parts(self._vectors.view, **{name: buffer.view for name, buffer in self._parts.items()})
             days = self._known_days(columns, seen)
-            return Snapshot(columns, seen, turns, speakers, days, parts, whole=view == WHOLE)
+            languages = () if view == WHOLE else tuple(_heard(self._languages, columns.language, seen))
+            return Snapshot(columns, seen, turns, speakers, days, parts, view == WHOLE, languages)
 
     def _mask(
         self, unit: ReadUnit, seq: int, rule: Filter, columns: Columns, seen: NDArray[np.bool_]
@@ -255,6 +259,7 @@ class Space:
             change.length,
             math.log1p(change.terms),
             int(cues_of(cube.text)),
+            _code(self._languages, said.language),
         )
 
     def _known_days(self, columns: Columns, seen: NDArray[np.bool_]) -> Mapping[str, date]:
@@ -279,13 +284,12 @@ class Space:
         return self._turns[place]
 
 
-def _heard(speakers: dict[str, int], columns: Columns, seen: NDArray[np.bool_]) -> dict[str, int]:
-    """The speakers of the rows that are seen, in the order in which these were written."""
-    codes, first = np.unique(columns.speaker[seen], return_index=True)
+def _heard(names: dict[str, int], column: NDArray[np.int32], seen: NDArray[np.bool_]) -> dict[str, int]:
+    """The speakers, or languages, of the rows that are seen, in the order in which these were written."""
+    codes, first = np.unique(column[seen], return_index=True)
     order = dict(zip(codes.tolist(), first.tolist(), strict=True))
-    return {
-        name: code for name, code in sorted(speakers.items(), key=lambda one: order.get(one[1], 0)) if code in order
-    }
+    heard = [(name, code) for name, code in names.items() if code in order]
+    return dict(sorted(heard, key=lambda one: order[one[1]]))
 
 
 def _exactly(rule: Filter) -> str:

@@ -242,11 +242,12 @@ class WhyHandler(Handler):
         if request.id is not None:
             asked = memory_target(request.id, work.unit)
         explanation = _explained(work, of, asked)
-        may_know = work.call.caller.steward or all(_manages(work, name) for name in asked.namespaces or ())
+        homes = asked.namespaces or ()  # none where the id is unknown: then nobody but the steward learns even that
+        may_know = work.call.caller.steward or (bool(homes) and all(_manages(work, name) for name in homes))
         if request.id is not None and not may_know and not _explained(work, of.doing(Action.READ), asked).allowed:
             raise UnknownMemory()
         if not may_know:
-            explanation = msgspec.structs.replace(explanation, considered=())
+            explanation = _answer(explanation)
         return Outcome(result=explanation, memories=() if request.id is None else (request.id,))
 
 
@@ -261,6 +262,16 @@ def _explained(work: Work, of: Circumstances, target: Target) -> Explanation:
             allowed, rule, reason = False, "sources", "it was made from something that the caller may not read"
     considered = [one for name in target.namespaces or () for one in governance.considered(of, name, cube)]
     return Explanation(allowed=allowed, action=of.action, rule=rule, reason=reason, considered=tuple(considered))
+
+
+def _answer(explained: Explanation) -> Explanation:
+    """No more than the answer: the names of rules are for those who manage them."""
+    rule, reason = explained.rule, explained.reason
+    if explained.allowed and rule != "owner":
+        rule, reason = "permitted", "a policy permits it"
+    elif rule not in ("owner", "not-owner", "sources"):
+        rule = "not-permitted"
+    return msgspec.structs.replace(explained, rule=rule, reason=reason, considered=())
 
 
 def _manages(work: Work, namespace: str) -> bool:

@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -17,7 +17,7 @@ from pymemos.cube.filters import EVERYTHING
 from pymemos.cube.header import Stage
 from pymemos.cube.policy import Action
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import InvalidInput, KeyReused
+from pymemos.errors import InvalidInput, KeyReused, NotAllowed, UnknownMemory
 from pymemos.infrastructure import audit, governance
 from pymemos.infrastructure.governance import Circumstances, Target
 from pymemos.infrastructure.heads import HeadKeeper
@@ -66,6 +66,11 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         if self.call.caller.system and self.decision.namespaces is not None:
             return Reach(tuple((name, EVERYTHING) for name in self.decision.namespaces))
         return governance.reach(self.of)
+
+    def reads_whole(self, namespace: str) -> bool:
+        """Whether no rule leaves anything of a namespace out for the caller."""
+        reach = self.reach
+        return reach is None or reach.of(namespace) == EVERYTHING
 
     def serves(self, cube: MemCube) -> bool:
         """Whether the call may show a version of a memory: it is within the decision, and so are its sources."""
@@ -161,7 +166,11 @@ class MemoryAPI:
                 self.buffer.flush()
             return result
         except DeniedError as denied:
-            self._refuse(call, denied)
+            self._note_refusal(call, denied.decision.rule)
+            raise denied.error from None  # no more than the caller may know: a foreign id is as good as none
+        except (NotAllowed, UnknownMemory) as refused:  # it came out while the call was carried out, and is undone
+            self._note_refusal(call, "unknown" if isinstance(refused, UnknownMemory) else "not-allowed")
+            raise
 
     def _look(self, unit: ReadUnit, call: MemoryCall, handler: Handler, prepared: Any) -> tuple[Any, bool]:
         """The result, and whether its audit entry must be durable before the caller gets it."""
@@ -210,9 +219,8 @@ class MemoryAPI:
         self._span("decide", started)
         return Work(unit=unit, call=call, decision=decision, of=of, now=now, tools=self._tools)
 
-    def _refuse(self, call: MemoryCall, denied: DeniedError) -> NoReturn:
-        """Record the refusal, then say no more than the caller may know: a foreign id is as good as none."""
-        decision = denied.decision
+    def _note_refusal(self, call: MemoryCall, rule: str) -> None:
+        """Record that a call was refused, in the log of whoever called."""
         self.buffer.add(
             AuditRecord(
                 n=0,
@@ -221,10 +229,9 @@ class MemoryAPI:
                 caller=call.caller,
                 operation=operation(call.request),
                 allowed=False,
-                rule=decision.rule,
+                rule=rule,
             )
         )
-        raise denied.error
 
     # Idempotency: decide, then the key, then what the request expects, so that a retry returns the first result.
 
@@ -260,7 +267,12 @@ class MemoryAPI:
         touched: dict[str, list[str]] = {reach[0]: []}
         for id in outcome.memories:
             touched.setdefault(work.unit.owner_of(id) or reach[0], []).append(id)
-        return [self._record(work, tuple(ids), name, used=used) for name, ids in touched.items()]
+        return [  # each names its own rules: one owner's are no other's business
+            msgspec.structs.replace(
+                self._record(work, tuple(ids), name, used=used), rule=governance.verdict(work.of, name).rule
+            )
+            for name, ids in touched.items()
+        ]
 
     def _record(
         self, work: Work, memories: tuple[str, ...], namespace: str | None, *, used: bool = False

@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pymemos.cube.call import MemoryCall
+from pymemos.cube.call import MemoryCall, Selection
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import Filter
+from pymemos.cube.filters import EVERYTHING, Compare, Filter
 from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, Provenance, SemanticType, Stage
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
 from pymemos.cube.policy import Action
 from pymemos.cube.wire import Document, seal
 from pymemos.errors import EmbedderFailed, InvalidInput
 from pymemos.infrastructure import analysis, vault
-from pymemos.infrastructure.governance import Target
+from pymemos.infrastructure.governance import Target, heard
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface import lives
 from pymemos.interface.api import Handler, Outcome, Tools, Work
@@ -44,7 +44,7 @@ from pymemos.interface.requests import (
     Search,
     Update,
 )
-from pymemos.interface.sources import marked, pinned
+from pymemos.interface.sources import marked, may_read, pinned
 from pymemos.interface.versions import (
     OnMemory,
     check_editable,
@@ -62,6 +62,7 @@ from pymemos.operation.embedding import vectors_of
 from pymemos.operation.hits import Hits
 from pymemos.operation.lifecycle import Cause
 from pymemos.operation.retrieval.question import Found, Question, Vectors
+from pymemos.operation.retrieval.searcher import by_words
 from pymemos.ports import ReadUnit, Record, Vector
 
 Tensor = Activation | Parametric
@@ -123,7 +124,10 @@ class AddHandler(Handler):
         for id in set(ids) - found.keys() - {""}:
             found |= {record.cube.id: record.cube for record in work.unit.versions(id)[-1:]}
         cubes = marked(work, [found[id] for id in memories if id in found and work.serves(found[id])])
-        return Added(cubes=cubes, episode=found.get(episode), deduplicated=tuple(c.id for c in cubes), replayed=True)
+        manifest = found.get(episode)
+        if manifest is not None and not work.serves(manifest):
+            manifest = None
+        return Added(cubes=cubes, episode=manifest, deduplicated=tuple(c.id for c in cubes), replayed=True)
 
 
 class AddTensorHandler(Handler):
@@ -164,7 +168,7 @@ class SearchHandler(Handler):
             hit if cube is hit.cube else msgspec.structs.replace(hit, cube=cube)
             for hit, cube in zip(found.hits, served, strict=True)
         ]
-        hits = Hits(marks, terms=found.terms, decision=work.decision, reasons=found.reasons)
+        hits = Hits(marks, terms=found.terms, decision=heard(work.of, work.decision), reasons=found.reasons)
         return Outcome(result=hits, memories=tuple(cube.id for cube in served), used=True)
 
     def found(self, work: Work) -> Found:
@@ -178,10 +182,10 @@ def look(
 ) -> Found:
     """What answers the question of a search, of all that was decided to be its reach or of some namespaces of that."""
     request: Search = work.call.request  # type: ignore[assignment]
-    languages = query_languages(work, request.query)
     selection = work.selection(where, ended=False, stages=lifecycle.reach(request.stages, where))
     if namespaces is not None:
         selection = msgspec.structs.replace(selection, namespaces=namespaces)
+    languages = query_languages(work, request.query, selection)
     question = Question(request.query, languages, selection, request.limit, work.now)
     return work.tools.searcher.search(work.unit, question, vectors)
 
@@ -287,7 +291,10 @@ class HistoryHandler(OnMemory):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: History = work.call.request  # type: ignore[assignment]
-        return Outcome(result=shown_versions(work, request.id), memories=(request.id,))
+        versions = shown_versions(work, request.id)
+        if not work.reads_whole(versions[0].cube.namespace):  # the store's numbers would count what is left out
+            versions = [msgspec.structs.replace(one, seq_from=0, seq_to=None) for one in versions]
+        return Outcome(result=versions, memories=(request.id,))
 
 
 class DiffHandler(OnMemory):
@@ -310,11 +317,24 @@ class LogHandler(Handler):
         return Outcome(result=work.unit.audit(query))
 
 
-def query_languages(work: Work, query: str) -> tuple[str, ...]:
+def query_languages(work: Work, query: str, selection: Selection) -> tuple[str, ...]:
     """The languages to read a query in: its own, where it shows, and those of the texts that it may find."""
     own = analysis.detect_language(query)
-    stored = [code for name in work.decision.namespaces or () for code in vault.languages(work.unit, name)]
-    return tuple(dict.fromkeys([*([own] if own else []), *stored]))
+    held = [(name, code) for name in work.decision.namespaces or () for code in vault.languages(work.unit, name)]
+    read = [code for name, code in held if _is_read(work, msgspec.structs.replace(selection, namespaces=(name,)), code)]
+    return tuple(dict.fromkeys([*([own] if own else []), *read]))
+
+
+def _is_read(work: Work, here: Selection, language: str) -> bool:
+    """Whether the caller may read a text in that language: else it would tell that there are such texts.
+
+    What is in memory of a part of a namespace knows the languages of that part by itself.
+    """
+    [namespace] = here.namespaces or ()
+    if work.of.powerful or (here.rule_of(namespace) == EVERYTHING and not work.unit.hidden(here)):
+        return True
+    there = msgspec.structs.replace(here, where=Compare("language", "eq", language))
+    return by_words(here) is not None and bool(work.unit.page(there, limit=1))
 
 
 def difference(a: MemCube, b: MemCube) -> Difference:
@@ -450,7 +470,10 @@ def _episode(id: str, cubes: list[MemCube], work: Work) -> MemCube:
 
 
 def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
-    """By place in the batch: messages that are here already, with the same id and text in the same session."""
+    """By place in the batch: messages that are here already, with the same id and text in the same session.
+
+    One that the caller may not read is as good as not here.
+    """
     sources = {place: said[0] for place, one in enumerate(drafts) if (said := one.cube.header.descriptive.source_ids)}
     if not sources:
         return {}
@@ -460,7 +483,7 @@ def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
         (source, said): record.cube
         for source, ids in found.items()
         for record in work.unit.current(ids)
-        if record.cube.stage_at(work.now) is not Stage.EXPIRED and work.serves(record.cube)
+        if record.cube.stage_at(work.now) is not Stage.EXPIRED and may_read(work, record.cube)
         for said in _texts(work, record.cube)
     }
     known: dict[int, MemCube] = {}
@@ -474,7 +497,9 @@ def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
 
 def _texts(work: Work, cube: MemCube) -> set[str]:
     """What a memory says and, where it was edited, what it said: an edited message that comes again is known."""
-    return {cube.text} if cube.revision == 1 else {record.cube.text for record in work.unit.versions(cube.id)}
+    if cube.revision == 1:
+        return {cube.text}
+    return {record.cube.text for record in work.unit.versions(cube.id) if may_read(work, record.cube)}
 
 
 def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:

@@ -99,13 +99,16 @@ class RestoreHandler(Changing):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Restore = work.call.request  # type: ignore[assignment]
-        versions: list[Record] = work.unit.versions(request.id)
+        # What the caller may not read it cannot say again: it would be read by that.
+        versions = [record for record in work.unit.versions(request.id) if may_read(work, record.cube)]
         last, deleted = versions[-1].cube, versions[-1].known_to is not None
         check_expected(last, request.expected)
         check_editable(last)
-        wanted = _wanted(shown_versions(work, request.id), request, deleted=deleted)
-        check_written(work, [wanted])
-        return self.written(work, write_restored(work, last, wanted, deleted=deleted))
+        newer = write_restored(
+            work, last, _wanted(shown_versions(work, request.id), request, deleted=deleted), deleted=deleted
+        )
+        check_written(work, [newer])
+        return self.written(work, newer)
 
 
 def write_restored(

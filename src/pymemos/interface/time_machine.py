@@ -12,12 +12,13 @@ from pymemos.cube.call import Request, Selection
 from pymemos.cube.header import Stage
 from pymemos.cube.policy import Action
 from pymemos.errors import InvalidInput
-from pymemos.infrastructure import vault
+from pymemos.infrastructure import governance, vault
+from pymemos.infrastructure.governance import Target
 from pymemos.interface import lives
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.merging import put_away
 from pymemos.interface.provenance import write_restored
-from pymemos.interface.rights import last_version
+from pymemos.interface.rights import is_open, last_version
 from pymemos.operation.lifecycle import Cause
 from pymemos.operation.time_machine import Act, Returned, Step, way_back
 from pymemos.ports import Namespace, ReadUnit, Record, Snapshot
@@ -132,11 +133,12 @@ def moment_of(work: Work, moment: datetime | str) -> datetime:
 
 
 def _steps(work: Work, at: datetime) -> list[Step]:
-    now = work.selection(episodes=True)
+    now = msgspec.structs.replace(work.selection(episodes=True), rules=(), reach=None)
     then = msgspec.structs.replace(now, known_at=at)
     back = way_back(_records(work.unit, then), _records(work.unit, now))
     steps = [_unless_expired(work, step) for step in back]
-    return sorted([*steps, *_out_of_the_archive(work, at, steps)], key=lambda step: step.id)
+    steps = sorted([*steps, *_out_of_the_archive(work, at, steps)], key=lambda step: step.id)
+    return steps if work.of.powerful else [step for step in steps if _may_take(work, step)]
 
 
 def _out_of_the_archive(work: Work, at: datetime, steps: list[Step]) -> Iterator[Step]:
@@ -154,11 +156,20 @@ def _out_of_the_archive(work: Work, at: datetime, steps: list[Step]) -> Iterator
 
 
 def _unless_expired(work: Work, step: Step) -> Step:
-    """The step; a memory, deleted or not, that is at its end stays there, and the rest goes back without it (ADR 0006)."""
+    """The step; a memory that is at its end, deleted or not, stays there while the rest goes back (ADR 0006)."""
     if step.act not in (Act.RESTORE, Act.REVIVE):
         return step
     is_over = last_version(work.unit, step.id).stage_at(work.now) is Stage.EXPIRED
     return msgspec.structs.replace(step, act=Act.LEAVE, reason="it has expired") if is_over else step
+
+
+def _may_take(work: Work, step: Step) -> bool:
+    """Whether the caller may change the memory, and read what it would say: managing is not enough for that."""
+    versions: list[Record] = work.unit.versions(step.id)
+    last = versions[-1].cube
+    writing = governance.decide(work.of.doing(Action.WRITE), Target(namespaces=(last.namespace,)))
+    concerned = [last, *(record.cube for record in versions if record.cube.revision == step.revision)]
+    return writing.allowed and all(writing.admits(one) and is_open(work.unit, work.of, one) for one in concerned)
 
 
 def _records(unit: ReadUnit, selection: Selection) -> Iterator[Record]:

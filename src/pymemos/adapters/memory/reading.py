@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pymemos.adapters.memory import lexical
 from pymemos.adapters.memory.reach import hidden
 from pymemos.adapters.memory.selecting import select
-from pymemos.adapters.memory.state import Memory, State
+from pymemos.adapters.memory.state import Memory, Row, State
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Behaviour, Lifespan, SemanticType
@@ -80,11 +80,24 @@ class MemoryReadUnit(ReadUnit):
     # ── Selections ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def page(self, selection: Selection, *, limit: int, after: str | None = None) -> list[Record]:
-        records = [record for record, _ in select(self._state, selection)]
+        records = [record for record, _ in self._selected(selection)]
         return [record for record in records if after is None or record.cube.id > after][:limit]
 
     def count(self, selection: Selection) -> int:
-        return len(select(self._state, selection))
+        return len(self._selected(selection))
+
+    def _selected(self, selection: Selection) -> list[tuple[Record, Row]]:
+        return select(self._state, selection, self._out_of_reach(selection))
+
+    def _out_of_reach(self, selection: Selection) -> set[str]:
+        """The ids of what the selection's reach hides in its namespaces."""
+        back, names = selection.known_at is not None or selection.valid_at is not None, selection.namespaces
+        ids = [
+            id
+            for id, memory in self._state.memories.items()
+            if (names is None or memory.namespace in names) and (back or memory.current is not None)
+        ]
+        return hidden(self, ids, selection)
 
     def known_ids(self, namespaces: Sequence[str] | None, *, limit: int, after: str | None = None) -> list[str]:
         memories = sorted(self._state.memories.items())
@@ -114,8 +127,8 @@ class MemoryReadUnit(ReadUnit):
         return max((seq for seq, at in stamps if seq is not None and at is not None and seq < later), default=0)
 
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
-        asked, closed = lexical.distinct(terms), bool(selection.rules or hidden(self._state, selection))
-        texts = [(record, row.text) for record, row in select(self._state, selection) if row.text is not None]
+        asked, closed = lexical.distinct(terms), bool(selection.rules or self.hidden(selection))
+        texts = [(record, row.text) for record, row in self._selected(selection) if row.text is not None]
         if closed:  # nothing may be told of what is left out, not even by a score
             texts = [(record, replace(text, context=())) for record, text in texts]
         matched = [(record, text) for record, text in texts if any(lexical.holds(text, term) for term in asked)]
@@ -134,7 +147,7 @@ class MemoryReadUnit(ReadUnit):
         return lexical.statistics(self._state.current_texts(namespace), terms)
 
     def hidden(self, selection: Selection) -> list[int]:
-        return sorted(self._state.memories[id].number for id in hidden(self._state, selection))
+        return sorted(self._state.memories[id].number for id in self._out_of_reach(selection))
 
     # ── What a search keeps in memory ───────────────────────────────────────────────────────────────────────────────
 
@@ -154,7 +167,7 @@ class MemoryReadUnit(ReadUnit):
         return [_change(memory, embedder) for memory in changed]
 
     def keys(self, selection: Selection) -> list[int]:
-        chosen = {record.cube.id for record, _ in select(self._state, selection)}
+        chosen = {record.cube.id for record, _ in self._selected(selection)}
         return sorted(memory.number for id, memory in self._state.memories.items() if id in chosen)
 
     def cubes(self, keys: Sequence[int]) -> list[MemCube]:

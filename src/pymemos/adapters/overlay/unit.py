@@ -22,6 +22,7 @@ from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import All, Compare
 from pymemos.cube.life import LifeFacts, StateChange
+from pymemos.cube.policy import RuleChange
 from pymemos.errors import StoreError
 from pymemos.ports import (
     Change,
@@ -395,6 +396,18 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
 
     def blobs(self) -> set[str]:
         return self._base.blobs() | super().blobs()
+
+    # ── Access: rules are those of now, and what is derived here is judged by sources on both sides ────────────────────
+
+    def hidden(self, selection: Selection) -> list[int]:
+        taken = {*self.held.lifted.values(), *(one.key for one in self.held.absent.values())}
+        return sorted([*(key for key in self._base.hidden(selection) if key not in taken), *super().hidden(selection)])
+
+    def last_rule_change(self) -> RuleChange | None:
+        return self._base.last_rule_change()
+
+    def rule_changes(self, *, since: int = 0) -> list[RuleChange]:
+        return self._base.rule_changes(since=since)
 
     def snapshots(self, namespace: str | None) -> list[Snapshot]:
         return self._base.snapshots(namespace)

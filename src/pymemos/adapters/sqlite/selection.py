@@ -58,6 +58,10 @@ _STATE_THEN = """coalesce(
     (SELECT j.after FROM journal AS j WHERE j.mem = v.mem AND j.at <= {known} ORDER BY j.entry DESC LIMIT 1),
     (SELECT j.before FROM journal AS j WHERE j.mem = v.mem ORDER BY j.entry LIMIT 1),
     u.state, 'generated')"""
+_LAST = """
+SELECT v.mem FROM memories AS m CROSS JOIN versions AS v ON v.mem = m.mem AND v.revision = m.revision
+LEFT JOIN usage AS u ON u.mem = v.mem
+WHERE {spaces} AND {admitted}"""
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -152,7 +156,10 @@ def _rules(look: Look, parameters: Parameters) -> Iterator[str]:
         if name in look.known
     ]
     if branches:
-        yield f"CASE v.ns {' '.join(branches)} ELSE 1 END"
+        admitted = f"CASE v.ns {' '.join(branches)} ELSE 1 END"
+        yield admitted
+        if not is_current(look.selection):  # what was taken out of reach since is out of it then too
+            yield f"v.mem IN ({_LAST.format(spaces=_spaces(look.spaces, parameters), admitted=admitted)})"
     if look.hidden:
         yield f"v.mem NOT IN (SELECT value FROM json_each({parameters.add(json.dumps(look.hidden))}))"
 

@@ -169,8 +169,9 @@ def _words(unit: ReadUnit, question: Question, made: Plan, namespace: str, snaps
     weights = WEIGHTS if snapshot.speakers else CHAT_WEIGHTS
     if not snapshot.whole:  # the turn before may be one that is left out
         weights = msgspec.structs.replace(weights, context=0.0)
+    languages = tuple(dict.fromkeys([*question.languages, *snapshot.languages]))
     for text in dict.fromkeys(filter(None, (made.words, question.text))):
-        terms = tuple(dict.fromkeys(analysis.query_terms(text, question.languages)))
+        terms = tuple(dict.fromkeys(analysis.query_terms(text, languages)))
         found = word_scores(snapshot, terms, unit.postings(terms, namespace), weights)
         if len(found.rows):
             break

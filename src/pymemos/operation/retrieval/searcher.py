@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pymemos.cube.call import Selection
 from pymemos.cube.header import LIVE
 from pymemos.infrastructure import analysis
 from pymemos.operation.retrieval.question import Found, Question, Vectors
@@ -30,10 +31,9 @@ class Searcher:
         what is current and at hand.
         """
         selection = question.selection
-        if selection.valid_at is not None or selection.known_at is not None:
-            return _by_words(unit, question, "it looks back in time")
-        if selection.stages not in (None, LIVE):
-            return _by_words(unit, question, "it looks into the vault")
+        reason = by_words(selection)
+        if reason is not None:
+            return _by_words(unit, question, reason)
         named = selection.namespaces
         namespaces = [space.name for space in unit.namespaces()] if named is None else dict.fromkeys(named)
         return self._current.search(unit, question, namespaces, vectors)
@@ -59,6 +59,13 @@ class _Forked(Searcher):
     @cached_property
     def _current(self) -> Search:
         return self._origin._current.forked()
+
+
+def by_words(selection: Selection) -> str | None:
+    """Why such a search goes by words alone; None where it goes by what is kept in memory."""
+    if selection.valid_at is not None or selection.known_at is not None:
+        return "it looks back in time"
+    return "it looks into the vault" if selection.stages not in (None, LIVE) else None
 
 
 def _by_words(unit: ReadUnit, question: Question, reason: str) -> Found:

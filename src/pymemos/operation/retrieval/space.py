@@ -65,12 +65,13 @@ class Columns(NamedTuple):
     row_terms: NDArray[np.float32]  # how many its full-text row has, with what it carries of the turn before
     length: NDArray[np.float32]  # log(1 + terms)
     cues: NDArray[np.int8]
+    language: NDArray[np.int32]
 
 
 _TYPES: dict[str, Any] = {
     "key": np.int64, "since": np.int64, "until": np.int64, "said": np.int64, "ends": np.int64, "session": np.int32,
     "speaker": np.int32, "kind": np.int8, "user": np.bool_, "terms": np.float32,
-    "row_terms": np.float32, "length": np.float32, "cues": np.int8,
+    "row_terms": np.float32, "length": np.float32, "cues": np.int8, "language": np.int32,
 }  # fmt: skip
 
 
@@ -138,6 +139,7 @@ class Snapshot(NamedTuple):
     known_days: Mapping[str, date]  # such as "clara's birthday", as people told of them
     parts: Parts
     whole: bool = True  # else a part that somebody may see
+    languages: tuple[str, ...] = ()  # of such a part; a question is read in those of the whole anyway
 
     def talks(self, now: datetime) -> list[SessionSpan]:
         """When each conversation began and ended, in no order."""
@@ -167,6 +169,7 @@ class Space:
         self._parts = {"rows": Buffer(np.int64), "starts": Buffer(np.int64)}
         self._rows: dict[int, int] = {}  # key -> its open row
         self._speakers: dict[str, int] = {}
+        self._languages: dict[str, int] = {}
         self._sessions: dict[str, int] = {}
         self._closed = 0
         self._days: dict[int, dict[str, date]] = {}  # the days that the text of a row tells of
@@ -190,7 +193,8 @@ class Space:
             turns, speakers = self._seen_at(seq, view, columns, seen)
             parts = Parts(self._vectors.view, **{name: buffer.view for name, buffer in self._parts.items()})
             days = self._known_days(columns, seen)
-            return Snapshot(columns, seen, turns, speakers, days, parts, whole=view == WHOLE)
+            languages = () if view == WHOLE else tuple(_heard(self._languages, columns.language, seen))
+            return Snapshot(columns, seen, turns, speakers, days, parts, view == WHOLE, languages)
 
     def _mask(
         self, unit: ReadUnit, seq: int, rule: Filter, columns: Columns, seen: NDArray[np.bool_]
@@ -226,7 +230,8 @@ class Space:
             fork._parts = {name: buffer.forked() for name, buffer in self._parts.items()}
             rows = np.flatnonzero(seen)
             fork._rows = dict(zip(self._columns["key"].view[rows].tolist(), rows.tolist(), strict=True))
-            fork._speakers, fork._sessions, fork._days = dict(self._speakers), dict(self._sessions), dict(self._days)
+            fork._speakers, fork._languages = dict(self._speakers), dict(self._languages)
+            fork._sessions, fork._days = dict(self._sessions), dict(self._days)
             fork._closed, fork._views, fork._masks = 0, OrderedDict(), OrderedDict()
             return fork
 
@@ -282,6 +287,7 @@ class Space:
             change.length,
             math.log1p(change.terms),
             int(cues_of(cube.text)),
+            _code(self._languages, said.language),
         )
 
     def _known_days(self, columns: Columns, seen: NDArray[np.bool_]) -> Mapping[str, date]:
@@ -299,17 +305,19 @@ class Space:
         """The rows in order, and who speaks in them; kept for the views that were asked for last."""
         place = (seq, view)
         if place not in self._views:
-            self._views[place] = _in_order(columns, np.flatnonzero(seen)), _heard(self._speakers, columns, seen)
+            self._views[place] = _in_order(columns, np.flatnonzero(seen)), _heard(self._speakers, columns.speaker, seen)
             if len(self._views) > VIEWS:
                 self._views.popitem(last=False)
         self._views.move_to_end(place)
         return self._views[place]
 
 
-def _heard(speakers: dict[str, int], columns: Columns, seen: NDArray[np.bool_]) -> dict[str, int]:
-    """The speakers of the rows that are seen."""
-    codes = set(np.unique(columns.speaker[seen]).tolist())
-    return {name: code for name, code in speakers.items() if code in codes}
+def _heard(names: dict[str, int], column: NDArray[np.int32], seen: NDArray[np.bool_]) -> dict[str, int]:
+    """The speakers, or languages, of the rows that are seen, in the order in which these were written."""
+    codes, first = np.unique(column[seen], return_index=True)
+    order = dict(zip(codes.tolist(), first.tolist(), strict=True))
+    heard = [(name, code) for name, code in names.items() if code in order]
+    return dict(sorted(heard, key=lambda one: order[one[1]]))
 
 
 class NeedsReload(Exception):

@@ -85,7 +85,8 @@ class AddHandler(Handler):
         kind = SemanticType.MESSAGE if request.conversation else SemanticType.FACT
         said = msgspec.structs.replace(said, semantic_type=request.labels.semantic_type or kind, episode=episode)
         facets = cache(analysis.facet_terms)  # of names and days, which come again
-        drafts = [_message_draft(message, said, rules, tools, facets) for message in request.messages]
+        reader = analysis.Reader(said.language)
+        drafts = [_message_draft(message, said, rules, tools, facets, reader) for message in request.messages]
         return Prepared(episode, *_embedded(drafts, tools))
 
     def run(self, work: Work, prepared: Prepared) -> Outcome:
@@ -302,9 +303,11 @@ def difference(a: MemCube, b: MemCube) -> Difference:
 # Cubes from requests.
 
 
-def _message_draft(message: Message, shared: Descriptive, rules: Governance, tools: Tools, facets: Facets) -> Draft:
+def _message_draft(
+    message: Message, shared: Descriptive, rules: Governance, tools: Tools, facets: Facets, reader: analysis.Reader
+) -> Draft:
     """One message as a memory with its terms; ``shared`` is what all messages of the call have in common."""
-    language, terms = analysis.read(message.content, shared.language)
+    language, terms = reader.read(message.content)
     said = msgspec.structs.replace(
         shared,
         speaker=message.name,

@@ -28,8 +28,10 @@ def is_id(text: str) -> bool:
 
 def format_id(milliseconds: int, tail: int) -> str:
     """The UUIDv7 with this time since 1970 and these 74 bits behind it."""
-    digits = f"{milliseconds:012x}7{tail >> 62:03x}{0x8000000000000000 | tail & (1 << 62) - 1:016x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    high, low = tail >> 62, 0x8000 << 48 | tail & (1 << 62) - 1
+    return (
+        f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{high:03x}-{low >> 48:04x}-{low & 0xFFFFFFFFFFFF:012x}"
+    )
 
 
 class _Generator:

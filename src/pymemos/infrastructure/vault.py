@@ -155,6 +155,8 @@ def _note_languages(unit: WriteUnit, drafts: Sequence[Draft]) -> None:
 
 
 def _derivations(cube: MemCube) -> tuple[Edge, ...]:
+    if not cube.parents:  # nearly always
+        return ()
     return tuple(Edge(source=cube.id, kind="derived_from", target=parent.id) for parent in cube.parents)
 
 
@@ -204,6 +206,8 @@ def _said_at(cube: MemCube) -> datetime:
 
 def _same_access(one: MemCube, other: MemCube) -> bool:
     a, b = one.header.governance, other.header.governance
+    if a is b:
+        return True
     return (a.owner, a.namespace, a.access) == (b.owner, b.namespace, b.access) and (
         set(a.sensitivity) == set(b.sensitivity)
     )

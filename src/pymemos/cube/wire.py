@@ -79,23 +79,19 @@ class Frame:
         said, when = _ENCODER.encode(descriptive.speaker), _ENCODER.encode(descriptive.event_time)
         groups = _ENCODER.encode(descriptive), _ENCODER.encode(governance)
         self._head = b'{"descriptive":%b,"governance":%b,"id":' % groups
-        self._rendered_tail = b",%b,%b]" % (said, when)
+        self._tail = b",%b,%b]" % (said, when)
         self._extended = _is_extended(Document(id="", descriptive=descriptive, governance=governance, payload=_NOTHING))
 
     def seal(self, id: str, payload: Plaintext, salt: bytes) -> tuple[MemCube, bytes]:
         """The first version of a memory, and its canonical bytes."""
-        said, rules = self._header.descriptive, self._header.governance
         if self._extended or payload.extra:
+            said, rules = self._header.descriptive, self._header.governance
             return seal(Document(id=id, descriptive=said, governance=rules, payload=payload), salt)
         body = _ENCODER.encode(payload)
         raw = b'%b%b,"payload":%b}' % (self._head, _ENCODER.encode(id), body)
+        version, content_hash = _digest(salt, raw), _digest(salt, b"[%b%b" % (body, self._tail))
         cube = MemCube(
-            id=id,
-            header=self._header,
-            payload=payload,
-            version=_digest(salt, raw),
-            content_hash=_digest(salt, b"[%b%b" % (body, self._rendered_tail)),
-            salt=salt,
+            id=id, header=self._header, payload=payload, version=version, content_hash=content_hash, salt=salt
         )
         return cube, raw
 
@@ -134,9 +130,9 @@ def encode(value: Any) -> bytes:
     return _ENCODER.encode(value)
 
 
-def digest(first: bytes, *parts: bytes, key: bytes = b"") -> str:
+def digest(*parts: bytes, key: bytes = b"") -> str:
     """A 128-bit BLAKE2b digest of ``parts``, keyed where a key is given, as hexadecimal."""
-    return _digest(key, first, *parts)
+    return _digest(key, b"".join(parts))
 
 
 def _cube(declared: Document, salt: bytes, version: str, content_hash: str, extra: dict[str, Any]) -> MemCube:
@@ -180,11 +176,8 @@ def _rendered(declared: Document) -> bytes:
     return _ENCODER.encode([payload, declared.descriptive.speaker, declared.descriptive.event_time])
 
 
-def _digest(key: bytes, first: bytes, *parts: bytes) -> str:
-    hasher = blake2b(first, key=key, digest_size=HASH_BYTES)
-    for part in parts:
-        hasher.update(part)
-    return hasher.hexdigest()
+def _digest(key: bytes, data: bytes) -> str:
+    return blake2b(data, key=key, digest_size=HASH_BYTES).hexdigest()
 
 
 def _is_extended(plain: Document) -> bool:

@@ -208,12 +208,15 @@ class Behaviour(Extensible, frozen=True):
         return self.heat if self.last_used is None else self.heat * _halved((moment - self.last_used) / HEAT_HALF_LIFE)
 
 
+UNUSED = Behaviour()  # what is observed of a memory that was never used
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The three groups of the paper together; the first two are declared, the third is observed."""
 
     descriptive: Descriptive
     governance: Governance
-    behaviour: Behaviour = Behaviour()
+    behaviour: Behaviour = UNUSED
 
 
 def _halved(times: float) -> float:

@@ -163,6 +163,8 @@ def _note_languages(unit: WriteUnit, drafts: Sequence[Draft]) -> None:
 
 def _derivations(cube: MemCube) -> tuple[Edge, ...]:
     """What it was made from; a memory's own version before, which a merge pins too, is no other memory."""
+    if not cube.parents:  # nearly always
+        return ()
     return tuple(
         Edge(source=cube.id, kind="derived_from", target=parent.id) for parent in cube.parents if parent.id != cube.id
     )
@@ -214,6 +216,8 @@ def _said_at(cube: MemCube) -> datetime:
 
 def _same_access(one: MemCube, other: MemCube) -> bool:
     a, b = one.header.governance, other.header.governance
+    if a is b:
+        return True
     return (a.owner, a.namespace, a.access) == (b.owner, b.namespace, b.access) and (
         set(a.sensitivity) == set(b.sensitivity)
     )

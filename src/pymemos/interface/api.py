@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -47,7 +48,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rulebook = msgspec.field(default_factory=Rulebook)
     meter: Meter = msgspec.field(default_factory=Meter)
     new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
-    new_salt: Callable[[], bytes] = lambda: secrets.token_bytes(16)
+    new_salt: Callable[[], bytes] = partial(os.urandom, 16)
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):

@@ -375,10 +375,12 @@ def _says_nothing(given: Any) -> bool:
     if not isinstance(given, Mapping):
         return False
     content = given.get("content")
+    if content and isinstance(content, str) and not content.isspace():
+        return False
     calls = bool(given.get("tool_calls") or given.get("function_call"))
     if content is None:
         return calls or "content" in given
-    return calls and (content == [] or (isinstance(content, str) and not content.strip()))
+    return calls and (content == [] or isinstance(content, str))
 
 
 def _message(given: Any, place: int, text_limit: int) -> Message:
@@ -391,16 +393,19 @@ def _message(given: Any, place: int, text_limit: int) -> Message:
         )
     if "content" not in given:
         raise InvalidInput(f"{where} has no 'content'; it has {sorted(map(str, given))}")
-    named = {name: given[name] for name in ("role", "id", "name") if given.get(name) is not None}
-    if isinstance(named.get("id"), int):
-        named["id"] = str(named["id"])
-    time = given.get("timestamp")
+    id, time = given.get("id"), given.get("timestamp")
     return Message(
         content=check_text(_text_of(given["content"], where), f"content of {where}", limit=text_limit),
+        role=_name(given.get("role"), "role", where),
+        id=_name(str(id) if isinstance(id, int) else id, "id", where),
+        name=_name(given.get("name"), "name", where),
         timestamp=None if time is None else check_time(time, f"timestamp of {where}"),
         rest={} if given.keys() <= _OURS else check_metadata(_rest(given), where),
-        **{name: check_name(value, f"{name} of {where}") for name, value in named.items()},
     )
+
+
+def _name(value: Any, field: str, where: str) -> str | None:
+    return None if value is None else check_name(value, f"{field} of {where}")
 
 
 def _rest(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable
-from datetime import date, datetime
-from functools import cache
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,6 +23,7 @@ from pymemos.infrastructure.vault import Draft
 from pymemos.interface import lives
 from pymemos.interface.api import Handler, Outcome, Tools, Work
 from pymemos.interface.arguments import check_tensor_labels
+from pymemos.interface.drafting import Drafting
 from pymemos.interface.embedding import embedded, queue_embedding
 from pymemos.interface.requests import (
     Add,
@@ -39,7 +38,6 @@ from pymemos.interface.requests import (
     Labels,
     ListPage,
     Log,
-    Message,
     Page,
     Search,
     Update,
@@ -66,7 +64,6 @@ from pymemos.operation.retrieval.searcher import by_words
 from pymemos.ports import ReadUnit, Record, Vector
 
 Tensor = Activation | Parametric
-Facets = Callable[[str | None, date | None, str | None], tuple[str, ...]]
 
 
 class Prepared(NamedTuple):
@@ -90,8 +87,8 @@ class AddHandler(Handler):
         said, rules = _descriptive(request.labels, call, now), _governance(request.labels, call)
         kind = SemanticType.MESSAGE if request.conversation else SemanticType.FACT
         said = msgspec.structs.replace(said, semantic_type=request.labels.semantic_type or kind, episode=episode)
-        facets = cache(analysis.facet_terms)  # of names and days, which come again
-        drafts = [_message_draft(message, said, rules, tools, facets) for message in request.messages]
+        drafting = Drafting(said, rules, tools)
+        drafts = [drafting.draft(message) for message in request.messages]
         return Prepared(episode, *_embedded(drafts, tools))
 
     def run(self, work: Work, prepared: Prepared) -> Outcome:
@@ -351,26 +348,6 @@ def difference(a: MemCube, b: MemCube) -> Difference:
 
 
 # Cubes from requests.
-
-
-def _message_draft(message: Message, shared: Descriptive, rules: Governance, tools: Tools, facets: Facets) -> Draft:
-    """One message as a memory with its terms; ``shared`` is what all messages of the call have in common."""
-    language, terms = analysis.read(message.content, shared.language)
-    said = msgspec.structs.replace(
-        shared,
-        speaker=message.name,
-        speaker_role=message.role,
-        source_ids=() if message.id is None else (message.id,),
-        event_time=message.timestamp or shared.event_time,
-        language=language,
-        metadata={**shared.metadata, "message": message.rest} if message.rest else shared.metadata,
-    )
-    declared = Document(
-        id=tools.new_id(shared.created), descriptive=said, governance=rules, payload=Plaintext(content=message.content)
-    )
-    cube, document = seal(declared, tools.new_salt())
-    when = (said.event_time or said.created).date()
-    return Draft(cube=cube, terms=terms, facets=facets(said.speaker, when, language), document=document)
 
 
 def _embedded(drafts: list[Draft], tools: Tools) -> tuple[list[Draft], bool]:

@@ -75,10 +75,11 @@ PROBES: dict[str, Arguments] = {
     "why": lambda at: {"namespace": "users/eve"},
     "withdraw_role": lambda at: {"role": "physician", "to": "users/eve"},
     # Those of merging and of views, which ask for the same as the others.
-    "merge": lambda at: {"id": at.own, "others": [at.own]},
-    "fuse": lambda at: {"ids": [at.own, at.own]},
-    "plan_merge": lambda at: {"ids": [at.own, at.own]},
+    "merge": lambda at: {"id": at.own, "others": [at.also]},
+    "fuse": lambda at: {"ids": [at.own, at.also]},
+    "plan_merge": lambda at: {"ids": [at.own, at.also]},
     "compose": lambda at: {"name": "eve's view", "filters": {"tags": "tea"}},
+    "what_if": lambda at: {},
     "undo": lambda at: {"id": at.own},
 }
 STEWARDS = (  # they concern the store as a whole
@@ -135,7 +136,13 @@ def arguments(method: str, at: Place, **aim: Any) -> dict[str, Any]:
 def aims(method: str, aim: str, values: Iterable[Any]) -> list[dict[str, Any]]:
     """Each value in each parameter of a method that takes such a thing; lists where it takes lists."""
     return [
-        {name: [value] if name in ("parents", "others") else [value, value + "-"] if name == "ids" else value}
+        {
+            name: [value]
+            if name in ("parents", "others", "namespaces")
+            else [value, value + "-"]
+            if name == "ids"
+            else value
+        }
         for name in targets(method, aim)
         for value in values
     ]

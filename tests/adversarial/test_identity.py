@@ -76,6 +76,8 @@ def test_a_place_that_is_not_ones_own_is_as_good_as_empty(place: Place, method: 
     before, refused = dump(place), refusals(place)
     calls = 0
     for aim, none in zip(aims(method, "place", [ANA]), aims(method, "place", ["users/nobody"]), strict=True):
+        if method == "compose" and "namespaces" in aim:
+            continue  # a view may name any place; who reads it sees what they may (TestViews)
         foreign = strike(place.eve, method, **arguments(method, place, **aim))
         unknown = strike(place.eve, method, **arguments(method, place, **none))
         calls += 2

@@ -8,7 +8,7 @@ from tests.adversarial.world import Place, leaks, strike
 
 from pymemos import MemOS
 
-PLANNED = {"merge", "fuse", "plan_merge", "compose", "undo"}  # probed from the day that they are there
+PLANNED = {"merge", "fuse", "plan_merge", "compose", "undo", "what_if"}  # probed from the day that they are there
 MUTE = ("close",)  # it would end the shared place; a handle that is bound closes nothing
 FREE = ("bind", "put_blob", "close")  # open no unit: they reach nothing that could be refused or recorded
 

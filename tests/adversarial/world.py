@@ -37,6 +37,7 @@ class Place(NamedTuple):
     clock: FrozenClock
     folder: Path
     own: str  # a memory of Eve's
+    also: str  # and another
     secrets: dict[str, str]  # ids of Ana's memories, by what they are
     job: str
     blob: str
@@ -90,7 +91,9 @@ def furnished(mem: MemOS, clock: FrozenClock, folder: Path) -> Place:
     own = eve.add("Eve likes tea.", tags=["tea"]).ids[0]
     eve.update(own, "Eve likes green tea.")
     clock.advance(MINUTE)
-    return Place(mem, eve, clock, folder, own, ids, job, blob)
+    also = eve.add("Eve likes milk.", tags=["tea"]).ids[0]
+    clock.advance(MINUTE)
+    return Place(mem, eve, clock, folder, own, also, ids, job, blob)
 
 
 def _told(ana: MemOS, clock: FrozenClock) -> dict[str, str]:
@@ -121,6 +124,9 @@ def strike(mem: MemOS, method: str, **arguments: Any) -> Outcome:
     """Call a method, whatever comes of it; what would be read later is read."""
     try:
         result = getattr(mem, method)(**arguments)
+        if method == "what_if":  # what is seen in it is what it tells
+            with result as world:
+                result = [*world.list(namespaces="*"), *world.search("swordfish Krankheit", namespaces="*")]
         return Outcome(None, list(result) if isinstance(result, Iterator) else result)
     except PymemosError as error:
         return Outcome(error, None)

@@ -74,6 +74,13 @@ class TestSharing:
         assert ("Ana likes mint tea.", "users/bo") == (mem.get(tea).text, mem.get(tea).header.descriptive.author)
         assert "update" in {entry.operation for entry in mem.log(user_id="ana", caller="users/bo")}
 
+    def test_whoever_may_write_does_not_freeze(self, mem: MemOS, bo: MemOS) -> None:
+        tea = told(mem, "Ana likes tea.")
+        mem.share(tea, to="users/bo", write=True, user_id="ana")
+
+        with pytest.raises(NotAllowed):
+            bo.freeze(tea)
+
     def test_what_was_shared_and_then_revoked_is_unknown_again(self, mem: MemOS, bo: MemOS) -> None:
         tea = told(mem, "Ana likes tea.")
         policy = mem.share(to="users/bo", user_id="ana")

@@ -397,7 +397,7 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
     def blobs(self) -> set[str]:
         return self._base.blobs() | super().blobs()
 
-    # ── Access: rules are those of now, and what is derived here is judged by sources on both sides ─────────────────────
+    # ── Access: the rules of now, over sources on both sides ────────────────────────────────────────────────────────
 
     def hidden(self, selection: Selection) -> list[int]:
         taken = {*self.held.lifted.values(), *(one.key for one in self.held.absent.values())}

@@ -117,6 +117,12 @@ class Snapshot(NamedTuple):
     known_days: Mapping[str, date]  # such as "clara's birthday", as people told of them
     parts: Parts
 
+    def without_vectors(self) -> int:
+        """How many texts cannot be found by what they mean yet."""
+        lacking = self.seen & (self.columns.terms > 0)
+        lacking[self.parts.rows] = False
+        return int(np.count_nonzero(lacking))
+
     def talks(self, now: datetime) -> list[SessionSpan]:
         """When each conversation began and ended, in no order."""
         rows, starts = self.turns.rows, self.turns.starts

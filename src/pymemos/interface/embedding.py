@@ -98,7 +98,7 @@ def queue_embedding(unit: WriteUnit, namespace: str, work: Work, *, after: str |
 
 
 def embedding_of(namespace: str, tools: Tools, now: datetime, *, after: str | None = None) -> Job:
-    """The job that embeds what has no vectors in a namespace, from behind ``after``; the first of them is one of a kind."""
+    """The job that embeds what has no vectors in a namespace, from behind ``after``; it begins once at a time."""
     arguments = {} if after is None else {"after": after}
     key = None if after is not None else f"embed {namespace}"
     return Job(id=tools.new_id(now), kind="embed", namespace=namespace, run_at=now, arguments=arguments, dedup_key=key)

@@ -23,7 +23,7 @@ from pymemos.infrastructure.vault import SAME_TALK
 from pymemos.operation.retrieval.buffer import Buffer
 from pymemos.operation.retrieval.coarse import Coarse
 from pymemos.operation.retrieval.cues import cues_of
-from pymemos.operation.retrieval.vectors import COARSE_ABOVE, Vectors
+from pymemos.operation.retrieval.vectors import COARSE_ABOVE, Vectors, products
 from pymemos.operation.timewords import SessionSpan, known_days_of, may_tell_a_day
 from pymemos.ports import Change, ReadUnit
 
@@ -104,7 +104,7 @@ class Parts(NamedTuple):
         """The cosine of every part with a ``vector``, and how far from the exact one any of them may be."""
         if isinstance(self.vectors, Coarse):
             return self.vectors.cosines(vector)
-        return self.vectors @ vector, 0.0
+        return products(self.vectors, vector), 0.0
 
 
 class Snapshot(NamedTuple):

@@ -52,8 +52,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> list[tuple[int, Hit]]:
-        """The evidence with its places, in the order of the question; the first hit where there is none."""
-        places = [rank for rank in self.ranks.values() if rank] or [1][: len(self.hits)]
+        """The evidence with its places, best first; the first hit where there is none."""
+        places = sorted(rank for rank in self.ranks.values() if rank) or [1][: len(self.hits)]
         return [(rank, self.hits[rank - 1]) for rank in places]
 
     @property

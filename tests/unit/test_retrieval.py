@@ -356,7 +356,10 @@ class TestEmbedders:
             mem.add("tea")
 
         with MemOS(tmp_path, embedder="none") as mem:
-            assert texts(mem.search("tea")) == ["tea"]
+            hits = mem.search("tea")
+
+        assert texts(hits) == ["tea"]
+        assert "by words alone" in hits.explain()
 
     def test_reembedding_makes_all_vectors_anew_and_goes_on_where_it_was(self, tmp_path):
         with MemOS(tmp_path, embedder=HashingEmbedder(8)) as mem:

@@ -117,9 +117,9 @@ class Snapshot(NamedTuple):
     known_days: Mapping[str, date]  # such as "clara's birthday", as people told of them
     parts: Parts
 
-    def without_vectors(self) -> int:
-        """How many texts cannot be found by what they mean yet."""
-        lacking = self.seen & (self.columns.terms > 0)
+    def without_vectors(self, rows: NDArray[np.bool_]) -> int:
+        """How many texts among some rows cannot be found by what they mean yet."""
+        lacking = rows & (self.columns.terms > 0)
         lacking[self.parts.rows] = False
         return int(np.count_nonzero(lacking))
 

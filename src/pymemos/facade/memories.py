@@ -208,11 +208,11 @@ class Memories(Handle):
         """The memories that answer ``query``, best first; each says why.
 
         Without times: what is known and not over. ``valid_at`` asks what was true then, ``known_at`` what was known
-        then. What is archived, frozen or expired is found only where ``states`` or the filter names it, and by words
-        alone: ``states=["archived", "frozen"]``. ``namespaces`` looks elsewhere, ranked as one: in places that policies
-        open to the caller, such as ``["users/bo", "shared/team"]``, or in all that it may read, ``"*"``. ``view`` looks
-        through what ``compose`` made, by its name or id. The explanation (``hits.explain()``) is always there;
-        ``explain`` is for the word's sake.
+        then. What is archived, frozen or expired is found only where ``states`` or the filter names it:
+        ``states=["archived", "frozen"]``. Both go by words alone. ``namespaces`` looks elsewhere, ranked as one: in
+        places that policies open to the caller, such as ``["users/bo", "shared/team"]``, or in all that it may read,
+        ``"*"``. ``view`` looks through what ``compose`` made, by its name or id. The explanation (``hits.explain()``)
+        is always there; ``explain`` is for the word's sake.
         """
         del explain
         call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces, view)

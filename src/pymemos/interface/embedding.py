@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -107,11 +108,15 @@ class PutVectorsHandler(Handler):
 
 def queue_embedding(unit: WriteUnit, namespace: str, work: Work, *, after: str | None = None) -> str | None:
     """Queue the embedding of what has no vectors in a namespace; None where that is queued already."""
-    id = work.tools.new_id(work.now)
+    job = embedding_of(namespace, work.tools, work.now, after=after)
+    return job.id if unit.enqueue(job) else None
+
+
+def embedding_of(namespace: str, tools: Tools, now: datetime, *, after: str | None = None) -> Job:
+    """The job that embeds what has no vectors in a namespace, from behind ``after``; it begins once at a time."""
     arguments = {} if after is None else {"after": after}
     key = None if after is not None else f"embed {namespace}"
-    job = Job(id=id, kind="embed", namespace=namespace, run_at=work.now, arguments=arguments, dedup_key=key)
-    return id if unit.enqueue(job) else None
+    return Job(id=tools.new_id(now), kind="embed", namespace=namespace, run_at=now, arguments=arguments, dedup_key=key)
 
 
 def embed_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall | None:

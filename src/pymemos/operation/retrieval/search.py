@@ -146,6 +146,10 @@ def _look(unit: ReadUnit, question: Question, namespace: str, snapshot: Snapshot
             *reasons,
             f"{left_out:,} memories are left out by scope, filter or the end of their validity",
         )
+    if not meanings.embedder:
+        reasons = (*reasons, "no embedder is used: by words alone")
+    elif lacking := snapshot.without_vectors(admitted):
+        reasons = (*reasons, f"{lacking:,} memories have no vectors yet; 'pymemos reembed' makes them")
     scores = scored(seen, np.flatnonzero(admitted))
     if vector is not None and seen.error:
         scores = rescored(Exact(unit, namespace, meanings.embedder, vector), seen, scores, question.limit)

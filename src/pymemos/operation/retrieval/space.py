@@ -25,7 +25,7 @@ from pymemos.infrastructure.vault import SAME_TALK
 from pymemos.operation.retrieval.buffer import Buffer
 from pymemos.operation.retrieval.coarse import Coarse
 from pymemos.operation.retrieval.cues import cues_of
-from pymemos.operation.retrieval.vectors import COARSE_ABOVE, Vectors
+from pymemos.operation.retrieval.vectors import COARSE_ABOVE, Vectors, products
 from pymemos.operation.timewords import SessionSpan, known_days_of, may_tell_a_day
 from pymemos.ports import Change, OverlaidUnit, ReadUnit
 
@@ -109,7 +109,7 @@ class Parts(NamedTuple):
         """The cosine of every part with a ``vector``, and how far from the exact one any of them may be."""
         if isinstance(self.vectors, Coarse):
             return self.vectors.cosines(vector)
-        return self.vectors @ vector, 0.0
+        return products(self.vectors, vector), 0.0
 
 
 class View(NamedTuple):
@@ -140,6 +140,12 @@ class Snapshot(NamedTuple):
     parts: Parts
     whole: bool = True  # else a part that somebody may see
     languages: tuple[str, ...] = ()  # of such a part; a question is read in those of the whole anyway
+
+    def without_vectors(self, rows: NDArray[np.bool_]) -> int:
+        """How many texts among some rows cannot be found by what they mean yet."""
+        lacking = rows & (self.columns.terms > 0)
+        lacking[self.parts.rows] = False
+        return int(np.count_nonzero(lacking))
 
     def talks(self, now: datetime) -> list[SessionSpan]:
         """When each conversation began and ended, in no order."""

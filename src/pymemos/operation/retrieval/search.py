@@ -139,7 +139,7 @@ def _look(unit: ReadUnit, question: Question, namespace: str, snapshot: Snapshot
         reasons = (*made.reasons, "the embedder failed: by words alone")
     found = _words(unit, question, made, namespace, snapshot)
     seen = evidence(snapshot, made, found, vector)
-    admitted = _admitted(unit, question, seen)
+    admitted = _admitted(unit, question, namespace, seen)
     left_out = int(np.count_nonzero(snapshot.seen) - np.count_nonzero(admitted))
     if left_out:
         reasons = (
@@ -208,15 +208,19 @@ def _top(total: Floats, keys: NDArray[np.int64], limit: int) -> NDArray[np.int64
     return best[np.lexsort((keys[best], -total[best]))]
 
 
-def _admitted(unit: ReadUnit, question: Question, seen: Evidence) -> NDArray[np.bool_]:
-    """Which rows the selection lets be seen: by columns in the usual case, else by the store's own reading of it."""
+def _admitted(unit: ReadUnit, question: Question, namespace: str, seen: Evidence) -> NDArray[np.bool_]:
+    """Which rows the selection lets be seen: by columns in the usual case, else by the store's own reading of it.
+
+    What access rules leave out is not in the snapshot to begin with.
+    """
     selection, columns = question.selection, seen.snapshot.columns
     allowed = seen.snapshot.seen
     if selection.ended_before is not None:
         allowed = allowed & (columns.ends > microseconds(selection.ended_before))
     if (selection.agent, selection.session, selection.where) == (None, None, None):
         return allowed
-    rows, here = seen.snapshot.turns.rows_of(unit.keys(selection))
+    here_alone = msgspec.structs.replace(selection, namespaces=(namespace,), rules=(), reach=None)
+    rows, here = seen.snapshot.turns.rows_of(unit.keys(here_alone))
     chosen = np.zeros_like(allowed)
     chosen[rows[here]] = True
     return allowed & chosen

@@ -115,17 +115,21 @@ class System(RuleBasedStateMachine):
     def add(self, caller: Caller, tags: tuple[str, ...], sources: list[int], days: int | None, shared: bool) -> None:
         handle, oracle = self.begin(caller, "add")
         parents = tuple(dict.fromkeys(self.id_of(pick) for pick in sources))
-        version = Version(self.text(), tags, parents, False, "add", self.now)
-        home, ttl = TEAM if shared else caller.namespace, None if days is None else days * DAY
-        one = Memory(NOWHERE, home, ttl, [version])
+        ends = None if days is None else self.now + days * DAY
+        version = Version(self.text(), tags, parents, False, "add", self.now, ends)
+        one = Memory(NOWHERE, TEAM if shared else caller.namespace, [version])
         refusals = self.model.unwritable(oracle, one, version) | self.model.unreadable(oracle, parents)
-        given: dict[str, Any] = {} if ttl is None else {"lifespan": {"ttl_s": ttl.total_seconds()}}
+        given: dict[str, Any] = {} if days is None else {"lifespan": {"ttl_s": days * DAY.total_seconds()}}
         if shared:
             given["namespace"] = TEAM
         added = self.attempt(lambda: handle.add(version.text, tags=tags, parents=parents, **given), refusals)
         if added is not None:
-            one.id, one.known = added.ids[0], [(self.now, 1)]
-            self.model.memories[one.id] = one
+            self.keep(added.ids[0], one)
+
+    def keep(self, id: str, one: Memory) -> None:
+        """Note a memory that was written."""
+        one.id, one.known = id, [(self.now, 1)]
+        self.model.memories[id] = one
 
     @rule(caller=callers, pick=which, tags=st.none() | tags, sources=st.none() | st.lists(which, max_size=1))
     def update(self, caller: Caller, pick: int, tags: tuple[str, ...] | None, sources: list[int] | None) -> None:
@@ -135,15 +139,9 @@ class System(RuleBasedStateMachine):
         refusals, one = self.model.refusals(oracle, "write", id), self.model.memories.get(id)
         newer = None
         if one is not None:
-            kept = one.last
-            newer = Version(
-                text,
-                kept.tags if tags is None else tags,
-                kept.parents if parents is None else parents,
-                False,
-                "update",
-                self.now,
-            )
+            changed = {"tags": tags, "parents": parents}
+            said = {name: value for name, value in changed.items() if value is not None}
+            newer = one.last.next("update", self.now, text=text, frozen=False, **said)
             refusals |= self.model.unfit(oracle, one, edits=True) | self.model.unwritable(oracle, one, newer)
             refusals |= frozenset() if parents is None else self.model.unreadable(oracle, parents)
             if id in (parents or ()):
@@ -157,18 +155,17 @@ class System(RuleBasedStateMachine):
         refusals, one = self.model.refusals(oracle, "write", id), self.model.memories.get(id)
         newer = None
         if one is not None:
-            kept = one.last
-            newer = Version(f"{kept.text}\n{text}", kept.tags, kept.parents, False, "append", self.now)
+            newer = one.last.next("append", self.now, text=f"{one.last.text}\n{text}")
             refusals |= self.model.unfit(oracle, one, edits=True)
         if self._changed(id, newer, lambda: handle.append(id, text), refusals):
-            self.model.memories[id].move("merge")
+            self.model.memories[id].move("merge", self.now)
 
     def _changed(self, id: str, newer: Version | None, call: Callable[[], Any], refusals: Errors) -> bool:
         cube = self.attempt(call, refusals)
         if cube is None or newer is None:
             return False
         self.model.memories[id].write(newer)
-        assert (cube.text, cube.header.descriptive.tags) == (newer.text, newer.tags)
+        assert (cube.text, set(cube.header.descriptive.tags)) == (newer.text, set(newer.tags))
         return True
 
     @rule(caller=callers, pick=which)
@@ -181,9 +178,9 @@ class System(RuleBasedStateMachine):
         elif one is not None and one.last.frozen:
             refusals |= {NotAllowed}
         if self.attempt(lambda: handle.delete(id), refusals) is not None and one is not None:
-            self._retired(one)
+            self.retired(one)
 
-    def _retired(self, one: Memory) -> None:
+    def retired(self, one: Memory) -> None:
         one.deleted = True
         one.known.append((self.now, None))
 
@@ -215,10 +212,9 @@ class System(RuleBasedStateMachine):
             return
         frozen = command == "freeze"
         if command in ("archive", "activate"):
-            assert one.move(command)
+            assert one.move(command, self.now)
         elif one.last.frozen != frozen:
-            kept = one.last
-            one.write(Version(kept.text, kept.tags, kept.parents, frozen, command, self.now))
+            one.write(one.last.next(command, self.now, frozen=frozen))
 
     @rule(caller=callers, dry=st.booleans())
     def sweep(self, caller: Caller, dry: bool) -> None:
@@ -229,7 +225,7 @@ class System(RuleBasedStateMachine):
         if swept is not None:
             assert {move.id: move.after.value for move in swept.moves} == {id: EDGES[due[id]][1] for id in due}
             for id in () if dry else due:
-                assert self.model.memories[id].move(due[id])
+                assert self.model.memories[id].move(due[id], self.now)
 
     @rule(step=st.sampled_from([HOUR, DAY, 100 * DAY, 366 * DAY]))
     def pass_time(self, step: timedelta) -> None:
@@ -265,7 +261,9 @@ class System(RuleBasedStateMachine):
         for id, act in {} if dry else steps.items():
             one = self.model.memories[id]
             if act == "delete":
-                self._retired(one)
+                self.retired(one)
+            elif act == "activate":
+                one.move("activate", self.now)
             elif act != "leave":
                 self.model.go_back(one, one.versions[one.current_at(moment) - 1], self.now)
 
@@ -346,13 +344,13 @@ class System(RuleBasedStateMachine):
         for one in self.model.memories.values():
             records = self.mem.history(one.id)
             assert [
-                (record.cube.text, record.cube.header.descriptive.tags, record.cube.header.governance.frozen)
+                (record.cube.text, set(record.cube.header.descriptive.tags), record.cube.header.governance.frozen)
                 for record in records
-            ] == [(version.text, version.tags, version.frozen) for version in one.versions]
+            ] == [(version.text, set(version.tags), version.frozen) for version in one.versions]
             assert [record.cube.header.descriptive.cause for record in records] == [v.cause for v in one.versions]
             moves = [step for step in self.mem.passages(one.id) if Stage.FROZEN not in (step.before, step.after)]
-            assert [(step.before.value, step.after.value, step.cause) for step in moves] == one.journal
-            for before, after, cause in one.journal:
+            assert [(step.before.value, step.after.value, step.cause, step.at) for step in moves] == one.journal
+            for before, after, cause, _ in one.journal:
                 assert before in EDGES[cause][0]
                 assert after == EDGES[cause][1]
             assert one.state in (*WARM, "archived", "expired")

@@ -1,18 +1,19 @@
-"""A state machine over life cycle, versions, sharing and time, with a model of its own as oracle."""
+"""A state machine over life cycle, versions, sharing, merging and time, with a model of its own as oracle."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import settings
 from tests.properties.rules_kit import BUSY, DEEP
-from tests.properties.system_machine import STEPS, System
+from tests.properties.system_machine import STEPS
+from tests.properties.system_merging import Merging
 from tests.properties.system_sharing import Sharing
 
 WANTED = 10_000  # steps that a deep run takes at least
 
 
-class Everything(Sharing, System):
-    """All rules together; composition and what-if join them as further mixins."""
+class Everything(Merging, Sharing):
+    """All rules together; what-if joins them as one more class of rules over ``System``."""
 
 
 TestEverything = pytest.mark.timeout(3600 if DEEP else 120)(Everything.TestCase)

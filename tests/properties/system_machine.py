@@ -39,8 +39,10 @@ NOWHERE = format_id(1, 1)  # the id of a memory that never was
 TEAM = "shared/team"
 STEPS = itertools.count()  # over all runs of the machine
 
-callers, users = st.sampled_from(CALLERS), st.sampled_from(USERS)
-which = st.integers(0, 40)
+ANA, BO = USERS[0], USERS[2]
+callers, users = st.sampled_from([*CALLERS, STEWARD, ANA, ANA, BO]), st.sampled_from([*USERS, ANA, ANA, BO])
+which = st.integers(0, 30)
+some = st.just([]) | st.lists(which, min_size=1, max_size=2, unique=True)
 tags = st.sampled_from([(), ("food",), ("work",), TAGS])
 
 
@@ -54,10 +56,15 @@ class System(RuleBasedStateMachine):
         self.store: MemoryStore | None = None
         self.texts = itertools.count()
 
-    @initialize(in_memory=st.sampled_from([True, True, False]))
-    def open(self, in_memory: bool) -> None:
+    @initialize(
+        in_memory=st.sampled_from([True, True, False]),
+        world=st.lists(st.tuples(st.sampled_from([ANA, ANA, BO]), tags), min_size=3, max_size=6),
+    )
+    def open(self, in_memory: bool, world: list[tuple[Caller, tuple[str, ...]]]) -> None:
         self.store = MemoryStore() if in_memory else None
         self._open()
+        for caller, labels in world:
+            self._add(caller, labels, [])
 
     def _open(self) -> None:
         given = {} if self.store is None else {"store": self.store, "blobs": MemoryBlobs()}
@@ -89,7 +96,7 @@ class System(RuleBasedStateMachine):
 
     def id_of(self, pick: int) -> str:
         held = sorted(self.model.memories)
-        return held[pick % len(held)] if held and pick < 40 else NOWHERE
+        return held[pick % len(held)] if held and pick < 30 else NOWHERE
 
     def attempt(self, call: Callable[[], Any], refusals: Errors) -> Any:
         """Make a call; where the model knows reasons against it, it must be refused for one of them."""
@@ -108,11 +115,22 @@ class System(RuleBasedStateMachine):
     @rule(
         caller=callers,
         tags=tags,
-        sources=st.lists(which, max_size=2, unique=True),
+        sources=some,
         days=st.sampled_from([None, None, 1, 400]),
         shared=st.sampled_from([False, False, True]),
     )
     def add(self, caller: Caller, tags: tuple[str, ...], sources: list[int], days: int | None, shared: bool) -> None:
+        self._add(caller, tags, sources, days=days, shared=shared)
+
+    def _add(
+        self,
+        caller: Caller,
+        tags: tuple[str, ...],
+        sources: list[int],
+        *,
+        days: int | None = None,
+        shared: bool = False,
+    ) -> None:
         handle, oracle = self.begin(caller, "add")
         parents = tuple(dict.fromkeys(self.id_of(pick) for pick in sources))
         ends = None if days is None else self.now + days * DAY
@@ -131,11 +149,11 @@ class System(RuleBasedStateMachine):
         one.id, one.known = id, [(self.now, 1)]
         self.model.memories[id] = one
 
-    @rule(caller=callers, pick=which, tags=st.none() | tags, sources=st.none() | st.lists(which, max_size=1))
+    @rule(caller=callers, pick=which, tags=st.none() | tags, sources=st.none() | some)
     def update(self, caller: Caller, pick: int, tags: tuple[str, ...] | None, sources: list[int] | None) -> None:
         handle, oracle = self.begin(caller, "update")
         id, text = self.id_of(pick), self.text()
-        parents = None if sources is None else tuple(self.id_of(one) for one in sources)
+        parents = None if sources is None else tuple(dict.fromkeys(map(self.id_of, sources)))
         refusals, one = self.model.refusals(oracle, "write", id), self.model.memories.get(id)
         newer = None
         if one is not None:

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 from tests.properties.rules_kit import a_line
 from tests.properties.system_machine import HOUR, STEWARD, TEAM, System, users, which
+from tests.properties.system_model import Memory
 
 from pymemos.cube.call import Caller
 from pymemos.cube.filters import Compare
 from pymemos.cube.policy import STORE, Policy, RoleGrant, parse_rule
-from pymemos.errors import InvalidInput, NotAllowed
+from pymemos.errors import InvalidInput, NotAllowed, UnknownMemory
 from pymemos.infrastructure.policies import role_rule
 
 setters = st.sampled_from([STEWARD, Caller(user="ana"), Caller(user="ana", role="parent"), Caller(user="bo")])
@@ -67,9 +68,7 @@ class Sharing(System):
         handle, oracle = self.begin(caller, "share")
         id, name = self.id_of(pick), "one"
         one = self.model.memories.get(id)
-        refusals = self.model.refusals(oracle, "read", id)
-        if one is not None and not oracle.may_manage(one.home):
-            refusals |= {NotAllowed}
+        refusals = self._may_share(oracle, one)
         if one is not None:
             refusals |= self._held_by_steward(oracle, one.home, name)
         policy = self.attempt(lambda: handle.share(id, to="users/bo", write=write, name=name), refusals)
@@ -97,6 +96,14 @@ class Sharing(System):
         elif (STORE, name) in oracle.holding():
             handle.withdraw_role("cook", to)
             self._note(STORE, name, None, STEWARD)
+
+    def _may_share(self, oracle: Any, one: Memory | None) -> frozenset[type[Exception]]:
+        """Managing is of the namespace as a whole: what the steward alone keeps from its owner may be shared by it."""
+        if one is None or not oracle.open(one.cube(one.last), self.model.current, self.model.homes):
+            return frozenset({UnknownMemory})
+        if oracle.may_manage(one.home):
+            return frozenset()
+        return frozenset({NotAllowed if self.model.may(oracle, "read", one) else UnknownMemory})
 
     def _may_set(self, oracle: Any, place: str, name: str) -> frozenset[type[Exception]]:
         if oracle.caller.steward:

@@ -1,4 +1,4 @@
-"""A state machine over life cycle, versions, sharing, merging and time, with a model of its own as oracle."""
+"""A state machine over life cycle, versions, sharing, merging, what-if and time, with a model of its own as oracle."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from tests.properties.rules_kit import BUSY, DEEP
 from tests.properties.system_machine import STEPS
 from tests.properties.system_merging import Merging
 from tests.properties.system_sharing import Sharing
+from tests.properties.system_what_if import WhatIf
 
 WANTED = 10_000  # steps that a deep run takes at least
 
 
-class Everything(Merging, Sharing):
-    """All rules together; what-if joins them as one more class of rules over ``System``."""
+class Everything(Merging, WhatIf, Sharing):
+    """All rules together."""
 
 
 TestEverything = pytest.mark.timeout(3600 if DEEP else 120)(Everything.TestCase)

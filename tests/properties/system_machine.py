@@ -220,9 +220,10 @@ class System(RuleBasedStateMachine):
     def command(self, caller: Caller, pick: int, command: str) -> None:
         handle, oracle = self.begin(caller, command)
         id = self.id_of(pick)
-        refusals, one = self.model.refusals(oracle, "write", id), self.model.memories.get(id)
-        if command == "unfreeze" and not caller.steward and not refusals:
-            refusals |= {NotAllowed}
+        freezing = command in ("freeze", "unfreeze")
+        refusals, one = self.model.refusals(oracle, "read" if freezing else "write", id), self.model.memories.get(id)
+        if freezing and not caller.steward and one is not None and not refusals:  # the owner freezes for good
+            refusals |= {NotAllowed} if command == "unfreeze" or not oracle.may_manage(one.home) else frozenset()
         if one is not None:
             refusals |= self.model.unfit(oracle, one, edits=command in ("archive", "activate"))
         cube = self.attempt(lambda: getattr(handle, command)(id), refusals)
@@ -274,7 +275,7 @@ class System(RuleBasedStateMachine):
         returned = self.attempt(lambda: handle.restore_to(name, dry_run=dry), refusals)
         if returned is None or moment is None:
             return
-        steps = self.model.way_back(caller.namespace, moment, self.now)
+        steps = self.model.way_back(oracle, caller.namespace, moment)
         assert {step.id: step.act.value for step in returned.steps} == steps
         for id, act in {} if dry else steps.items():
             one = self.model.memories[id]

@@ -213,9 +213,9 @@ class Model:
                 moves[one.id] = "disuse"
         return moves
 
-    def way_back(self, home: str, moment: datetime, now: datetime) -> dict[str, str]:
-        """By id what a return of a namespace to a moment does with each of its memories that changed."""
-        steps = {}
+    def way_back(self, oracle: Oracle, home: str, moment: datetime) -> dict[str, str]:
+        """By id what a return of a namespace does with each memory that changed, and that the caller may change."""
+        steps, now = {}, oracle.now
         for one in self.memories.values():
             then = one.current_at(moment)
             if one.home != home or (then is None and one.deleted):
@@ -232,7 +232,14 @@ class Model:
                 steps[one.id] = "leave" if stuck else "restore"
         back = [id for id, act in steps.items() if act in ("restore", "delete")]
         away = [source for id in back for source in self.put_away(self.memories[id], moment)]
-        return {source.id: "activate" for source in away} | steps
+        found = {source.id: "activate" for source in away} | steps
+        return {id: act for id, act in found.items() if self._may_take(oracle, self.memories[id], act, moment)}
+
+    def _may_take(self, oracle: Oracle, one: Memory, act: str, moment: datetime) -> bool:
+        """Whether the caller may change the memory as it is, and read what it would say."""
+        then = None if act in ("delete", "activate") else one.current_at(moment)
+        concerned = [one.last] if then is None else [one.last, one.versions[then - 1]]
+        return all(self.serves(oracle, one, version) for version in concerned)
 
     def put_away(self, one: Memory, since: datetime) -> list[Memory]:
         """What went into a memory since a moment, and was put away with that: it is there still, for that reason."""

@@ -7,13 +7,13 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 from tests.properties.rules_kit import a_line
-from tests.properties.system_machine import HOUR, STEWARD, TEAM, System, users, which
+from tests.properties.system_machine import HOUR, NOWHERE, STEWARD, TEAM, System, users, which
 from tests.properties.system_model import Memory
 
 from pymemos.cube.call import Caller
 from pymemos.cube.filters import Compare
 from pymemos.cube.policy import STORE, Policy, RoleGrant, parse_rule
-from pymemos.errors import InvalidInput, NotAllowed, UnknownMemory
+from pymemos.errors import InvalidInput, NotAllowed
 from pymemos.infrastructure.policies import role_rule
 
 setters = st.sampled_from([STEWARD, Caller(user="ana"), Caller(user="ana", role="parent"), Caller(user="bo")])
@@ -98,12 +98,9 @@ class Sharing(System):
             self._note(STORE, name, None, STEWARD)
 
     def _may_share(self, oracle: Any, one: Memory | None) -> frozenset[type[Exception]]:
-        """Managing is of the namespace as a whole: what the steward alone keeps from its owner may be shared by it."""
-        if one is None or not oracle.open(one.cube(one.last), self.model.current, self.model.homes):
-            return frozenset({UnknownMemory})
-        if oracle.may_manage(one.home):
-            return frozenset()
-        return frozenset({NotAllowed if self.model.may(oracle, "read", one) else UnknownMemory})
+        """Whoever shares a memory by its id manages the place and reads the memory."""
+        refusals = self.model.refusals(oracle, "read", NOWHERE if one is None else one.id)
+        return refusals or (frozenset() if one and oracle.may_manage(one.home) else frozenset({NotAllowed}))
 
     def _may_set(self, oracle: Any, place: str, name: str) -> frozenset[type[Exception]]:
         if oracle.caller.steward:

@@ -18,7 +18,7 @@ class Everything(Merging, WhatIf, Sharing):
 
 
 TestEverything = pytest.mark.timeout(3600 if DEEP else 120)(Everything.TestCase)
-TestEverything.settings = settings(BUSY, max_examples=250 if DEEP else 8, stateful_step_count=50 if DEEP else 25)
+TestEverything.settings = settings(BUSY, max_examples=400 if DEEP else 8, stateful_step_count=50 if DEEP else 25)
 
 
 @pytest.mark.skipif(not DEEP, reason="the quick profile is a sample")

@@ -340,3 +340,22 @@ def test_a_scan_is_also_a_job_that_goes_on_page_by_page(mem: MemOS) -> None:
     mem.tick()
 
     assert 250 == len(mem.list(user_id="ana", limit=1_000, filters={"sensitivity": "pii:email"}))
+
+
+def test_what_is_merged_or_fused_is_looked_through_too(mem: MemOS) -> None:
+    ids = mem.add([{"content": MAIL}, {"content": "The garden is large."}], user_id="ana").ids
+    mem.set_privacy_policy({"card": "refuse", "ip": "redact"}, user_id="ana")
+
+    with pytest.raises(SensitiveText):
+        mem.fuse(list(ids), content=f"Paid with {CARD}.", user_id="ana")
+    fused = mem.fuse(list(ids), content="It is at 10.0.0.17.", user_id="ana")
+
+    assert "It is at [IP address]." == mem.get(fused.id, user_id="ana").text
+
+
+def test_a_plan_of_a_merge_shows_no_more_than_a_reading(veiled: MemOS) -> None:
+    ana = veiled.bind(user_id="ana")
+
+    plan = ana.plan_merge([cube.id for cube in ana.list()])
+
+    assert "example" not in str(plan)

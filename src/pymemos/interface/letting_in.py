@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from pymemos.cube.cube import MemCube
+from pymemos.cube.header import Governance
 from pymemos.cube.payload import Plaintext
 from pymemos.cube.policy import PRIVACY, STORE, PrivacyRule
 from pymemos.cube.privacy import LABELS, Found, Handling, Kind, labels, redact
@@ -17,8 +18,10 @@ from pymemos.infrastructure.policies import Book
 from pymemos.infrastructure.privacy.scanning import available, check_available, scan
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface.api import Work
+from pymemos.interface.requests import Labels
 from pymemos.ports import Record
 
+Places = tuple[Found, ...]  # in one text
 _SEVERITY = tuple(Handling)  # from the mildest to the strictest
 
 
@@ -56,7 +59,18 @@ def let_in(work: Work, namespace: str, text: str, found: Sequence[Found]) -> tup
     return redact(text, (one for one in found if how[one.kind] is Handling.REDACT)), labels(kept)
 
 
-def settled(work: Work, drafts: list[Draft], found: Sequence[tuple[Found, ...]]) -> list[Draft]:
+def labelled(one: Draft, found: Places) -> Draft:
+    """A new memory with the labels of all that was found in it, before a policy is asked."""
+    if not found:
+        return one
+    cube = one.cube
+    rules = cube.header.governance
+    wanted = msgspec.structs.replace(rules, sensitivity=joined(rules.sensitivity, labels(found)))
+    made, document = _sealed(cube, wanted, cube.text)
+    return msgspec.structs.replace(one, cube=made, document=document)
+
+
+def settled(work: Work, drafts: list[Draft], found: Sequence[Places]) -> list[Draft]:
     """New memories as the policy lets them be written; they came with the labels of all that was found."""
     if not any(found):
         handling(work.of.book, drafts[0].cube.namespace)  # what is demanded must be possible, found or not
@@ -64,7 +78,7 @@ def settled(work: Work, drafts: list[Draft], found: Sequence[tuple[Found, ...]])
     return [_settled(work, one, places) for one, places in zip(drafts, found, strict=True)]
 
 
-def _settled(work: Work, one: Draft, found: tuple[Found, ...]) -> Draft:
+def _settled(work: Work, one: Draft, found: Places) -> Draft:
     if not found:
         return one
     cube = one.cube
@@ -73,29 +87,45 @@ def _settled(work: Work, one: Draft, found: tuple[Found, ...]) -> Draft:
         return one
     own = work.call.request.labels.sensitivity or ()  # type: ignore[attr-defined]
     rules = msgspec.structs.replace(cube.header.governance, sensitivity=joined(own, tags))
-    declared = Document(
-        id=cube.id,
-        descriptive=cube.header.descriptive,
-        governance=rules,
-        payload=Plaintext(content=text),
-        parents=cube.parents,
-    )
-    made, document = seal(declared, cube.salt)
+    made, document = _sealed(cube, rules, text)
     if text == cube.text:
         return msgspec.structs.replace(one, cube=made, document=document)
     return msgspec.structs.replace(vault.draft(made), document=document)
 
 
+def _sealed(cube: MemCube, rules: Governance, text: str) -> tuple[MemCube, bytes]:
+    """A new memory under other rules, with another text."""
+    assert isinstance(cube.payload, Plaintext)  # noqa: S101 (only texts are looked through)
+    declared = Document(
+        id=cube.id,
+        descriptive=cube.header.descriptive,
+        governance=rules,
+        payload=msgspec.structs.replace(cube.payload, content=text),
+        parents=cube.parents,
+    )
+    return seal(declared, cube.salt)
+
+
+def settled_new(work: Work, cube: MemCube) -> MemCube:
+    """A memory that was made of others, as the policy lets it be written."""
+    if not isinstance(cube.payload, Plaintext) or not (found := scan(cube.text)):
+        return cube
+    text, tags = let_in(work, cube.namespace, cube.text, found)
+    rules = cube.header.governance
+    return _sealed(cube, msgspec.structs.replace(rules, sensitivity=joined(rules.sensitivity, tags)), text)[0]
+
+
 def settled_version(work: Work, cube: MemCube, newer: MemCube) -> MemCube:
     """The next version of ``cube`` as the policy lets it be written."""
-    if not isinstance(newer.payload, Plaintext) or newer.is_episode:
+    if not isinstance(newer.payload, Plaintext) or newer.is_manifest:
         return newer
     rules = newer.header.governance
     if newer.text == cube.text:  # was let in already, under whatever rules there were
         text, wanted = newer.text, joined(rules.sensitivity, labels_of(work, newer))
     else:  # what the old text held says nothing of the new one
         text, tags = let_in(work, newer.namespace, newer.text, scan(newer.text))
-        stays = work.call.request.labels.sensitivity or ()  # type: ignore[attr-defined]
+        given: Labels | None = getattr(work.call.request, "labels", None)
+        stays = (given and given.sensitivity) or ()
         wanted = joined((one for one in rules.sensitivity if one not in LABELS or one in stays), tags)
     if text == newer.text and wanted == rules.sensitivity:
         return newer

@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(  # before they are imported, or a failure shows 
     "pymemos.testing.contract_memories",
     "pymemos.testing.contract_queue",
     "pymemos.testing.contract_restoring",
+    "pymemos.testing.contract_rules",
     "pymemos.testing.contract_search",
     "pymemos.testing.contract_times",
     "pymemos.testing.contract_units",
@@ -36,6 +37,7 @@ from pymemos.testing.contract_lifecycle import LifecycleContract  # noqa: E402
 from pymemos.testing.contract_memories import MemoriesContract  # noqa: E402
 from pymemos.testing.contract_queue import LedgersContract, QueueContract  # noqa: E402
 from pymemos.testing.contract_restoring import RestoringContract  # noqa: E402
+from pymemos.testing.contract_rules import RulesContract  # noqa: E402
 from pymemos.testing.contract_search import FilterContract, LexicalContract  # noqa: E402
 from pymemos.testing.contract_times import TimesContract  # noqa: E402
 from pymemos.testing.contract_units import UnitsContract  # noqa: E402
@@ -50,6 +52,7 @@ class StoreContract(
     LexicalContract,
     ChangesContract,
     LifecycleContract,
+    RulesContract,
     QueueContract,
     LedgersContract,
     AuditContract,

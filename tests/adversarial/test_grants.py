@@ -21,7 +21,7 @@ UNKNOWN = "0196b02e-8180-7000-8000-00000000ffff"
 BY_ID = [name for name in aimed_at("id") if name not in ("log", "audit_export")]
 BY_PLACE = [name for name in aimed_at("place") if name != "why"]
 READS = ("diff", "get", "history", "passages", "provenance", "why")  # a text has no blob to open
-CHANGES = ("activate", "annotate", "append", "archive", "delete", "freeze", "restore", "update")
+CHANGES = ("activate", "annotate", "append", "archive", "delete", "restore", "update")  # freezing is the owner's
 
 
 class Interrupting:
@@ -81,6 +81,8 @@ def test_a_grant_ends_at_its_very_instant(fresh: Place, method: str) -> None:
 @pytest.mark.parametrize("method", BY_PLACE)
 def test_a_place_closes_when_its_grant_ends_or_is_revoked(fresh: Place, method: str) -> None:
     for parameter in targets(method, "place"):
+        if (method, parameter) == ("compose", "namespaces"):
+            continue  # a view may name any place: it is judged when somebody looks through it (test_derived)
         wanted = arguments(method, fresh, **{parameter: ANA})
         never = strike(fresh.eve, method, **wanted)
         fresh.ana.share(to=EVE, write=True, name="eve", expires=fresh.clock() + MINUTE)

@@ -25,6 +25,10 @@ class TestSqliteStore(StoreContract):
         yield store
         store.close()
 
+    @pytest.fixture
+    def blobs(self, tmp_path: Path) -> BlobStore:
+        return FileBlobs(tmp_path / "home" / "blobs")
+
     def test_what_a_writer_remembers_of_many_sessions_is_small(self, store: Store) -> None:
         tracemalloc.start()
         for n in range(20):

@@ -15,8 +15,10 @@ from pymemos.adapters.sqlite import check, migrations
 from pymemos.adapters.sqlite.combine import Combiner
 from pymemos.adapters.sqlite.connection import connect, translate, translated
 from pymemos.adapters.sqlite.read import SqliteReadUnit
+from pymemos.adapters.sqlite.scrubbing import Scrubber
+from pymemos.cube.erasure import Verification
 from pymemos.errors import BrokenStore, ForeignFolder, NetworkFilesystem, StoreClosed, StoreError, StoreReadOnly
-from pymemos.ports import Finding, ReadUnit, Store, WriteUnit
+from pymemos.ports import BlobStore, Finding, ReadUnit, Store, WriteUnit
 
 T = TypeVar("T")
 
@@ -61,11 +63,17 @@ class SqliteStore(Store):
 
     @contextmanager
     def _read(self) -> Iterator[ReadUnit]:
+        with self._look() as connection:
+            yield SqliteReadUnit(connection)
+
+    @contextmanager
+    def _look(self) -> Iterator[apsw.Connection]:
+        """A connection inside a reading transaction."""
         with self._in_use():
             connection = self._borrow()
             try:
                 connection.execute("BEGIN")
-                yield SqliteReadUnit(connection)
+                yield connection
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -119,6 +127,14 @@ class SqliteStore(Store):
                 return [*check.findings(SqliteReadUnit(connection), self.home), *indexes]
             finally:
                 connection.close()
+
+    def _scrub(self, erasure: str, blobs: BlobStore) -> Verification:
+        with self._in_use():
+            return Scrubber(self.home, self._writer, self._look).scrub(erasure, blobs)
+
+    def _remnants(self) -> Verification:
+        with self._in_use():
+            return Scrubber(self.home, self._writer, self._look).look_again()
 
     def _backup(self, target: Path) -> None:
         if target.exists():

@@ -1,0 +1,231 @@
+"""The second phase of an erasure: the bytes leave the indexes, the log and the files, and are searched for everywhere.
+
+Each step may be cut off, and is done again from where it was. What is searched for is read before it is removed; where
+a crash comes between the two, the database is written anew instead, and looked through by its structure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from pymemos.adapters.sqlite import check
+from pymemos.adapters.sqlite.combine import Combiner
+from pymemos.adapters.sqlite.connection import be_patient
+from pymemos.adapters.sqlite.queries import QUERIES
+from pymemos.adapters.sqlite.remnants import WIDE, Needles, Searched, pieces, search
+from pymemos.adapters.sqlite.write import SqliteWriteUnit
+from pymemos.cube.erasure import Verification
+from pymemos.errors import StoreBusy
+from pymemos.ports import BlobStore
+
+BATCH = 200  # rows that leave an index in one transaction: some tenth of a second
+DROPPED = 5_000  # kept rows that are removed in one transaction
+PATIENCE_S = 10.0  # for readers of what was before; then the job is tried again later
+TRY_MS = 50
+
+_NUMBER = "SELECT erasure FROM erasures WHERE id = ?"
+_INDEXED = """
+SELECT scrub, place, row, terms, context, facets FROM scrubs
+WHERE erasure = ? AND row IS NOT NULL LIMIT ?"""
+_UNINDEX = {
+    "texts": QUERIES["unindex_text"],
+    "old_texts": "INSERT INTO old_texts_index (old_texts_index, rowid, terms, context, facets)"
+    " VALUES ('delete', ?, ?, ?, ?)",
+}
+_IS_OUT = "UPDATE scrubs SET row = NULL WHERE scrub = ?"
+_WHOLE = "SELECT EXISTS (SELECT 1 FROM scrubs WHERE erasure = ? AND place = 'whole')"
+_KEPT = "SELECT place, terms, context, facets, bytes FROM scrubs WHERE erasure = ?"
+_BLOBS = "SELECT bytes FROM scrubs WHERE erasure = ? AND place = 'blob'"
+_DROP_MARK = "DELETE FROM scrubs WHERE erasure = ? AND place = 'whole'"
+_DROP = "DELETE FROM scrubs WHERE scrub IN (SELECT scrub FROM scrubs WHERE erasure = ? LIMIT ?)"
+_ERASED = """
+SELECT m.id FROM memories AS m
+WHERE m.erased IS NOT NULL AND m.erased NOT IN (SELECT erasure FROM scrubs)"""
+_TABLES = """
+SELECT name FROM sqlite_schema
+WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name NOT GLOB '*texts_index_*'
+ORDER BY name = 'memories' DESC, name = 'history' DESC, name"""
+_AT_ONCE = 1 << 22  # bytes of rows that are looked through together
+
+Look = Callable[[], AbstractContextManager[apsw.Connection]]  # a connection inside a reading transaction
+
+
+class Scrubber:
+    """Scrubs the files of one store: through its writing connection, and looks of its own."""
+
+    def __init__(self, home: Path, writer: Combiner, look: Look) -> None:
+        self._home, self._writer, self._look = home, writer, look
+
+    def scrub(self, erasure: str, blobs: BlobStore) -> Verification:
+        """Do what is left to do for an erasure, and search for what it removed."""
+        with self._look() as connection:
+            row = connection.execute(_NUMBER, (erasure,)).fetchone()
+            number = -1 if row is None else int(row[0])
+            is_whole = bool(connection.execute(_WHOLE, (number,)).get)
+        while self._writer.write(partial(_unindex, number)):
+            pass
+        self._empty_log()  # whoever still reads what was before is waited for now, while there is something to search
+        with self._look() as connection:
+            wanted = set(_needles(connection, number)) if is_whole else set()
+        self._writer.write(partial(_unlink, number, blobs))
+        while self._writer.write(partial(_drop, number)):
+            pass
+        self._empty_log()
+        return self._verified(wanted, "bytes") if is_whole else self._rebuilt()
+
+    def look_again(self) -> Verification:
+        """Search every byte for the ends of all documents that were erased, which their ids tell."""
+        with self._look() as connection:
+            wanted = set(_ends(connection))
+        done = self._search(wanted)
+        return _report("ids", wanted, done, rewritten=False, remnants=len(self._unexplained(done.found)))
+
+    def _verified(self, wanted: set[bytes], method: str) -> Verification:
+        done = self._search(wanted)
+        if not self._unexplained(done.found):
+            return _report(method, wanted, done, rewritten=False)
+        self._rewrite()
+        done = self._search(wanted)
+        return _report(method, wanted, done, rewritten=True, remnants=len(self._unexplained(done.found)))
+
+    def _rebuilt(self) -> Verification:
+        """The database written anew holds no byte that no row has; so the rows and indexes are what is looked at."""
+        self._rewrite()
+        with self._look() as connection:
+            wrong = [one for one in check.erasure_findings(connection) if not one.ok]
+            wanted = set(_ends(connection))
+        with self._writer.exclusive() as connection:
+            wrong += [one for one in check.index_findings(connection) if not one.ok]
+        done = self._search(wanted)
+        remnants = len(wrong) + len(self._unexplained(done.found))
+        return _report("structure", wanted, done, rewritten=True, remnants=remnants)
+
+    def _search(self, wanted: set[bytes]) -> Searched:
+        """Search every file but the blobs that memories name, which are somebody's own."""
+        with self._look() as connection:
+            named = {row[0] for row in connection.execute(QUERIES["blobs"])}
+        return search(self._home, wanted, skip=named)
+
+    def _unexplained(self, found: Iterable[bytes]) -> set[bytes]:
+        """What was found and stands in no row that is there: somebody else may have said the same."""
+        left = set(found)
+        with self._look() as connection:
+            for rows in _stored(connection):
+                if not left:
+                    break
+                needles = Needles(left)
+                left -= {needles[place] for place in needles.found_in(rows).tolist()}
+        return left
+
+    def _rewrite(self) -> None:
+        """Write the database anew: what stood between its rows, where no deletion overwrites, is gone."""
+        with self._writer.exclusive() as connection:
+            connection.execute("VACUUM")
+        self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Bring the log into the database and cut it to nothing; readers of what was before must have gone."""
+        until, pause = time.monotonic() + PATIENCE_S, 0.005
+        while not self._try_to_empty():
+            if time.monotonic() > until:
+                raise StoreBusy("somebody still reads the store as it was before the erasure; the scrub is tried again")
+            time.sleep(pause)
+            pause = min(2 * pause, 0.5)
+
+    def _try_to_empty(self) -> bool:
+        with self._writer.exclusive() as connection:
+            connection.set_busy_timeout(TRY_MS)
+            try:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.BusyError:
+                return False
+            finally:
+                be_patient(connection)
+        return True
+
+
+def _unindex(number: int, unit: SqliteWriteUnit) -> bool:
+    """Take some rows out of the indexes; says whether there were any."""
+    connection = unit._connection
+    rows: list[Any] = connection.execute(_INDEXED, (number, BATCH)).fetchall()
+    for scrub, place, *row in rows:
+        connection.execute(_UNINDEX[place], row)
+        connection.execute(_IS_OUT, (scrub,))
+    return bool(rows)
+
+
+def _unlink(number: int, blobs: BlobStore, unit: SqliteWriteUnit) -> None:
+    """Unlink the files that no version names; inside a transaction, so that none comes to name one meanwhile."""
+    names = {row[0] for row in unit._connection.execute(_BLOBS, (number,))}
+    for name in sorted(names - unit.blobs()) if names else ():
+        blobs.remove(name)
+
+
+def _drop(number: int, unit: SqliteWriteUnit) -> bool:
+    """Remove what was kept to be searched for; the mark that it is whole goes first."""
+    connection = unit._connection
+    connection.execute(_DROP_MARK, (number,))
+    connection.execute(_DROP, (number, DROPPED))
+    return bool(connection.changes())
+
+
+def _needles(connection: apsw.Connection, number: int) -> Iterator[bytes]:
+    """Pieces of everything that an erasure removed, as it stood in the tables, and its texts in UTF-16 too."""
+    for place, terms, context, facets, kept in connection.execute(_KEPT, (number,)):
+        for column in (terms, context, facets):
+            if column:
+                yield from pieces(column.encode())
+        if place != "bytes" or kept is None:
+            continue
+        if isinstance(kept, bytes):
+            yield from pieces(kept, WIDE)
+            continue
+        yield from pieces(kept.encode())
+        if kept.startswith("{"):
+            content = msgspec.json.decode(kept)["payload"].get("content") or ""
+            yield from pieces(content.encode("utf-16-le", "surrogatepass"))
+
+
+def _ends(connection: apsw.Connection) -> Iterator[bytes]:
+    """How the documents of erased memories went on behind the id, which stands like this nowhere else."""
+    for (id,) in connection.execute(_ERASED):
+        for behind in (b'","pay', b'","par'):
+            end = id.encode()[-(16 - len(behind)) :] + behind
+            if len(end) == 16:
+                yield end
+
+
+def _stored(connection: apsw.Connection) -> Iterator[bytes]:
+    """Everything that stands in the tables, some megabytes at a time; indexes hold nothing else."""
+    held, size = [], 0
+    names = [row[0] for row in connection.execute(_TABLES)]
+    yield b"\0".join(row[0].encode() for row in connection.execute("SELECT sql FROM sqlite_schema WHERE sql NOT NULL"))
+    for name in names:
+        for row in connection.execute(f'SELECT * FROM "{name}"'):
+            for value in row:
+                if isinstance(value, str | bytes):
+                    held.append(value.encode() if isinstance(value, str) else value)
+                    size += len(held[-1])
+            if size > _AT_ONCE:
+                yield b"\0".join(held)
+                held, size = [], 0
+    yield b"\0".join(held)
+
+
+def _report(method: str, wanted: set[bytes], done: Searched, *, rewritten: bool, remnants: int = 0) -> Verification:
+    return Verification(
+        method=method,
+        needles=len(wanted),
+        files=done.files,
+        bytes=done.bytes,
+        rewritten=rewritten,
+        remnants=remnants,
+    )

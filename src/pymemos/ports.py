@@ -236,6 +236,10 @@ class ReadUnit(ABC):
         """
 
     @abstractmethod
+    def ever(self, selection: Selection) -> list[str]:
+        """The ids of memories of which any version, deleted or not, is as a selection (without times) says."""
+
+    @abstractmethod
     def derivatives(self, ids: Sequence[str]) -> list[Derived]:
         """What was ever made from some memories, through all generations, by id; none of ``ids`` itself."""
 

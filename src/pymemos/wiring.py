@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymemos.errors import InvalidInput
 from pymemos.infrastructure import audit
 from pymemos.infrastructure.heads import HeadKeeper
+from pymemos.interface.transfer import BLOBS_SUFFIX
 from pymemos.ports import BlobStore, Clock, Embedder, Store, WriteUnit
 from pymemos.settings import Settings
 
@@ -74,6 +76,13 @@ def open_blobs(home: Path) -> BlobStore:
     from pymemos.adapters.blobs import FileBlobs
 
     return FileBlobs(home / "blobs")
+
+
+def opened_backup(file: Path) -> AbstractContextManager[tuple[Store, BlobStore]]:
+    """A backup as a store, to be changed in place."""
+    from pymemos.adapters.sqlite.backups import opened_backup
+
+    return opened_backup(file, file.with_name(file.name + BLOBS_SUFFIX))
 
 
 def audit_heads(settings: Settings, store: Store, clock: Clock, key: bytes | None = None) -> HeadKeeper:

@@ -15,6 +15,7 @@ from pymemos.interface import (
 )
 from pymemos.interface.access import HANDLERS as ACCESS
 from pymemos.interface.api import Handler
+from pymemos.interface.erasure_handlers import HANDLERS as ERASURE
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 
 HANDLERS: dict[type[Request], Handler] = {
@@ -29,6 +30,7 @@ HANDLERS: dict[type[Request], Handler] = {
     requests.Diff: handlers.DiffHandler(),
     **LIFECYCLE,
     **ACCESS,
+    **ERASURE,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

@@ -27,7 +27,7 @@ from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.auditing import seals_finding
-from pymemos.interface.requests import Backup, Export, Import
+from pymemos.interface.requests import Backup, Doctor, Export, Import
 from pymemos.ports import Finding, ReadUnit, Record
 
 BLOBS_SUFFIX = ".blobs"  # of the folder beside a backup
@@ -49,6 +49,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     written: tuple[str, ...] = ()
     known: tuple[str, ...] = ()  # here already, with these versions or newer ones
     conflicting: tuple[str, ...] = ()  # here with other versions, which were kept
+    erased: tuple[str, ...] = ()  # erased here, or made from what was: it does not come back
 
 
 class OnStore(Handler):
@@ -78,7 +79,7 @@ class ImportHandler(OnStore):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Import = work.call.request  # type: ignore[assignment]
-        sorted_out: dict[str, list[str]] = {"written": [], "known": [], "conflicting": []}
+        sorted_out: dict[str, list[str]] = {"written": [], "known": [], "conflicting": [], "erased": []}
         for records in request.memories:
             verdict = self._compare(work, records)
             sorted_out[verdict].append(records[-1].cube.id)
@@ -88,7 +89,10 @@ class ImportHandler(OnStore):
         return Outcome(result=report, memories=report.written)
 
     def _compare(self, work: Work, records: tuple[Record, ...]) -> str:
-        """Whether ``records`` continue what is here, are here already, or contradict it."""
+        """Whether ``records`` continue what is here, are here already, contradict it, or tell of what was erased."""
+        sources = [pin.id for record in records for pin in record.cube.parents]
+        if work.unit.erased([records[-1].cube.id, *sources]):
+            return "erased"
         stored = work.unit.versions(records[-1].cube.id)
         here, there = ([r.cube.version for r in versions] for versions in (stored, records))
         shorter = min(len(here), len(there))
@@ -114,6 +118,7 @@ class DoctorHandler(OnStore):
     """The store's own check, and whether every blob that a memory refers to is there."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Doctor = work.call.request  # type: ignore[assignment]
         missing = work.unit.blobs() - work.tools.blobs.names()
         blobs = Finding(
             check="blobs are there",
@@ -121,7 +126,20 @@ class DoctorHandler(OnStore):
             detail=f"missing: {', '.join(sorted(missing)[:3])}" if missing else "ok",
         )
         found = [blobs, seals_finding(work), _embedder_finding(work)]
+        if request.grep_erased:
+            found.append(_remnants_finding(work))
         return Outcome(result=[*work.tools.store.check(), *found])
+
+
+def _remnants_finding(work: Work) -> Finding:
+    """Whether any byte of any file is still of a document that was erased and scrubbed."""
+    done = work.tools.store.remnants()
+    detail = f"{done.bytes:,} bytes of {done.files:,} files searched for {done.needles:,} ends of erased documents"
+    return Finding(
+        check="nothing erased is in the files",
+        ok=not done.remnants,
+        detail=detail if not done.remnants else f"{done.remnants:,} were found; {detail}",
+    )
 
 
 def _embedder_finding(work: Work) -> Finding:

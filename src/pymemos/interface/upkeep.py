@@ -10,8 +10,10 @@ from pymemos.errors import OtherEmbedder
 from pymemos.infrastructure import analysis
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.embedding import EMBEDDER, embed_job
+from pymemos.interface.erasure_handlers import SCRUB
 from pymemos.interface.lifecycle_handlers import SWEEP, queue_sweep
 from pymemos.interface.requests import Enqueue, Reindex
+from pymemos.interface.scrubbing import scrub_job
 from pymemos.interface.sweeping import EVERY, sweep_job
 from pymemos.interface.worker import JobHandler, for_owner
 from pymemos.ports import Job, WriteUnit
@@ -25,7 +27,12 @@ _BY_WORDS = (
 
 def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
     """The system's own jobs by kind."""
-    return {"reindex": _reindex, "embed": partial(embed_job, api, tools), SWEEP: partial(sweep_job, api, tools)}
+    return {
+        "reindex": _reindex,
+        "embed": partial(embed_job, api, tools),
+        SWEEP: partial(sweep_job, api, tools),
+        SCRUB: partial(scrub_job, api, tools),
+    }
 
 
 def begin(api: MemoryAPI, tools: Tools, *, any_embedder: bool = False, by_words_meant: bool = False) -> None:

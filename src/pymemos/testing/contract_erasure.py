@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import struct
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from pymemos.cube.call import Selection
 from pymemos.cube.cube import Parent
 from pymemos.cube.erasure import Counts, Derived, Phase, Receipt
+from pymemos.cube.filters import parse
 from pymemos.cube.header import SemanticType, State
 from pymemos.cube.life import StateChange
 from pymemos.cube.payload import Activation, ModelRef
@@ -247,6 +250,24 @@ class ErasureContract:
             assert [space.words for space in unit.namespaces()] == [words[0] - 2]
             assert [change.key for change in unit.changes(ANA, since=2)] == [1, 2]
 
+    def test_what_ever_was_as_a_selection_says_is_found(self, store: Store) -> None:
+        tea, gone, other = an_entry("tea", tags=("hot",)), an_entry("gone", tags=("hot",)), an_entry("other", BO)
+        add(store, tea, gone, other)
+        change(store, the_next(tea, "cold tea", tags=("cold",)))
+        remove(store, gone.cube.id)
+
+        def ever(where: dict[str, Any] | None = None, **given: Any) -> list[str]:
+            with store.read() as unit:
+                return unit.ever(Selection(**given, where=None if where is None else parse(where)))
+
+        both = [tea.cube.id, gone.cube.id]
+        assert ever(namespaces=(ANA,)) == sorted(both)
+        assert ever(namespaces=None) == sorted([*both, other.cube.id])
+        assert ever({"tags": "hot"}, namespaces=None) == sorted(both)
+        assert ever({"tags": "cold"}, namespaces=None) == both[:1]
+        assert ever({"content": {"contains": "gone"}}, namespaces=(BO,)) == []
+        assert ever(namespaces=None, session="s") == []
+
     def test_derivatives_are_found_through_all_generations_and_namespaces(self, store: Store) -> None:
         tea = an_entry("tea")
         summary = made_from("summary", tea, namespace=BO)
@@ -268,10 +289,9 @@ class ErasureContract:
 
     def test_a_receipt_is_kept_as_it_stands_and_listed_newest_first(self, store: Store) -> None:
         first, second, third = a_receipt("1"), a_receipt("2", BO), a_receipt("3")
-        for one in (first, second, third):
-            store.write(lambda unit, one=one: unit.put_receipt(one))
         signed = a_receipt("1", phase=Phase.SIGNED, mac="m")
-        store.write(lambda unit: unit.put_receipt(signed))
+        for one in (first, second, third, signed):
+            store.write(partial(self._keep, one))
 
         with store.read() as unit:
             assert (unit.receipt("1"), unit.receipt("x")) == (signed, None)
@@ -332,6 +352,9 @@ class ErasureContract:
         assert counts.blobs == 2
         with store.read() as unit:
             assert blobs.names() == unit.blobs()
+
+    def _keep(self, receipt: Receipt, unit: WriteUnit) -> None:
+        unit.put_receipt(receipt)
 
     def _tensor(self, blobs: BlobStore, content: bytes) -> Entry:
         name, size = blobs.put(content)

@@ -13,6 +13,7 @@ The tests look only through the port. They assume neither that closures share a 
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
@@ -125,3 +126,9 @@ class BlobStoreContract:
         view = blobs.open(blobs.put(b"tensor")[0])
 
         assert view.readonly
+
+    def test_what_is_whole_is_nothing_half_written(self, blobs: BlobStore) -> None:
+        name, _ = blobs.put(b"tensor")
+
+        assert blobs.remove_partial(datetime.max.replace(year=9000, tzinfo=UTC)) == 0
+        assert blobs.names() == {name}

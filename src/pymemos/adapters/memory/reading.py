@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from pymemos.adapters.memory import lexical
 from pymemos.adapters.memory.reach import DERIVED, hidden
-from pymemos.adapters.memory.selecting import select
+from pymemos.adapters.memory.selecting import admits, select
 from pymemos.adapters.memory.state import Memory, State
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
@@ -346,6 +346,14 @@ class MemoryReadUnit(ReadUnit):
         return sorted(named, key=lambda one: (one.at, one.name))
 
     # ── Erasure ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def ever(self, selection: Selection) -> list[str]:
+        return sorted(
+            id
+            for id, memory in self._state.memories.items()
+            if selection.namespaces is None or memory.namespace in selection.namespaces
+            if any(admits(selection, memory.record(row)) for row in memory.rows)
+        )
 
     def derivatives(self, ids: Sequence[str]) -> list[Derived]:
         made: set[str] = set()

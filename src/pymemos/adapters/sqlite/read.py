@@ -63,6 +63,8 @@ WHERE {conditions} AND v.id > :after
 ORDER BY v.id LIMIT :limit"""
 _KEYS = "SELECT v.mem FROM memories AS v LEFT JOIN usage AS u ON u.mem = v.mem WHERE {conditions} ORDER BY v.mem"
 _COUNT = "SELECT count(*) FROM {versions} AS v LEFT JOIN usage AS u ON u.mem = v.mem WHERE {conditions}"
+_EVER = """
+SELECT DISTINCT v.id FROM versions AS v LEFT JOIN usage AS u ON u.mem = v.mem WHERE {conditions} ORDER BY v.id"""
 _ELIGIBLE = "({eligible}) AS e CROSS JOIN versions AS v ON v.mem = e.mem AND v.revision = e.revision"
 
 _RANKED = {
@@ -320,6 +322,11 @@ class SqliteReadUnit(ReadUnit):
         ]
 
     # Erasure.
+
+    def ever(self, selection: Selection) -> list[str]:
+        parameters = Parameters()
+        wanted = conditions(self._look(selection), parameters)
+        return [row[0] for row in self._connection.execute(_EVER.format(conditions=wanted), parameters)]
 
     def derivatives(self, ids: Sequence[str]) -> list[Derived]:
         rows = self._rows("derivatives", ids=json.dumps(list(ids)))

@@ -6,6 +6,7 @@ a crash comes between the two, the database is written anew instead, and looked 
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -23,7 +24,7 @@ from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.remnants import WIDE, Needles, Searched, pieces, search
 from pymemos.adapters.sqlite.write import SqliteWriteUnit
 from pymemos.cube.erasure import Verification
-from pymemos.errors import StoreBusy
+from pymemos.errors import StoreBusy, StoreError
 from pymemos.ports import BlobStore
 
 BATCH = 200  # rows that leave an index in one transaction: some tenth of a second
@@ -112,7 +113,10 @@ class Scrubber:
         """Search every file but the blobs that memories name, which are somebody's own."""
         with self._look() as connection:
             named = {row[0] for row in connection.execute(QUERIES["blobs"])}
-        return search(self._home, wanted, skip=named)
+        try:
+            return search(self._home, wanted, skip=named)
+        except (subprocess.SubprocessError, OSError) as error:
+            raise StoreError(f"the files could not be searched ({error}); the scrub is tried again") from error
 
     def _unexplained(self, found: Iterable[bytes]) -> set[bytes]:
         """What was found and stands in no row that is there: somebody else may have said the same."""

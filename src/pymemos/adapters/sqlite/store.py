@@ -147,7 +147,7 @@ class SqliteStore(Store):
                 self._copy_into(copy)
             finally:
                 copy.close()
-        _sync_file(partial)
+        sync_file(partial)
         partial.rename(target)
         _sync_folder(target.parent)
 
@@ -199,7 +199,8 @@ def _network_filesystem(home: Path) -> str | None:
     return kind if kind in _NETWORK else None
 
 
-def _sync_file(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Make a file, or the names in a folder, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -207,4 +208,4 @@ def _sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-_sync_folder: Callable[[Path], Any] = _sync_file  # the same calls make a folder's names durable
+_sync_folder: Callable[[Path], Any] = sync_file  # the same calls make a folder's names durable

@@ -61,7 +61,7 @@ class Search:
 
     def __init__(self, embedder: Embedder | None, *, cache_bytes: int, coarse_above: int | None = COARSE_ABOVE) -> None:
         self._embedder = embedder
-        self._spaces = Spaces(cache_bytes, coarse_above=coarse_above)
+        self.spaces = Spaces(cache_bytes, coarse_above=coarse_above)
 
     def search(self, unit: ReadUnit, question: Question, namespaces: Iterable[str]) -> Found:
         """The memories of these namespaces that answer the question best, as the unit sees them."""
@@ -85,8 +85,8 @@ class Search:
         view = View(selection.rule_of(namespace), tuple(unit.hidden(here)))
         embedder = self._embedder
         if embedder is None:
-            return self._spaces.snapshot(unit, namespace, None, 0, view)
-        return self._spaces.snapshot(unit, namespace, embedder.identity, embedder.dimensions, view)
+            return self.spaces.snapshot(unit, namespace, None, 0, view)
+        return self.spaces.snapshot(unit, namespace, embedder.identity, embedder.dimensions, view)
 
 
 class _Meanings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,12 @@ class Searcher:
         named = selection.namespaces
         namespaces = [space.name for space in unit.namespaces()] if named is None else dict.fromkeys(named)
         return self._current.search(unit, question, namespaces)
+
+    def forget(self, namespaces: Iterable[str]) -> None:
+        """Let go of what is kept in memory of some namespaces."""
+        if "_current" in self.__dict__:  # else nothing is
+            for namespace in namespaces:
+                self._current.spaces.forget(namespace)
 
     @cached_property
     def _current(self) -> Search:

@@ -58,6 +58,7 @@ class Report:
         self.written = 0
         self.known = 0
         self.conflicting: list[str] = []
+        self.erased: list[str] = []
         self.malformed: list[Malformed] = []
 
     def public(self) -> dict[str, Any]:
@@ -66,6 +67,7 @@ class Report:
             "written": self.written,
             "known": self.known,
             "conflicting": self.conflicting,
+            "erased": self.erased,
             "malformed": [line._asdict() for line in self.malformed],
         }
 
@@ -187,6 +189,7 @@ class Intake:
         self.report.written += len(done.written)
         self.report.known += len(done.known)
         self.report.conflicting += done.conflicting
+        self.report.erased += done.erased
 
     def _add(self, owner: _Owner, messages: list[tuple[_Line, dict[str, Any]]]) -> None:
         """Add messages in one call; where one of them is refused, one by one, so that the others are kept."""

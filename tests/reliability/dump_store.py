@@ -32,7 +32,7 @@ def fill(mem: MemOS) -> None:
     )
     id = mem.add("Ana likes coffee.", user_id="ana", tags=["taste"], metadata={"sure": True}).ids[0]
     mem.update(id, "Ana likes tea.", user_id="ana")
-    mem.delete(mem.add("a mistake", user_id="ana").ids[0], user_id="ana", wait=True)
+    mem.delete(mem.add("a mistake", user_id="ana").ids[0], user_id="ana")
     mem.enqueue("note", {"n": 1}, user_id="ana")
     mem.share(id, to="users/bo", user_id="ana")
     mem.add("Bo brings tea.", user_id="bo", parents=[id])

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import replace
 from tests.properties.operations import IDS, JOB_IDS, NAMES, DeliberateError, Operation, moments, unit_of, units
 
 from pymemos.adapters.memory import MemoryStore
@@ -168,6 +169,8 @@ class Twins(RuleBasedStateMachine):
             assert real.page(selection, limit=limit, after=after) == twin.page(selection, limit=limit, after=after)
             assert real.page(selection, limit=99) == twin.page(selection, limit=99)
             assert real.count(selection) == twin.count(selection)
+            ever = replace(selection, valid_at=None, known_at=None, ended_before=None, stages=None)
+            assert real.ever(ever) == twin.ever(ever)
             assert_same_matches(
                 real.match(terms, selection, limit=limit, weights=weights),
                 twin.match(terms, selection, limit=99, weights=weights),
@@ -297,6 +300,8 @@ def view(unit: ReadUnit | WriteUnit) -> dict[str, Any]:
         "audit": (unit.audit(AuditQuery()), unit.audit(AuditQuery(memory=IDS[0], limit=2))),
         "chains": [unit.audit_tail(name) for name in NAMES],
         "replays": [unit.replayed(name, key) for name in NAMES for key in ("k", "l")],
+        "erased": (unit.erased(IDS), [unit.erased_by(f"e{id}", limit=9) for id in IDS], unit.receipts(None, limit=9)),
+        "derived": [unit.derivatives([id]) for id in IDS],
         "settings": [unit.setting(name) for name in ("a", "b")],
     }
 

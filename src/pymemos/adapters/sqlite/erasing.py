@@ -107,7 +107,8 @@ class Erasing:
         row = connection.execute(_NUMBER, (erasure,)).fetchone()
         if row is None:
             raise StoreError(f"erasure {erasure!r} has no receipt; put_receipt comes before erase")
-        found: list[Any] = connection.execute(_PLACES, {"ids": json.dumps(list(ids))}).fetchall()
+        named = json.dumps(list(dict.fromkeys(ids)))
+        found: list[Any] = connection.execute(_PLACES, {"ids": named}).fetchall()
         if len(found) != len(set(ids)):
             raise UnknownMemory("one of the memories is not in the store")
         homes = sorted({ns for _, ns in found})
@@ -115,7 +116,7 @@ class Erasing:
             raise StoreError("advance comes before an erasure, for every namespace that it touches")
         self._spaces = {ns: stamps[ns] for ns in homes}
         mems = json.dumps([mem for mem, _ in found])
-        self._given = {"ids": json.dumps(list(ids)), "mems": mems, "erasure": row[0]}
+        self._given = {"ids": named, "mems": mems, "erasure": row[0]}
         self._count = len(found)
 
     def lent(self) -> list[str]:

@@ -21,7 +21,7 @@ from pymemos.adapters.sqlite import check
 from pymemos.adapters.sqlite.combine import Combiner
 from pymemos.adapters.sqlite.connection import be_patient
 from pymemos.adapters.sqlite.queries import QUERIES
-from pymemos.adapters.sqlite.remnants import WIDE, Needles, Searched, pieces, search
+from pymemos.adapters.sqlite.remnants import PIECE, WIDE, Needles, Searched, pieces, search
 from pymemos.adapters.sqlite.write import SqliteWriteUnit
 from pymemos.cube.erasure import Verification
 from pymemos.errors import StoreBusy, StoreError
@@ -45,6 +45,8 @@ _IS_OUT = "UPDATE scrubs SET row = NULL WHERE scrub = ?"
 _WHOLE = "SELECT EXISTS (SELECT 1 FROM scrubs WHERE erasure = ? AND place = 'whole')"
 _KEPT = "SELECT place, terms, context, facets, bytes FROM scrubs WHERE erasure = ?"
 _BLOBS = "SELECT bytes FROM scrubs WHERE erasure = ? AND place = 'blob'"
+_KEEP_PIECES = "INSERT INTO scrubs (erasure, place, bytes) VALUES (?, 'pieces', ?)"
+_MARK = "INSERT INTO scrubs (erasure, place) VALUES (?, 'whole')"
 _DROP_MARK = "DELETE FROM scrubs WHERE erasure = ? AND place = 'whole'"
 _DROP = "DELETE FROM scrubs WHERE scrub IN (SELECT scrub FROM scrubs WHERE erasure = ? LIMIT ?)"
 _ERASED = """
@@ -62,8 +64,8 @@ Look = Callable[[], AbstractContextManager[apsw.Connection]]  # a connection ins
 class Scrubber:
     """Scrubs the files of one store: through its writing connection, and looks of its own."""
 
-    def __init__(self, home: Path, writer: Combiner, look: Look) -> None:
-        self._home, self._writer, self._look = home, writer, look
+    def __init__(self, home: Path, writer: Combiner, look: Look, *, patience_s: float) -> None:
+        self._home, self._writer, self._look, self._patience_s = home, writer, look, patience_s
 
     def scrub(self, erasure: str, blobs: BlobStore) -> Verification:
         """Do what is left to do for an erasure, and search for what it removed."""
@@ -80,7 +82,7 @@ class Scrubber:
         while self._writer.write(partial(_drop, number)):
             pass
         self._empty_log()
-        return self._verified(wanted, "bytes") if is_whole else self._rebuilt()
+        return self._verified(number, wanted) if is_whole else self._rebuilt()
 
     def look_again(self) -> Verification:
         """Search every byte for the ends of all documents that were erased, which their ids tell."""
@@ -89,13 +91,20 @@ class Scrubber:
         done = self._search(wanted)
         return _report("ids", wanted, done, rewritten=False, remnants=len(self._unexplained(done.found)))
 
-    def _verified(self, wanted: set[bytes], method: str) -> Verification:
-        done = self._search(wanted)
-        if not self._unexplained(done.found):
-            return _report(method, wanted, done, rewritten=False)
-        self._rewrite()
-        done = self._search(wanted)
-        return _report(method, wanted, done, rewritten=True, remnants=len(self._unexplained(done.found)))
+    def _verified(self, number: int, wanted: set[bytes]) -> Verification:
+        """Search for everything, and write the database anew where any of it is found."""
+        left = wanted
+        try:
+            done, rewritten = self._search(wanted), False
+            left = self._unexplained(done.found)
+            if left:
+                self._rewrite()
+                done, rewritten = self._search(wanted), True
+                left = self._unexplained(done.found)
+            return _report("bytes", wanted, done, rewritten=rewritten, remnants=len(left))
+        finally:
+            if left:  # so that the next attempt knows what to search for
+                self._writer.write(partial(_keep, number, left))
 
     def _rebuilt(self) -> Verification:
         """The database written anew holds no byte that no row has; so the rows and indexes are what is looked at."""
@@ -137,7 +146,7 @@ class Scrubber:
 
     def _empty_log(self) -> None:
         """Bring the log into the database and cut it to nothing; readers of what was before must have gone."""
-        until, pause = time.monotonic() + PATIENCE_S, 0.005
+        until, pause = time.monotonic() + self._patience_s, 0.005
         while not self._try_to_empty():
             if time.monotonic() > until:
                 raise StoreBusy("somebody still reads the store as it was before the erasure; the scrub is tried again")
@@ -181,13 +190,21 @@ def _drop(number: int, unit: SqliteWriteUnit) -> bool:
     return bool(connection.changes())
 
 
+def _keep(number: int, left: set[bytes], unit: SqliteWriteUnit) -> None:
+    """Keep pieces to be searched for again."""
+    unit._connection.execute(_KEEP_PIECES, (number, b"".join(sorted(left))))
+    unit._connection.execute(_MARK, (number,))
+
+
 def _needles(connection: apsw.Connection, number: int) -> Iterator[bytes]:
     """Pieces of everything that an erasure removed, as it stood in the tables, and its texts in UTF-16 too."""
     for place, terms, context, facets, kept in connection.execute(_KEPT, (number,)):
         for column in (terms, context, facets):
             if column:
                 yield from pieces(column.encode())
-        if place != "bytes" or kept is None:
+        if place == "pieces":
+            yield from (kept[start : start + PIECE] for start in range(0, len(kept), PIECE))
+        if place != "bytes":
             continue
         if isinstance(kept, bytes):
             yield from pieces(kept, WIDE)
@@ -224,7 +241,7 @@ def _stored(connection: apsw.Connection) -> Iterator[bytes]:
     yield b"\0".join(held)
 
 
-def _report(method: str, wanted: set[bytes], done: Searched, *, rewritten: bool, remnants: int = 0) -> Verification:
+def _report(method: str, wanted: set[bytes], done: Searched, *, rewritten: bool, remnants: int) -> Verification:
     return Verification(
         method=method,
         needles=len(wanted),

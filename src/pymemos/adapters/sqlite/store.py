@@ -15,7 +15,7 @@ from pymemos.adapters.sqlite import check, migrations
 from pymemos.adapters.sqlite.combine import Combiner
 from pymemos.adapters.sqlite.connection import connect, translate, translated
 from pymemos.adapters.sqlite.read import SqliteReadUnit
-from pymemos.adapters.sqlite.scrubbing import Scrubber
+from pymemos.adapters.sqlite.scrubbing import PATIENCE_S, Scrubber
 from pymemos.cube.erasure import Verification
 from pymemos.errors import BrokenStore, ForeignFolder, NetworkFilesystem, StoreClosed, StoreError, StoreReadOnly
 from pymemos.ports import BlobStore, Finding, ReadUnit, Store, WriteUnit
@@ -32,13 +32,15 @@ _READERS = 8  # idle reading connections that are kept
 class SqliteStore(Store):
     """A store in the folder ``home``, created when it is not there.
 
-    ``vfs`` names a SQLite file system other than the platform's, such as ``pymemos.testing.faults``.
+    ``vfs`` names a SQLite file system other than the platform's, such as ``pymemos.testing.faults``. ``patience_s`` is
+    how long a scrub waits for readers of what was before.
     """
 
-    def __init__(self, home: Path, *, vfs: str | None = None) -> None:
+    def __init__(self, home: Path, *, vfs: str | None = None, patience_s: float = PATIENCE_S) -> None:
         super().__init__()
         self.home = home
         self._vfs = vfs
+        self._patience_s = patience_s
         self._idle: deque[apsw.Connection] = deque()
         prepare_folder(home)
         self._writer = self._open()
@@ -130,11 +132,14 @@ class SqliteStore(Store):
 
     def _scrub(self, erasure: str, blobs: BlobStore) -> Verification:
         with self._in_use():
-            return Scrubber(self.home, self._writer, self._look).scrub(erasure, blobs)
+            return self._scrubber().scrub(erasure, blobs)
 
     def _remnants(self) -> Verification:
         with self._in_use():
-            return Scrubber(self.home, self._writer, self._look).look_again()
+            return self._scrubber().look_again()
+
+    def _scrubber(self) -> Scrubber:
+        return Scrubber(self.home, self._writer, self._look, patience_s=self._patience_s)
 
     def _backup(self, target: Path) -> None:
         if target.exists():

@@ -55,8 +55,8 @@ WHERE m.erased IS NOT NULL AND m.erased NOT IN (SELECT erasure FROM scrubs)"""
 _TABLES = """
 SELECT name FROM sqlite_schema
 WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name NOT GLOB '*texts_index_*'
-ORDER BY name = 'memories' DESC, name = 'history' DESC, name"""
-_AT_ONCE = 1 << 22  # bytes of rows that are looked through together
+ORDER BY name IN ('vectors', 'old_vectors'), name IN ('memories', 'texts') DESC, name"""
+_AT_ONCE = 1 << 18  # bytes of rows that are looked through together
 
 Look = Callable[[], AbstractContextManager[apsw.Connection]]  # a connection inside a reading transaction
 
@@ -93,18 +93,19 @@ class Scrubber:
 
     def _verified(self, number: int, wanted: set[bytes]) -> Verification:
         """Search for everything, and write the database anew where any of it is found."""
-        left = wanted
+        left, again = {b""}, wanted
         try:
             done, rewritten = self._search(wanted), False
             left = self._unexplained(done.found)
             if left:
+                again = {piece for piece in wanted if any(window in piece for window in left)}
                 self._rewrite()
                 done, rewritten = self._search(wanted), True
                 left = self._unexplained(done.found)
             return _report("bytes", wanted, done, rewritten=rewritten, remnants=len(left))
         finally:
             if left:  # so that the next attempt knows what to search for
-                self._writer.write(partial(_keep, number, left))
+                self._writer.write(partial(_keep, number, again))
 
     def _rebuilt(self) -> Verification:
         """The database written anew holds no byte that no row has; so the rows and indexes are what is looked at."""
@@ -134,7 +135,7 @@ class Scrubber:
             for rows in _stored(connection):
                 if not left:
                     break
-                needles = Needles(left)
+                needles = Needles.of_windows(left)
                 left -= {needles[place] for place in needles.found_in(rows).tolist()}
         return left
 
@@ -218,9 +219,9 @@ def _needles(connection: apsw.Connection, number: int) -> Iterator[bytes]:
 def _ends(connection: apsw.Connection) -> Iterator[bytes]:
     """How the documents of erased memories went on behind the id, which stands like this nowhere else."""
     for (id,) in connection.execute(_ERASED):
-        for behind in (b'","pay', b'","par'):
-            end = id.encode()[-(16 - len(behind)) :] + behind
-            if len(end) == 16:
+        for behind in (b'","payload":{"', b'","parents":[{"'):
+            end = id.encode()[-(PIECE - len(behind)) :] + behind
+            if len(end) == PIECE:
                 yield end
 
 

@@ -57,5 +57,4 @@ def _measured(mem: MemOS) -> list[Row]:
         Row.plain("erase_10k_sealed_cpu_s", sealing, "s"),
         Row.plain("erase_10k_cpu_s", time.process_time() - worked, "s"),
         Row.plain("erase_10k_searched_mb", receipt.verification.bytes / 1e6, "MB"),
-        Row.plain("erase_10k_rewritten", float(receipt.verification.rewritten), "times"),
     ]

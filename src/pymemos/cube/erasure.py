@@ -55,15 +55,14 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """How it was made sure that nothing is left.
 
     ``bytes``: every byte of every file was searched for what was erased. ``structure``: what to search for was lost in
-    a crash, so the database was written anew and its tables and indexes looked through. ``ids``: every byte was
-    searched for the ends of erased documents that their ids tell. ``memory``: there are no files.
+    a crash, so tables and indexes were looked through, and the files for the ends of documents that their ids tell;
+    ``ids`` is that search alone. ``memory``: there are no files.
     """
 
     method: str
     needles: int = 0  # pieces of what was erased that were searched for
     files: int = 0
     bytes: int = 0
-    rewritten: bool = False  # the database was written anew
     remnants: int = 0  # what was found all the same: then the receipt is not signed
 
 

@@ -97,7 +97,7 @@ class EraseHandler(_Choosing):
         request: Erase = work.call.request  # type: ignore[assignment]
         chosen, derived = _chosen(work, request.id, request.where)
         receipt = _receipt(work, request.id, request.where, chosen, derived, Phase.PENDING)
-        work.unit.put_receipt(receipt)
+        work.unit.put_receipt(msgspec.structs.replace(receipt, memories=(), derived=()))  # its rows name it
         homes = chosen | {one.id: one.namespace for one in derived}
         jobs = _drop_jobs(work, homes, whole=_is_whole(work, request.id, request.where))
         counts = msgspec.structs.replace(vault.erase(work.unit, homes, receipt.id, work.now), jobs=jobs)

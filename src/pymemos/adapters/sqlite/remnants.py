@@ -20,7 +20,7 @@ WINDOW = 16  # bytes that are compared: two words
 PIECE = WINDOW + 7  # bytes of which one window lies on a multiple of eight, wherever they stand in a file
 STRIDE = 32  # from piece to piece of a text, so that any 54 bytes in a row of it hold a whole one
 WIDE = 128  # from piece to piece of a vector
-_PLAIN = 4  # a window with fewer different bytes is no sign of anything
+_PLAIN = 8  # a window with fewer different bytes, such as zeros of a vector, is no sign of anything
 
 _BLOCK = 1 << 18  # bytes that are searched at a time: what is made of them stays in the cache
 _BITS = 24  # at most, of the tables that sort places out: 2 MiB each

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks import report
+from benchmarks._erasing import erase_10k
 from benchmarks._private import Line, corpus, load
 from benchmarks._texts import Texts
 from benchmarks.report import Row
@@ -162,6 +163,7 @@ def main(arguments: list[str] | None = None) -> None:
     measures = {
         ("privacy_precision", "privacy_recall"): lambda: finding(given(), own.show),
         ("scan_mb_s",): lambda: speed(given()),
+        ("erase_10k_s",): erase_10k,
     }
     report.main("privacy", measures, rest)
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymemos.cube.call import Caller, Decision, Hit, MemoryCall
 from pymemos.cube.cube import MemCube
+from pymemos.cube.erasure import Receipt
 from pymemos.cube.header import Origin, Priority, SemanticType, State
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Plaintext
 from pymemos.cube.policy import Policy
@@ -55,6 +56,7 @@ __all__ = [
     "Policy",
     "Priority",
     "PymemosError",
+    "Receipt",
     "Record",
     "SemanticType",
     "Settings",

@@ -98,6 +98,12 @@ class UnknownJob(PymemosError, LookupError):
     status = 404
 
 
+class UnknownReceipt(PymemosError, LookupError):
+    """No erasure has this receipt in the caller's reach; 'pymemos receipts' lists them."""
+
+    status = 404
+
+
 class StaleVersion(PymemosError):
     """The memory was changed since it was read; read it again and repeat the change on the new version."""
 
@@ -197,6 +203,10 @@ class ForkedStore(StoreError):
 
 class MissingBlob(StoreError):
     """A file that a memory refers to is not in the store; restore it from a backup."""
+
+
+class ScrubFailed(StoreError):
+    """Bytes of what was erased are still in the store's files; the receipt is not signed. The scrub is tried again."""
 
 
 # What a model could not do.

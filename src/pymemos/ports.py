@@ -18,6 +18,7 @@ from pymemos.cube.audit import AuditRecord as AuditRecord
 from pymemos.cube.audit import AuditRow as AuditRow
 from pymemos.cube.call import Lease, Selection
 from pymemos.cube.cube import MemCube
+from pymemos.cube.erasure import Counts, Derived, Receipt, Verification
 from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.cube.policy import RuleChange
 from pymemos.errors import ForkedStore, LeaseLost, NestedWrite, StoreClosed
@@ -251,6 +252,30 @@ class ReadUnit(ABC):
         """
 
     @abstractmethod
+    def ever(self, selection: Selection) -> list[str]:
+        """The ids of memories of which any version, deleted or not, is as a selection (without times) says."""
+
+    @abstractmethod
+    def derivatives(self, ids: Sequence[str]) -> list[Derived]:
+        """What was ever made from some memories, through all generations, by id; none of ``ids`` itself."""
+
+    @abstractmethod
+    def erased(self, ids: Sequence[str]) -> list[str]:
+        """Those of ``ids`` whose memories were erased; to every other method they are unknown."""
+
+    @abstractmethod
+    def erased_by(self, erasure: str, *, limit: int, after: str | None = None) -> list[str]:
+        """The ids of the memories that an erasure took, in order, from behind the id ``after``."""
+
+    @abstractmethod
+    def receipt(self, id: str) -> Receipt | None:
+        """The receipt of an erasure as it stands."""
+
+    @abstractmethod
+    def receipts(self, namespaces: Sequence[str] | None, *, limit: int, before: str | None = None) -> list[Receipt]:
+        """The receipts of some or all namespaces, newest first, from before the receipt ``before``."""
+
+    @abstractmethod
     def setting(self, name: str) -> str | None:
         """A value that the store keeps for the system, such as the version of its text analysis."""
 
@@ -292,6 +317,19 @@ class WriteUnit(ReadUnit):
 
         Their seqs are this unit's. ``text`` belongs to the last version, where that is current. A memory that is here
         already is replaced by the given versions, which must begin with those that are here.
+        """
+
+    @abstractmethod
+    def put_receipt(self, receipt: Receipt) -> None:
+        """Keep the receipt of an erasure, in place of what it was before."""
+
+    @abstractmethod
+    def erase(self, ids: Sequence[str], erasure: str) -> tuple[Counts, list[str]]:
+        """Take memories out of everybody's reach for good: every version, and whatever hangs on them.
+
+        ``erasure`` is the id of a receipt that is kept; the memories' namespaces must have been advanced. From here on
+        the ids are unknown, and may not be written again. What of their bytes is still in files waits for ``scrub``.
+        Gives how much was removed, and the memories whose full-text rows carried words of them and now carry none.
         """
 
     @abstractmethod
@@ -476,6 +514,19 @@ class Store(ABC):
         self._check_usable()
         self._backup(target)
 
+    def scrub(self, erasure: str, blobs: BlobStore) -> Verification:
+        """Remove what is left of an erasure in files, then look for it; may be repeated whenever it was cut off.
+
+        Blobs that nothing names any more are unlinked. Raises StoreBusy while somebody reads what was before.
+        """
+        self._check_usable()
+        return self._scrub(erasure, blobs)
+
+    def remnants(self) -> Verification:
+        """Look through every file for anything of any erasure, as far as it can still be told."""
+        self._check_usable()
+        return self._remnants()
+
     def _check_usable(self) -> None:
         if self._closed:
             raise StoreClosed()
@@ -496,6 +547,12 @@ class Store(ABC):
 
     @abstractmethod
     def _backup(self, target: Path) -> None: ...
+
+    @abstractmethod
+    def _scrub(self, erasure: str, blobs: BlobStore) -> Verification: ...
+
+    @abstractmethod
+    def _remnants(self) -> Verification: ...
 
 
 class Embedder(Protocol):
@@ -534,3 +591,6 @@ class BlobStore(Protocol):
 
     def remove(self, blob: str) -> None:
         """Unlink a blob; one that is not there is no error."""
+
+    def remove_partial(self, before: datetime) -> int:
+        """Remove what a crash left half written before a time; gives how much there was."""

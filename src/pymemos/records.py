@@ -24,6 +24,7 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     memories: int = 0  # current rows in the full-text index
     words: int = 0  # sum of their lengths
+    wiped: int = 0  # the seq of the last erasure; what somebody keeps in memory from before is to be let go
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from pymemos import wiring
 from pymemos.cube.call import Caller
 from pymemos.cube.ids import new_id
 from pymemos.facade.auditing import Auditing
+from pymemos.facade.erasing import Erasing
 from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
 from pymemos.facade.merging import Merging
@@ -35,7 +36,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy, Auditing, Upkeep):
+class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy, Erasing, Auditing, Upkeep):
     """A memory that keeps what it is told: durable, versioned, searchable, explained.
 
     ``home`` is the folder of the store, created when it is not there; without one, PYMEMOS_HOME or the user's data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from pymemos.errors import InvalidInput
 from pymemos.infrastructure import audit
 from pymemos.infrastructure.heads import HeadKeeper
+from pymemos.interface.transfer import BLOBS_SUFFIX
 from pymemos.ports import BlobStore, Clock, Embedder, Overlay, Store, WriteUnit
 from pymemos.settings import Settings
 
@@ -82,6 +84,13 @@ def new_overlay(at: datetime) -> Overlay:
     from pymemos.adapters.overlay import MemoryOverlay
 
     return MemoryOverlay(at)
+
+
+def opened_backup(file: Path) -> AbstractContextManager[tuple[Store, BlobStore]]:
+    """A backup as a store, to be changed in place."""
+    from pymemos.adapters.sqlite.backups import opened_backup
+
+    return opened_backup(file, file.with_name(file.name + BLOBS_SUFFIX))
 
 
 def audit_heads(settings: Settings, store: Store, clock: Clock, key: bytes | None = None) -> HeadKeeper:

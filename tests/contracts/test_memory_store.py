@@ -20,6 +20,10 @@ class TestMemoryStore(StoreContract):
         yield store
         store.close()
 
+    @pytest.fixture
+    def blobs(self) -> BlobStore:
+        return MemoryBlobs()
+
     def test_a_backup_of_memory_is_refused_with_a_reason(self, tmp_path: Path, store: Store) -> None:
         with pytest.raises(StoreError, match="no file to back up"):
             store.backup(tmp_path / "copy")

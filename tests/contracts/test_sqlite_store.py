@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
+import time
 import tracemalloc
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,10 @@ class TestSqliteStore(StoreContract):
         yield store
         store.close()
 
+    @pytest.fixture
+    def blobs(self, tmp_path: Path) -> BlobStore:
+        return FileBlobs(tmp_path / "home" / "blobs")
+
     def test_what_a_writer_remembers_of_many_sessions_is_small(self, store: Store) -> None:
         tracemalloc.start()
         for n in range(20):
@@ -43,3 +50,15 @@ class TestFileBlobs(BlobStoreContract):
     @pytest.fixture
     def blobs(self, tmp_path: Path) -> BlobStore:
         return FileBlobs(tmp_path / "blobs")
+
+    def test_what_a_crash_left_half_written_is_removed_once_it_is_old(self, tmp_path: Path) -> None:
+        blobs = FileBlobs(tmp_path / "blobs")
+        name, _ = blobs.put(b"tensor")
+        for part, age in (("tmp-old", 100), ("tmp-new", 0)):
+            path = tmp_path / "blobs" / part
+            path.write_bytes(b"half")
+            os.utime(path, (time.time() - age, time.time() - age))
+
+        assert blobs.remove_partial(datetime.now(UTC) - timedelta(seconds=50)) == 1
+        assert [path.name for path in (tmp_path / "blobs").glob("tmp-*")] == ["tmp-new"]
+        assert blobs.names() == {name}

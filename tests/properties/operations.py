@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from pymemos.cube.call import Lease
 from pymemos.cube.cube import MemCube
+from pymemos.cube.erasure import Phase, Receipt
 from pymemos.cube.filters import parse
 from pymemos.cube.header import State
 from pymemos.cube.ids import format_id
@@ -156,6 +157,17 @@ def move(unit: WriteUnit, id: str, after: State, stale: bool, advanced: bool, at
     return unit.move([StateChange(id=id, at=at, before=before, after=after, cause="archive", author="ana")])
 
 
+def erase(unit: WriteUnit, ids: list[str], everywhere: bool, at: datetime) -> Any:
+    """Memories that may not be there, whose words rows of other namespaces may carry."""
+    for name in NAMES if everywhere else dict.fromkeys(owner for id in ids if (owner := unit.owner_of(id))):
+        unit.advance(name, at)
+    here = [id for id in ids if unit.owner_of(id)] or ids
+    receipt = Receipt(id=f"e{here[0]}", at=at, namespace=NAMES[0], by="ana", asked={}, phase=Phase.PENDING)
+    unit.put_receipt(receipt)
+    counts, followers = unit.erase(here, receipt.id)
+    return counts.memories, counts.versions, followers
+
+
 def unprepared(unit: WriteUnit, cube: MemCube) -> Any:
     """A change in a namespace that the unit may not have advanced."""
     return unit.insert(_entry(cube, None, ()))
@@ -285,6 +297,12 @@ operations = st.one_of(
         after=st.sampled_from(list(State)),
         stale=st.sampled_from([False, False, False, True]),
         advanced=st.sampled_from([True, True, False]),
+        at=moments,
+    ),
+    _operation(
+        erase,
+        ids=st.lists(known, min_size=1, max_size=2, unique=True),
+        everywhere=st.sampled_from([True, True, False]),
         at=moments,
     ),
     _operation(unprepared, cube=cubes),

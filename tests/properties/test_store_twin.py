@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import replace
 from tests.properties.operations import IDS, JOB_IDS, NAMES, DeliberateError, Operation, moments, unit_of, units
 from tests.properties.rules_kit import usual_whats
 
@@ -175,6 +176,8 @@ class Twins(RuleBasedStateMachine):
             assert real.page(selection, limit=99) == twin.page(selection, limit=99)
             assert real.count(selection) == twin.count(selection)
             assert len(real.hidden(selection)) == len(twin.hidden(selection))
+            ever = replace(selection, valid_at=None, known_at=None, ended_before=None, stages=None)
+            assert real.ever(ever) == twin.ever(ever)
             assert_same_matches(
                 real.match(terms, selection, limit=limit, weights=weights),
                 twin.match(terms, selection, limit=99, weights=weights),
@@ -305,6 +308,8 @@ def view(unit: ReadUnit | WriteUnit) -> dict[str, Any]:
         "chains": [unit.audit_tail(name) for name in NAMES],
         "replays": [unit.replayed(name, key) for name in NAMES for key in ("k", "l")],
         "rules": (unit.rule_changes(), unit.rule_changes(since=2), unit.last_rule_change()),
+        "erased": (unit.erased(IDS), [unit.erased_by(f"e{id}", limit=9) for id in IDS], unit.receipts(None, limit=9)),
+        "derived": [unit.derivatives([id]) for id in IDS],
         "settings": [unit.setting(name) for name in ("a", "b")],
     }
 

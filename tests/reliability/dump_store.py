@@ -1,6 +1,6 @@
 """A program that prints the fixture of the present schema: the rows of a small store, as SQL.
 
-    python -m tests.reliability.dump_store > tests/reliability/schemas/store_0002.sql
+    python -m tests.reliability.dump_store > tests/reliability/schemas/store_0003.sql
 
 A fixture is written once, when its schema is released, and never again: migrations are held against it.
 """
@@ -21,7 +21,7 @@ INDEXES = ("texts_index", "old_texts_index")
 
 
 def fill(mem: MemOS) -> None:
-    """A little of everything: a conversation, a change, a deletion, a job."""
+    """A little of everything: a conversation, a change, a deletion, a job, an erasure."""
     mem.add(
         [
             {"role": "user", "content": "I moved to Lisbon in May.", "id": "m1", "name": "Ana"},
@@ -36,6 +36,7 @@ def fill(mem: MemOS) -> None:
     mem.enqueue("note", {"n": 1}, user_id="ana")
     mem.share(id, to="users/bo", user_id="ana")
     mem.add("Bo brings tea.", user_id="bo", parents=[id])
+    mem.erase(mem.add("Ana regrets this.", user_id="ana").ids[0], user_id="ana", wait=True)
 
 
 def dump(database: Path) -> Iterator[str]:

@@ -74,7 +74,7 @@ def searches():
 
 
 def space_of(search, namespace=ANA):
-    return search._spaces._spaces[(namespace, Dense.identity)]
+    return search.spaces._spaces[(namespace, Dense.identity)]
 
 
 @pytest.fixture(params=["memory", "sqlite"])

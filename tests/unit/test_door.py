@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 import pytest
 
 import pymemos.surfaces
-from pymemos import MemOS
+from pymemos import MemOS, Receipt
 from pymemos.adapters.sqlite import SqliteStore
+from pymemos.cube.erasure import Phase
 from pymemos.cube.payload import Activation, ModelRef
 from pymemos.errors import NotAllowed, UnknownMemory
 from pymemos.facade.what_if import World
 from pymemos.interface import upkeep
 from pymemos.interface.transfer import from_line
-from pymemos.testing.doubles import FailingEmbedder, FrozenClock
+from pymemos.testing.doubles import WHEN, FailingEmbedder, FrozenClock
 from pymemos.testing.witness import WitnessStore
 
 METHODS = [name for name, _ in inspect.getmembers(MemOS, inspect.isfunction) if not name.startswith("_")]
@@ -95,6 +96,12 @@ SCENARIOS: dict[str, Scenario] = {
     "backup": Scenario(lambda at: at.mem.backup(at.folder / "copy.db"), "backup"),
     "control_job": Scenario(lambda at: at.mem.control_job(at.job, "cancel"), "control_job"),
     "delete": Scenario(lambda at: at.mem.delete(at.text), "delete"),
+    "erase": Scenario(lambda at: at.mem.erase(at.text), "erase"),
+    "erase_backup": Scenario(
+        lambda at: at.mem.erase_backup(at.mem.backup(at.folder / "copy.db"), user_id="ana"), "erase_backup"
+    ),
+    "receipt": Scenario(lambda at: at.mem.receipt(at.mem.erase(at.text).id), "receipts"),
+    "receipts": Scenario(lambda at: at.mem.receipts(), "receipts"),
     "diff": Scenario(lambda at: at.mem.diff(at.text, 1, 2), "diff"),
     "doctor": Scenario(lambda at: at.mem.doctor(), "doctor"),
     "enqueue": Scenario(lambda at: at.mem.enqueue("note", user_id="ana"), "enqueue"),
@@ -129,6 +136,11 @@ UNDECIDED: dict[str, tuple[Callable[[Place], Any], int, str]] = {
     "bind": (lambda at: at.mem.bind(user_id="ana"), 0, "makes a handle; whoever uses it is decided on then"),
     "detect": (lambda at: at.mem.detect("Write to bo@example.org."), 0, "looks at a text, and at no memory"),
     "put_blob": (lambda at: at.mem.put_blob(b"other"), 0, "writes bytes that nobody can find before add names them"),
+    "verify_receipt": (
+        lambda at: at.mem.verify_receipt(Receipt(id="x", at=WHEN, namespace="n", by="b", asked={}, phase=Phase.SIGNED)),
+        0,
+        "holds what the caller has against the key, and looks at no store",
+    ),
     "next_due": (lambda at: at.mem.next_due(), 1, "tells a worker when to wake, and nothing about memories"),
     "close": (lambda at: at.mem.close(), 2, "writes down the reads that are not in the log yet, and signs its head"),
 }
@@ -137,6 +149,7 @@ JOBS: dict[str, str] = {
     "embed": "embed",
     "sweep": "sweep",
     "scan_privacy": "tag_privacy",
+    "scrub": "scrub",
 }  # each kind of job of the system's own, and the operation of its effect
 
 
@@ -220,6 +233,7 @@ BY_ID: dict[str, Callable[[MemOS, Place], Any]] = {
     "append": lambda mem, at: mem.append(at.text, "And coffee."),
     "delete": lambda mem, at: mem.delete(at.text),
     "diff": lambda mem, at: mem.diff(at.text, 1, 2),
+    "erase": lambda mem, at: mem.erase(at.text),
     "get": lambda mem, at: mem.get(at.text),
     "history": lambda mem, at: mem.history(at.text),
     "merge": lambda mem, at: mem.merge(at.text, [at.other]),
@@ -247,7 +261,17 @@ def test_somebody_elses_id_is_as_good_as_unknown_and_the_attempt_is_recorded(wit
     assert place.mem.get(place.text).text == "Ana likes wine."
 
 
-STEWARDS = ["backup", "control_job", "doctor", "import_records", "jobs", "reembed", "set_lifecycle_policy", "tick"]
+STEWARDS = [
+    "backup",
+    "control_job",
+    "doctor",
+    "erase_backup",
+    "import_records",
+    "jobs",
+    "reembed",
+    "set_lifecycle_policy",
+    "tick",
+]
 
 
 @pytest.mark.parametrize("method", STEWARDS)

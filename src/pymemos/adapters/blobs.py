@@ -6,6 +6,7 @@ import mmap
 import os
 import re
 import tempfile
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -59,7 +60,17 @@ class FileBlobs:
 
     def remove(self, blob: str) -> None:
         """Unlink a blob; one that is not there is no error."""
-        self._path(blob).unlink(missing_ok=True)
+        path = self._path(blob)
+        if path.exists():
+            path.unlink(missing_ok=True)
+            _sync_folder(path.parent)  # else a power failure might bring it back
+
+    def remove_partial(self, before: datetime) -> int:
+        """Remove files that a crash left half written before a time; gives how many there were."""
+        left = [path for path in self._folder.glob("tmp-*") if path.stat().st_mtime < before.timestamp()]
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
 
     def _path(self, blob: str) -> Path:
         if not _NAME.fullmatch(blob):

@@ -67,9 +67,12 @@ class Upkeep(Handle):
         """Copy the store, while it is in use, as one moment saw it, to the new file ``target``."""
         return Path(self._dispatch(self._everywhere(), requests.Backup(target=os.fspath(target))))
 
-    def doctor(self) -> Sequence[Finding]:
-        """Examine the store: integrity, agreement of its parts, counts, blobs, free space."""
-        findings: Sequence[Finding] = self._dispatch(self._everywhere(), requests.Doctor())
+    def doctor(self, *, grep_erased: bool = False) -> Sequence[Finding]:
+        """Examine the store: integrity, agreement of its parts, counts, blobs, free space.
+
+        ``grep_erased`` also searches every byte of its files for documents that were erased, by what their ids tell.
+        """
+        findings: Sequence[Finding] = self._dispatch(self._everywhere(), requests.Doctor(grep_erased=grep_erased))
         return findings
 
     # Jobs and time.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from pymemos.cube.cube import MemCube
+from pymemos.cube.erasure import Counts
 from pymemos.cube.header import SemanticType
 from pymemos.infrastructure import analysis
 from pymemos.ports import Edge, Entry, Namespace, ReadUnit, Record, TextRow, Vector, WriteUnit
@@ -70,6 +71,20 @@ def retire(unit: WriteUnit, cube: MemCube, now: datetime) -> None:
     unit.advance(cube.namespace, now)
     _recontext(unit, cube.id, _turn_before(unit, cube.id))
     unit.retire(cube.id)
+
+
+def erase(unit: WriteUnit, homes: Mapping[str, str], erasure: str, now: datetime) -> Counts:
+    """Take memories (by id, with their namespaces) out of reach for good; turns behind them follow what is left."""
+    for namespace in dict.fromkeys(homes.values()):
+        unit.advance(namespace, now)
+    counts, followers = unit.erase(list(homes), erasure)
+    for record in unit.current(followers):
+        text, (before, _) = unit.text(record.cube.id), unit.turns_around(record.cube.id)
+        previous = _stored_draft(before.cube, before.text) if before and _is_turn(record.cube) else None
+        row = text_row(_stored_draft(record.cube, text), previous)
+        if row != text:
+            unit.retext(record.cube.id, row)
+    return counts
 
 
 def revive(unit: WriteUnit, one: Draft, now: datetime) -> None:

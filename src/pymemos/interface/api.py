@@ -126,6 +126,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     memories: tuple[str, ...] = ()
     used: bool = False  # the memories were served: it counts as a use of each
     replay: tuple[str, ...] = ()
+    elsewhere: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of other owners too, by namespace: each learns of it
 
 
 class Handler(ABC):
@@ -280,7 +281,8 @@ class MemoryAPI:
         """The entries of a call: one, or one for every owner whose memories it touched, each in the owner's chain."""
         reach, used = work.decision.namespaces, outcome.used
         if reach is None or len(reach) < 2:
-            return [self._record(work, outcome.memories, reach[0] if reach else None, used=used)]
+            own = self._record(work, outcome.memories, reach[0] if reach else None, used=used)
+            return [own, *(self._record(work, ids, name) for name, ids in outcome.elsewhere)]
         touched: dict[str, list[str]] = {reach[0]: []}
         for id in outcome.memories:
             touched.setdefault(work.unit.owner_of(id) or reach[0], []).append(id)

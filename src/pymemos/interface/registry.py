@@ -15,6 +15,7 @@ from pymemos.interface import (
 )
 from pymemos.interface.access import HANDLERS as ACCESS
 from pymemos.interface.api import Handler
+from pymemos.interface.erasure_handlers import HANDLERS as ERASURE
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 from pymemos.interface.merging import HANDLERS as MERGING
 from pymemos.interface.privacy import HANDLERS as PRIVACY
@@ -37,6 +38,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **MERGING,
     **VIEWING,
     **WHAT_IF,
+    **ERASURE,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

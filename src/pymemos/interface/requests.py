@@ -162,6 +162,8 @@ class Backup(Request, frozen=True, kw_only=True, tag="backup"):
 class Doctor(Request, frozen=True, kw_only=True, tag="doctor"):
     """Examine the store."""
 
+    grep_erased: bool = False  # search every byte of its files for what was erased, too
+
 
 class Enqueue(Request, frozen=True, kw_only=True, tag="enqueue"):
     """Put a job into the queue."""

@@ -30,7 +30,7 @@ from pymemos.infrastructure.privacy.scanning import available
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.auditing import seals_finding
 from pymemos.interface.letting_in import refuses
-from pymemos.interface.requests import Backup, Export, Import
+from pymemos.interface.requests import Backup, Doctor, Export, Import
 from pymemos.interface.veil import without
 from pymemos.ports import Finding, ReadUnit, Record
 
@@ -54,6 +54,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     known: tuple[str, ...] = ()  # here already, with these versions or newer ones
     conflicting: tuple[str, ...] = ()  # here with other versions, which were kept
     refused: tuple[str, ...] = ()  # hold what a privacy policy would not let be written as it is
+    erased: tuple[str, ...] = ()  # erased here, or made from what was: it does not come back
 
 
 class OnStore(Handler):
@@ -87,7 +88,7 @@ class ImportHandler(OnStore):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Import = work.call.request  # type: ignore[assignment]
-        sorted_out: dict[str, list[str]] = {"written": [], "known": [], "conflicting": [], "refused": []}
+        sorted_out: dict[str, list[str]] = {"written": [], "known": [], "conflicting": [], "refused": [], "erased": []}
         for records in request.memories:
             verdict = self._compare(work, records)
             if verdict == "written" and refuses(work, records):
@@ -99,7 +100,10 @@ class ImportHandler(OnStore):
         return Outcome(result=report, memories=report.written)
 
     def _compare(self, work: Work, records: tuple[Record, ...]) -> str:
-        """Whether ``records`` continue what is here, are here already, or contradict it."""
+        """Whether ``records`` continue what is here, are here already, contradict it, or tell of what was erased."""
+        sources = [pin.id for record in records for pin in record.cube.parents]
+        if work.unit.erased([records[-1].cube.id, *sources]):
+            return "erased"
         stored = work.unit.versions(records[-1].cube.id)
         here, there = ([r.cube.version for r in versions] for versions in (stored, records))
         shorter = min(len(here), len(there))
@@ -125,6 +129,7 @@ class DoctorHandler(OnStore):
     """The store's own check, and whether every blob that a memory refers to is there."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
+        request: Doctor = work.call.request  # type: ignore[assignment]
         missing = work.unit.blobs() - work.tools.blobs.names()
         blobs = Finding(
             check="blobs are there",
@@ -132,7 +137,20 @@ class DoctorHandler(OnStore):
             detail=f"missing: {', '.join(sorted(missing)[:3])}" if missing else "ok",
         )
         found = [blobs, seals_finding(work), _embedder_finding(work), _privacy_finding()]
+        if request.grep_erased:
+            found.append(_remnants_finding(work))
         return Outcome(result=[*work.tools.store.check(), *found])
+
+
+def _remnants_finding(work: Work) -> Finding:
+    """Whether any byte of any file is still of a document that was erased and scrubbed."""
+    done = work.tools.store.remnants()
+    detail = f"{done.bytes:,} bytes of {done.files:,} files searched for {done.needles:,} ends of erased documents"
+    return Finding(
+        check="nothing erased is in the files",
+        ok=not done.remnants,
+        detail=detail if not done.remnants else f"{done.remnants:,} were found; {detail}",
+    )
 
 
 def _embedder_finding(work: Work) -> Finding:

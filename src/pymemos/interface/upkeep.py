@@ -11,9 +11,11 @@ from pymemos.errors import OtherEmbedder
 from pymemos.infrastructure import analysis
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.embedding import EMBEDDER, embed_job, embedding_of
+from pymemos.interface.erasure_handlers import SCRUB
 from pymemos.interface.lifecycle_handlers import SWEEP, queue_sweep
 from pymemos.interface.privacy import SCAN, scan_job
 from pymemos.interface.requests import Enqueue, Reindex
+from pymemos.interface.scrubbing import scrub_job
 from pymemos.interface.sweeping import EVERY, sweep_job
 from pymemos.interface.worker import JobHandler, for_owner
 from pymemos.ports import Job, WriteUnit
@@ -32,6 +34,7 @@ def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
         "embed": partial(embed_job, api, tools),
         SWEEP: partial(sweep_job, api, tools),
         SCAN: scan_job,
+        SCRUB: partial(scrub_job, api, tools),
     }
 
 

@@ -55,11 +55,12 @@ class Worker:
         """The kinds of jobs that it can do."""
         return tuple(self._handlers)
 
-    def tick(self, now: datetime, *, limit: int) -> TickReport:
-        """Do what is due at ``now``, at most ``limit`` jobs."""
+    def tick(self, now: datetime, *, limit: int, kinds: tuple[str, ...] | None = None) -> TickReport:
+        """Do what is due at ``now``, at most ``limit`` jobs, of some kinds or of all that it can do."""
         ended: dict[str, list[str]] = {"done": [], "failed": [], "parked": []}
         for _ in range(limit):
-            job = self._api.dispatch(self._call(Claim(worker=self._name, kinds=self.kinds, now=now, lease=self._lease)))
+            claim = Claim(worker=self._name, kinds=kinds or self.kinds, now=now, lease=self._lease)
+            job = self._api.dispatch(self._call(claim))
             if job is None:
                 break
             ended[self._run(job, now)].append(job.id)

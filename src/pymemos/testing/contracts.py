@@ -1,8 +1,11 @@
-"""The contracts of the ports: subclass one, supply a fixture ``store`` or ``blobs``, and pytest runs the rest.
+"""The contracts of the ports: subclass one, supply its fixtures, and pytest runs the rest.
 
     class TestMyStore(StoreContract):
         @pytest.fixture
         def store(self) -> Iterator[Store]: ...
+
+        @pytest.fixture
+        def blobs(self) -> BlobStore: ...
 
 The tests look only through the port. They assume neither that closures share a transaction nor that they do not.
 """
@@ -10,6 +13,7 @@ The tests look only through the port. They assume neither that closures share a 
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
@@ -18,6 +22,7 @@ pytest.register_assert_rewrite(  # before they are imported, or a failure shows 
     "pymemos.testing.contract_audit",
     "pymemos.testing.contract_changes",
     "pymemos.testing.contract_embedder",
+    "pymemos.testing.contract_erasure",
     "pymemos.testing.contract_lifecycle",
     "pymemos.testing.contract_memories",
     "pymemos.testing.contract_queue",
@@ -33,6 +38,7 @@ from pymemos.ports import BlobStore  # noqa: E402
 from pymemos.testing.contract_audit import AuditContract  # noqa: E402
 from pymemos.testing.contract_changes import ChangesContract  # noqa: E402
 from pymemos.testing.contract_embedder import EmbedderContract as EmbedderContract  # noqa: E402
+from pymemos.testing.contract_erasure import ErasureContract  # noqa: E402
 from pymemos.testing.contract_lifecycle import LifecycleContract  # noqa: E402
 from pymemos.testing.contract_memories import MemoriesContract  # noqa: E402
 from pymemos.testing.contract_queue import LedgersContract, QueueContract  # noqa: E402
@@ -56,6 +62,7 @@ class StoreContract(
     QueueContract,
     LedgersContract,
     AuditContract,
+    ErasureContract,
 ):
     """What every ``Store`` does."""
 
@@ -122,3 +129,9 @@ class BlobStoreContract:
         view = blobs.open(blobs.put(b"tensor")[0])
 
         assert view.readonly
+
+    def test_what_is_whole_is_nothing_half_written(self, blobs: BlobStore) -> None:
+        name, _ = blobs.put(b"tensor")
+
+        assert blobs.remove_partial(datetime.max.replace(year=9000, tzinfo=UTC)) == 0
+        assert blobs.names() == {name}

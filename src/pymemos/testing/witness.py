@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from pymemos.ports import Finding, ReadUnit, Store, WriteUnit
+from pymemos.cube.erasure import Verification
+from pymemos.ports import BlobStore, Finding, ReadUnit, Store, WriteUnit
 
 T = TypeVar("T")
 
 
 class WitnessStore(Store):
-    """Passes everything on to ``inner``; ``seen`` says what was opened, in order: read, write, check, backup, close."""
+    """Passes everything on to ``inner``; ``seen`` says what was opened or done, in order: read, write, check, …"""
 
     def __init__(self, inner: Store) -> None:
         super().__init__()
@@ -46,3 +47,11 @@ class WitnessStore(Store):
     def _backup(self, target: Path) -> None:
         self.seen.append("backup")
         self._inner.backup(target)
+
+    def _scrub(self, erasure: str, blobs: BlobStore) -> Verification:
+        self.seen.append("scrub")
+        return self._inner.scrub(erasure, blobs)
+
+    def _remnants(self) -> Verification:
+        self.seen.append("remnants")
+        return self._inner.remnants()

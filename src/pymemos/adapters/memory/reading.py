@@ -9,11 +9,12 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from pymemos.adapters.memory import lexical
-from pymemos.adapters.memory.reach import hidden
-from pymemos.adapters.memory.selecting import select
+from pymemos.adapters.memory.reach import DERIVED, hidden
+from pymemos.adapters.memory.selecting import admits, select
 from pymemos.adapters.memory.state import Memory, Row, State
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
+from pymemos.cube.erasure import Derived, Receipt
 from pymemos.cube.header import Behaviour, Lifespan, SemanticType
 from pymemos.cube.header import State as LifeState
 from pymemos.cube.life import LifeFacts, StateChange
@@ -59,7 +60,8 @@ class MemoryReadUnit(ReadUnit):
     def _namespace(self, name: str) -> Namespace:
         seq, at = self._state.namespaces[name]
         rows = self._state.current_texts(name)
-        return Namespace(name=name, seq=seq, at=at, memories=len(rows), words=sum(row.length for row in rows))
+        words, wiped = sum(row.length for row in rows), self._state.wiped.get(name, 0)
+        return Namespace(name=name, seq=seq, at=at, memories=len(rows), words=words, wiped=wiped)
 
     def owner_of(self, id: str) -> str | None:
         memory = self._state.memories.get(id)
@@ -163,8 +165,10 @@ class MemoryReadUnit(ReadUnit):
         ]
 
     def changes(self, namespace: str, *, since: int = 0, embedder: str | None = None) -> list[Change]:
-        changed = [memory for memory in self._numbered(namespace) if memory.changed > since]
-        return [_change(memory, embedder) for memory in changed]
+        told = [_change(memory, embedder) for memory in self._numbered(namespace) if memory.changed > since]
+        gone = [one for one in self._state.erased.values() if one.namespace == namespace and one.changed > since]
+        told += [Change(key=one.number, seq=one.changed, cube=None) for one in gone]
+        return sorted(told, key=lambda change: change.key)
 
     def keys(self, selection: Selection) -> list[int]:
         chosen = {record.cube.id for record, _ in self._selected(selection)}
@@ -172,8 +176,8 @@ class MemoryReadUnit(ReadUnit):
 
     def cubes(self, keys: Sequence[int]) -> list[MemCube]:
         numbered = {memory.number: memory for memory in self._state.memories.values()}
-        wanted = [numbered[key] for key in keys if key in numbered]
-        return [memory.record(memory.current).cube for memory in wanted if memory.current is not None]
+        found = [numbered[key] for key in keys if key in numbered]
+        return [memory.record(memory.current).cube for memory in found if memory.current is not None]
 
     def vectors_by_key(self, namespace: str, keys: Sequence[int], embedder: str) -> list[tuple[int, bytes]]:
         wanted = set(keys)
@@ -368,6 +372,45 @@ class MemoryReadUnit(ReadUnit):
     def snapshots(self, namespace: str | None) -> list[Snapshot]:
         named = [one for (space, _), one in self._state.snapshots.items() if space == namespace]
         return sorted(named, key=lambda one: (one.at, one.name))
+
+    # ── Erasure ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def ever(self, selection: Selection) -> list[str]:
+        return sorted(
+            id
+            for id, memory in self._state.memories.items()
+            if selection.namespaces is None or memory.namespace in selection.namespaces
+            if any(admits(selection, memory.record(row)) for row in memory.rows)
+        )
+
+    def derivatives(self, ids: Sequence[str]) -> list[Derived]:
+        made: set[str] = set()
+        waiting = set(ids)
+        while waiting:
+            waiting = {edge.source for edge in self._state.edges if edge.kind == DERIVED and edge.target in waiting}
+            waiting -= made
+            made |= waiting
+        here = sorted(id for id in made - set(ids) if id in self._state.memories)
+        return [Derived(id=id, namespace=self._state.memories[id].namespace) for id in here]
+
+    def erased(self, ids: Sequence[str]) -> list[str]:
+        return [id for id in ids if id in self._state.erased]
+
+    def erased_by(self, erasure: str, *, limit: int, after: str | None = None) -> list[str]:
+        ids = sorted(id for id, gone in self._state.erased.items() if gone.erasure == erasure)
+        return [id for id in ids if after is None or id > after][:limit]
+
+    def receipt(self, id: str) -> Receipt | None:
+        return self._state.receipts.get(id)
+
+    def receipts(self, namespaces: Sequence[str] | None, *, limit: int, before: str | None = None) -> list[Receipt]:
+        held = list(self._state.receipts.values())
+        if before is not None:
+            places = [place for place, one in enumerate(held) if one.id == before]
+            held = held[: places[0]] if places else []
+        return [one for one in reversed(held) if namespaces is None or one.namespace in namespaces][:limit]
+
+    # ── Access rules ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def last_rule_change(self) -> RuleChange | None:
         return self._state.rules[-1] if self._state.rules else None

@@ -27,7 +27,7 @@ def select(state: State, selection: Selection, hidden: Set[str]) -> list[tuple[R
         if not matches(selection.rule_of(memory.namespace), memory.record(memory.rows[-1]).cube):
             continue  # also for a look back: what was taken out of reach since is out of it then too
         row = pick(memory, selection)
-        if row is not None and _admits(selection, record := memory.record(row)) and _stands(selection, memory, row):
+        if row is not None and admits(selection, record := memory.record(row)) and _stands(selection, memory, row):
             chosen.append((record, row))
     return chosen
 
@@ -75,7 +75,8 @@ def _stands(selection: Selection, memory: Memory, row: Row) -> bool:
     return row.cube.observed(seen).stage_at(selection.as_of) in selection.stages
 
 
-def _admits(selection: Selection, record: Record) -> bool:
+def admits(selection: Selection, record: Record) -> bool:
+    """Whether a version is as the selection says, its times apart."""
     cube = record.cube
     said = cube.header.descriptive
     return (

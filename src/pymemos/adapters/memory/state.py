@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from pymemos.cube.cube import MemCube
+from pymemos.cube.erasure import Receipt
 from pymemos.cube.header import COLD, Behaviour
 from pymemos.cube.header import State as LifeState
 from pymemos.cube.life import StateChange
@@ -96,6 +97,15 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
         return row.record(self.behaviour, self.retired)
 
 
+class Gone(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of an erased memory."""
+
+    namespace: str
+    number: int
+    changed: int
+    erasure: str
+
+
 @dataclass(slots=True, kw_only=True)
 class State:
     """The whole store. A unit that writes does so in a copy, so that whoever holds a state holds a snapshot."""
@@ -109,6 +119,10 @@ class State:
     settings: dict[str, str] = field(default_factory=dict)
     snapshots: dict[tuple[str | None, str], Snapshot] = field(default_factory=dict)
     rules: list[RuleChange] = field(default_factory=list)
+    erased: dict[str, Gone] = field(default_factory=dict)
+    wiped: dict[str, int] = field(default_factory=dict)  # namespace -> the seq of its last erasure
+    receipts: dict[str, Receipt] = field(default_factory=dict)  # in order of erasing
+    doomed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # erasure -> blobs that may have to go
 
     def copied(self) -> State:
         """A state of its own with the same values; the values are frozen, so one level is enough."""

@@ -11,8 +11,9 @@ from typing import TypeVar
 from pymemos.adapters.memory.reading import MemoryReadUnit
 from pymemos.adapters.memory.state import Memory, State
 from pymemos.adapters.memory.writing import MemoryWriteUnit
+from pymemos.cube.erasure import Verification
 from pymemos.errors import StoreError
-from pymemos.ports import Finding, ReadUnit, Store, WriteUnit
+from pymemos.ports import BlobStore, Finding, ReadUnit, Store, WriteUnit
 
 T = TypeVar("T")
 
@@ -54,6 +55,20 @@ class MemoryStore(Store):
             _finding("namespaces", sorted(homeless), len(state.namespaces)),
             Finding(check="audit", ok=chained, detail=f"{len(state.audit)} chains"),
         ]
+
+    def _scrub(self, erasure: str, blobs: BlobStore) -> Verification:
+        with self._lock:
+            named = MemoryReadUnit(self._state).blobs()
+            for blob in self._state.doomed.get(erasure, ()):
+                if blob not in named:
+                    blobs.remove(blob)
+            changed = self._state.copied()
+            changed.doomed.pop(erasure, None)
+            self._state = changed
+        return Verification(method="memory")
+
+    def _remnants(self) -> Verification:
+        return Verification(method="memory")
 
     def _backup(self, target: Path) -> None:
         raise StoreError(f"a memory store has no file to back up to {str(target)!r}; open a folder instead")

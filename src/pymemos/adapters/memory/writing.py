@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from pymemos.adapters.memory.reading import MemoryReadUnit, due_from
-from pymemos.adapters.memory.state import Memory, Row, State
+from pymemos.adapters.memory.state import Gone, Memory, Row, State
+from pymemos.cube.erasure import Counts, Receipt
 from pymemos.cube.header import COLD
 from pymemos.cube.life import StateChange
+from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.policy import RuleChange
 from pymemos.errors import StoreError, UnknownJob, UnknownMemory
 from pymemos.ports import (
@@ -53,8 +55,8 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
         """An id that was ever used, also by a deleted memory, is refused."""
         cube = entry.cube
         seq, at = self._stamp(cube.namespace)
-        if cube.id in self._state.memories:
-            raise StoreError(f"memory {cube.id!r} exists already; supersede it")
+        if cube.id in self._state.memories or cube.id in self._state.erased:
+            raise StoreError(f"memory {cube.id!r} exists already, or was erased")
         self._state.memories[cube.id] = Memory(
             namespace=cube.namespace,
             number=self._next_number(),
@@ -117,6 +119,8 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
         last = records[-1]
         id, namespace = last.cube.id, last.cube.namespace
         seq, _ = self._stamp(namespace)
+        if id in self._state.erased:
+            raise StoreError(f"memory {id!r} was erased, and does not come back")
         held = self._state.memories.get(id)
         here = held.rows if held is not None else ()
         if [row.cube.version for row in here] != [record.cube.version for record in records[: len(here)]]:
@@ -175,8 +179,68 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
             self._state.memories[change.id] = moved
 
     def _next_number(self) -> int:
-        """Nothing ever leaves the dict, so they rise."""
-        return len(self._state.memories) + 1
+        """What is erased keeps its number."""
+        return len(self._state.memories) + len(self._state.erased) + 1
+
+    # ── Erasure ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def put_receipt(self, receipt: Receipt) -> None:
+        self._state.receipts[receipt.id] = receipt
+
+    def erase(self, ids: Sequence[str], erasure: str) -> tuple[Counts, list[str]]:
+        if erasure not in self._state.receipts:
+            raise StoreError(f"erasure {erasure!r} has no receipt; put_receipt comes before erase")
+        if not set(ids) <= self._state.memories.keys():
+            raise UnknownMemory("one of the memories is not in the store")
+        going = {id: self._state.memories[id] for id in ids}
+        for memory in going.values():
+            self._stamp(memory.namespace)
+        blobs = {payload.blob for one in going.values() for row in one.rows if (payload := _tensor(row)) is not None}
+        self._state.doomed[erasure] = tuple(sorted(blobs))
+        for id, memory in going.items():
+            seq = self._state.wiped[memory.namespace] = self._stamp(memory.namespace)[0]
+            gone = Gone(namespace=memory.namespace, number=memory.number, changed=seq, erasure=erasure)
+            self._state.erased[id] = gone
+            del self._state.memories[id]
+        counts = Counts(
+            memories=len(going),
+            versions=sum(len(one.rows) for one in going.values()),
+            texts=sum(row.text is not None for one in going.values() for row in one.rows),
+            vectors=sum(len(one.vectors) for one in going.values()),
+            edges=self._unlink(going.keys()),
+            states=sum(len(one.journal) for one in going.values()),
+            replays=self._forget_results(going.keys()),
+            blobs=len(blobs),
+        )
+        contexts, followers = self._take_words_back(going.keys())
+        return replace(counts, contexts=contexts), followers
+
+    def _unlink(self, gone: Set[str]) -> int:
+        edges = {edge for edge in self._state.edges if edge.source in gone or edge.target in gone}
+        self._state.edges -= edges
+        return len(edges)
+
+    def _forget_results(self, gone: Set[str]) -> int:
+        naming = [place for place, replay in self._state.replays.items() if not gone.isdisjoint(replay.ids)]
+        for place in naming:
+            del self._state.replays[place]
+        return len(naming)
+
+    def _take_words_back(self, gone: Set[str]) -> tuple[int, list[str]]:
+        """How many rows of other memories carried words, and which current ones named what goes as their context."""
+        carried, followers = 0, []
+        for id, memory in self._state.memories.items():
+            lent = [row for row in memory.rows if row.text is not None and row.text.context_of in gone]
+            if not lent:
+                continue
+            carried += sum(bool(row.text.context) for row in lent if row.text is not None)
+            rows = tuple(_blank(row) if row in lent else row for row in memory.rows)
+            changed = memory.changed
+            if memory.current in lent:
+                followers.append(id)
+                changed = self._stamp(memory.namespace)[0]
+            self._state.memories[id] = replace(memory, rows=rows, changed=changed)
+        return carried, sorted(followers)
 
     def _stamp(self, namespace: str) -> tuple[int, datetime]:
         if namespace not in self._advanced:
@@ -250,6 +314,15 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
 
     def set_setting(self, name: str, value: str) -> None:
         self._state.settings[name] = value
+
+
+def _tensor(row: Row) -> Activation | Parametric | None:
+    payload = row.cube.payload
+    return payload if isinstance(payload, Activation | Parametric) else None
+
+
+def _blank(row: Row) -> Row:
+    return row if row.text is None else replace(row, text=replace(row.text, context=(), context_of=None))
 
 
 def _row(entry: Entry, seq: int, at: datetime) -> Row:

@@ -20,6 +20,7 @@ from pymemos.adapters.overlay.carrying import as_known, memory_at
 from pymemos.adapters.overlay.held import FRESH, Absent, Held
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
+from pymemos.cube.erasure import Derived, Receipt
 from pymemos.cube.filters import All, Compare
 from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.cube.policy import RuleChange
@@ -396,6 +397,26 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
 
     def blobs(self) -> set[str]:
         return self._base.blobs() | super().blobs()
+
+    # ── Erasure is of the store alone: what goes there goes here ─────────────────────────────────────────────────────
+
+    def ever(self, selection: Selection) -> list[str]:
+        return self._base.ever(selection)
+
+    def derivatives(self, ids: Sequence[str]) -> list[Derived]:
+        return self._base.derivatives(ids)
+
+    def erased(self, ids: Sequence[str]) -> list[str]:
+        return self._base.erased(ids)
+
+    def erased_by(self, erasure: str, *, limit: int, after: str | None = None) -> list[str]:
+        return self._base.erased_by(erasure, limit=limit, after=after)
+
+    def receipt(self, id: str) -> Receipt | None:
+        return self._base.receipt(id)
+
+    def receipts(self, namespaces: Sequence[str] | None, *, limit: int, before: str | None = None) -> list[Receipt]:
+        return self._base.receipts(namespaces, limit=limit, before=before)
 
     # ── Access: the rules of now, over sources on both sides ────────────────────────────────────────────────────────
 

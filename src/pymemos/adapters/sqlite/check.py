@@ -48,6 +48,38 @@ _DISAGREEMENTS: dict[str, str] = {
         LEFT JOIN edges AS e ON e.source = m.id AND e.kind = 'derived_from' AND e.target = p.value ->> '$.id'
         WHERE e.source IS NULL""",
 }
+# Nothing is left of what was erased but the row that says so.
+_ERASED: dict[str, str] = {
+    "erased memories have no rows": """
+        SELECT count(*) FROM memories AS m
+        WHERE m.erased IS NOT NULL AND (
+            m.document IS NOT NULL OR m.salt <> zeroblob(16) OR m.version <> '' OR m.blob IS NOT NULL
+            OR EXISTS (SELECT 1 FROM history AS h WHERE h.mem = m.mem)
+            OR EXISTS (SELECT 1 FROM texts AS t WHERE t.mem = m.mem OR t.context_of = m.id)
+            OR EXISTS (SELECT 1 FROM old_texts AS t WHERE t.mem = m.mem OR t.context_of = m.id)
+            OR EXISTS (SELECT 1 FROM usage AS u WHERE u.mem = m.mem)
+            OR EXISTS (SELECT 1 FROM journal AS j WHERE j.mem = m.mem)
+            OR EXISTS (SELECT 1 FROM edges AS e WHERE e.source = m.id OR e.target = m.id)
+            OR EXISTS (
+                SELECT 1 FROM vectors AS v
+                WHERE v.vector >= ((m.ns << 40) | (m.mem << 8)) AND v.vector < ((m.ns << 40) | ((m.mem + 1) << 8))
+            )
+        )""",
+    "erased memories have no past vectors": """
+        SELECT count(*) FROM old_vectors AS v CROSS JOIN memories AS m ON m.mem = v.mem WHERE m.erased IS NOT NULL""",
+    "what waits to be scrubbed belongs to an erasure": """
+        SELECT count(*) FROM scrubs WHERE erasure NOT IN (SELECT erasure FROM erasures)""",
+}
+_WAITING = "SELECT count(DISTINCT erasure) FROM scrubs"
+# What waits to be scrubbed is in the indexes still, and its rows are elsewhere: for the check they come back.
+_SCRUBS_BACK = (
+    """
+    INSERT INTO texts (mem, length, terms, context, facets)
+    SELECT row, 0, terms, context, facets FROM scrubs WHERE place = 'texts' AND row IS NOT NULL""",
+    """
+    INSERT INTO old_texts (text, mem, revision, length, terms, context, facets)
+    SELECT row, -row, 0, 0, terms, context, facets FROM scrubs WHERE place = 'old_texts' AND row IS NOT NULL""",
+)
 _INDEXES: dict[str, str] = {
     "texts_index": "INSERT INTO texts_index (texts_index, rank) VALUES ('integrity-check', 1)",
     "old_texts_index": "INSERT INTO old_texts_index (old_texts_index, rank) VALUES ('integrity-check', 1)",
@@ -61,9 +93,20 @@ def findings(unit: SqliteReadUnit, home: Path) -> list[Finding]:
     return [
         _finding("database integrity", partial(_integrity, connection)),
         *(_finding(check, partial(_disagreement, connection, query)) for check, query in _DISAGREEMENTS.items()),
+        *erasure_findings(connection),
         _finding("contents match their hashes", partial(_hashes, unit)),
         _finding("counts", partial(_counts, unit)),
         _finding("free space", partial(_free_space, home)),
+    ]
+
+
+def erasure_findings(connection: apsw.Connection) -> list[Finding]:
+    """Whether what was erased is gone from every table, and whether something waits to be scrubbed."""
+    waiting = connection.execute(_WAITING).get
+    detail = f"{waiting} wait to be scrubbed; 'pymemos worker' does it" if waiting else "ok"
+    return [
+        *(_finding(check, partial(_disagreement, connection, query)) for check, query in _ERASED.items()),
+        Finding(check="erasures are scrubbed", ok=True, detail=detail),
     ]
 
 
@@ -71,6 +114,8 @@ def index_findings(connection: apsw.Connection) -> list[Finding]:
     """FTS5's own check of both indexes; it writes nothing, but SQLite counts it as a write."""
     try:
         connection.execute("BEGIN IMMEDIATE")
+        for statement in _SCRUBS_BACK:
+            connection.execute(statement)
         return [
             _finding(f"{name} holds the words of its rows", partial(_index, connection, query))
             for name, query in _INDEXES.items()

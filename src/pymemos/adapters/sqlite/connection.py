@@ -51,13 +51,18 @@ def connect(path: Path, *, vfs: str | None = None, create: bool = False) -> apsw
     """A connection with the settings that every connection of ours has."""
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=200)
-    connection.set_busy_handler(_patient())
+    be_patient(connection)
     connection.execute("PRAGMA synchronous = FULL")  # an acknowledged commit is on the disk
     connection.execute("PRAGMA secure_delete = ON")  # deleted bytes are overwritten
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.pragma("cache_size", -CACHE_KB)
     connection.create_scalar_function("microseconds", _microseconds, 1, deterministic=True)
     return connection
+
+
+def be_patient(connection: apsw.Connection) -> None:
+    """Let the connection wait for others as long as any transaction of ours may take."""
+    connection.set_busy_handler(_patient())
 
 
 def _patient() -> Callable[[int], bool]:

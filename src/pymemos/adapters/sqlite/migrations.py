@@ -20,9 +20,11 @@ def scripts() -> dict[int, str]:
 
 def migrate(connection: apsw.Connection) -> None:
     """Bring the database to the newest schema; a newer or foreign one is refused and left alone."""
-    if check_format(connection) == max(scripts()):
+    done = check_format(connection)
+    if done < max(scripts()) or connection.pragma("journal_mode") != "wal":  # a backup comes without a log
+        connection.execute("PRAGMA journal_mode = WAL")
+    if done == max(scripts()):
         return
-    connection.execute("PRAGMA journal_mode = WAL")
     try:
         connection.execute("BEGIN IMMEDIATE")  # two processes may open a new folder at once
         done = check_format(connection)

@@ -2,17 +2,17 @@
 
 -- :namespace
 -- One namespace with its totals.
-SELECT ns, name, seq, at, memories, words FROM namespaces WHERE name = :name;
+SELECT ns, name, seq, at, memories, words, wiped FROM namespaces WHERE name = :name;
 
 -- :namespaces
 -- Every namespace, by name.
-SELECT ns, name, seq, at, memories, words FROM namespaces ORDER BY name;
+SELECT ns, name, seq, at, memories, words, wiped FROM namespaces ORDER BY name;
 
 -- :advance
 -- Raise a namespace's seq and time; the time is always later than the one before.
 INSERT INTO namespaces (name, seq, at) VALUES (:name, 1, :now)
 ON CONFLICT (name) DO UPDATE SET seq = seq + 1, at = max(excluded.at, at + 1)
-RETURNING ns, name, seq, at, memories, words;
+RETURNING ns, name, seq, at, memories, words, wiped;
 
 -- :add_totals
 -- Keep the BM25 totals of a namespace in step with its text rows.
@@ -20,11 +20,11 @@ UPDATE namespaces SET memories = memories + :memories, words = words + :words WH
 
 -- :owner_of
 -- The namespace of a memory, deleted or not.
-SELECT n.name FROM memories AS m JOIN namespaces AS n ON n.ns = m.ns WHERE m.id = :id;
+SELECT n.name FROM memories AS m JOIN namespaces AS n ON n.ns = m.ns WHERE m.id = :id AND m.erased IS NULL;
 
 -- :place_of
 -- The row number of a memory and what its next version needs.
-SELECT mem, ns, revision, retired, valid_to FROM memories WHERE id = :id;
+SELECT mem, ns, revision, retired, valid_to FROM memories WHERE id = :id AND erased IS NULL;
 
 -- :current
 -- The current versions of some memories.
@@ -61,18 +61,20 @@ ORDER BY v.revision;
 SELECT m.id FROM memories AS m
 WHERE
     (:names IS NULL OR m.ns IN (SELECT ns FROM namespaces WHERE name IN (SELECT value FROM json_each(:names))))
-    AND m.id > :after
+    AND m.id > :after AND m.erased IS NULL
 ORDER BY m.id LIMIT :limit;
 
 -- :keys_of
 -- The row numbers of those of some memories that are there, deleted or not.
-SELECT m.id, m.mem FROM json_each(:ids) AS wanted CROSS JOIN memories AS m ON m.id = wanted.value;
+SELECT m.id, m.mem
+FROM json_each(:ids) AS wanted CROSS JOIN memories AS m ON m.id = wanted.value
+WHERE m.erased IS NULL;
 
 -- :touched
 -- The memories of a namespace that changed after a seq, deleted or not.
 SELECT m.mem, m.id
 FROM memories AS m
-WHERE m.ns = (SELECT ns FROM namespaces WHERE name = :name) AND m.changed > :since
+WHERE m.ns = (SELECT ns FROM namespaces WHERE name = :name) AND m.changed > :since AND m.erased IS NULL
 ORDER BY m.mem;
 
 -- :seq_at
@@ -446,7 +448,14 @@ DELETE FROM texts WHERE mem = :mem;
 
 -- :insert_old_text
 -- The full-text row of a superseded version.
-INSERT INTO old_texts (mem, revision, context_of, length, terms, context, facets) VALUES (?, ?, ?, ?, ?, ?, ?);
+-- Its number is none that the index still has of an erased row.
+INSERT INTO old_texts (text, mem, revision, context_of, length, terms, context, facets)
+VALUES (
+    1 + max(
+        ifnull((SELECT max(text) FROM old_texts), 0),
+        ifnull((SELECT max(row) FROM scrubs WHERE place = 'old_texts' AND row IS NOT NULL), 0)
+    ), ?, ?, ?, ?, ?, ?, ?
+);
 
 -- :index_old_text
 -- The same row in the index of the history.
@@ -476,7 +485,8 @@ INSERT INTO edges (source, kind, target) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
 SELECT m.id, m.mem, u.state, u.uses, u.last_used, u.heat
 FROM json_each(:ids) AS wanted
 CROSS JOIN memories AS m ON m.id = wanted.value
-LEFT JOIN usage AS u ON u.mem = m.mem;
+LEFT JOIN usage AS u ON u.mem = m.mem
+WHERE m.erased IS NULL;
 
 -- :use
 -- What was observed of a memory after its use.
@@ -594,7 +604,7 @@ INSERT INTO derivations (mem, ns, far)
 SELECT m.mem, m.ns, max(p.ns IS NOT m.ns OR coalesce(d.far, 0))
 FROM memories AS m
 JOIN edges AS e ON e.source = m.id AND e.kind = 'derived_from'
-LEFT JOIN memories AS p ON p.id = e.target
+LEFT JOIN memories AS p ON p.id = e.target AND p.erased IS NULL
 LEFT JOIN derivations AS d ON d.mem = p.mem
 WHERE m.id = :id
 GROUP BY m.mem
@@ -609,3 +619,47 @@ WITH RECURSIVE made (id) AS (
 )
 UPDATE derivations SET far = 1
 WHERE NOT far AND mem IN (SELECT m.mem FROM made JOIN memories AS m ON m.id = made.id);
+
+-- :erased
+-- Those of some ids whose memories were erased.
+SELECT m.id FROM json_each(:ids) AS wanted CROSS JOIN memories AS m ON m.id = wanted.value
+WHERE m.erased IS NOT NULL
+ORDER BY wanted.key;
+
+-- :erased_by
+-- The ids of what an erasure took, in order.
+SELECT m.id FROM memories AS m
+WHERE m.erased = (SELECT erasure FROM erasures WHERE id = :erasure) AND m.id > :after
+ORDER BY m.id LIMIT :limit;
+
+-- :derivatives
+-- What was ever made from some memories, through all generations, and where it lives.
+WITH RECURSIVE made (id) AS (
+    SELECT e.source
+    FROM json_each(:ids) AS wanted CROSS JOIN edges AS e ON e.target = wanted.value AND e.kind = 'derived_from'
+    UNION
+    SELECT e.source FROM made CROSS JOIN edges AS e ON e.target = made.id AND e.kind = 'derived_from'
+)
+SELECT m.id, n.name
+FROM made
+JOIN memories AS m ON m.id = made.id
+JOIN namespaces AS n ON n.ns = m.ns
+WHERE m.erased IS NULL AND m.id NOT IN (SELECT value FROM json_each(:ids))
+ORDER BY m.id;
+
+-- :receipt
+-- The receipt of an erasure.
+SELECT document FROM erasures WHERE id = :id;
+
+-- :receipts
+-- The receipts of some or all namespaces, newest first.
+SELECT document FROM erasures
+WHERE
+    (:names IS NULL OR namespace IN (SELECT value FROM json_each(:names)))
+    AND (:before IS NULL OR erasure < (SELECT erasure FROM erasures WHERE id = :before))
+ORDER BY erasure DESC LIMIT :limit;
+
+-- :put_receipt
+-- The receipt of an erasure as it stands now.
+INSERT INTO erasures (id, namespace, document) VALUES (:id, :namespace, :document)
+ON CONFLICT (id) DO UPDATE SET document = excluded.document;

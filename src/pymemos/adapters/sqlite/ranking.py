@@ -21,8 +21,15 @@ from pymemos.cube.call import Selection
 from pymemos.cube.filters import microseconds
 from pymemos.ports import TermWeights
 
-_PLACES = "SELECT doc, col FROM texts_places WHERE term = ?"
-_OLD_PLACES = "SELECT doc, col FROM old_texts_places WHERE term = ?"
+_PLACES = {
+    "texts": "SELECT doc, col FROM texts_places WHERE term = ?",
+    "old_texts": "SELECT doc, col FROM old_texts_places WHERE term = ?",
+}
+# The index still has rows of what was erased until they are scrubbed; they count nowhere.
+_SCRUBBING = "SELECT EXISTS (SELECT 1 FROM scrubs WHERE place IN ('texts', 'old_texts') AND row IS NOT NULL)"
+_NOT_ERASED = {
+    name: f" AND doc NOT IN (SELECT row FROM scrubs WHERE place = '{name}' AND row IS NOT NULL)" for name in _PLACES
+}
 
 # How many words a row has, with those of the turn before, and without them: these may be out of reach.
 _LENGTH = "t.length"
@@ -58,7 +65,7 @@ WHERE {conditions}"""
 _POSTINGS = """
 SELECT (
     SELECT json_group_array(doc * 4 + CASE col WHEN 'terms' THEN 0 WHEN 'context' THEN 1 ELSE 2 END)
-    FROM texts_places WHERE term = wanted.value
+    FROM texts_places WHERE term = wanted.value{not_erased}
 )
 FROM json_each(:terms) AS wanted ORDER BY wanted.key"""
 _NUMBERS = msgspec.json.Decoder(list[int])
@@ -102,7 +109,9 @@ def rank(
 def postings(connection: apsw.Connection, words: Sequence[str], space: int) -> list[list[int]]:
     """The postings of the words, as one JSON array each: several times faster than rows of Python."""
     terms = json.dumps([qualify(space, word) for word in words])
-    return [_NUMBERS.decode(row[0]) for row in connection.execute(_POSTINGS, {"terms": terms})]
+    scrubbing = connection.execute(_SCRUBBING).get
+    query = _POSTINGS.format(not_erased=_NOT_ERASED["texts"] if scrubbing else "")
+    return [_NUMBERS.decode(row[0]) for row in connection.execute(query, {"terms": terms})]
 
 
 class Statistics(NamedTuple):
@@ -125,17 +134,25 @@ def _in_space(
     context = None if look.is_closed else weights.context  # the turn before may be one that is left out
     columns = {"terms": weights.terms, "context": context, "facets": weights.facets}
     look = look._replace(spaces=[space.ns])
-    now = [_frequencies(connection, _PLACES, qualify(space.ns, word), columns) for word in words]
+    places = _places(connection)
+    now = [_frequencies(connection, places["texts"], qualify(space.ns, word), columns) for word in words]
     if needs_version(look):
         found = [(now, _seen_versions(connection, _SEEN_CURRENT if current else _SEEN_THEN, now, look))]
     else:
         found = [(now, _seen_texts(connection, now, look.selection))]
     if not current:
-        old = [_frequencies(connection, _OLD_PLACES, qualify(space.ns, word), columns) for word in words]
+        old = [_frequencies(connection, places["old_texts"], qualify(space.ns, word), columns) for word in words]
         found.append((old, _seen_versions(connection, _SEEN_OLD, old, look)))
     known = _of_what_is_seen(found) if look.is_closed else _of_all(now, space)
     for frequencies, seen in found:
         yield from _scored(words, frequencies, seen, known, weights)
+
+
+def _places(connection: apsw.Connection) -> dict[str, str]:
+    """Where the indexes hold a term, by index, without what was erased."""
+    if not connection.execute(_SCRUBBING).get:
+        return _PLACES
+    return {name: query + _NOT_ERASED[name] for name, query in _PLACES.items()}
 
 
 def _of_all(found: Sequence[Frequencies], space: Space) -> Statistics:

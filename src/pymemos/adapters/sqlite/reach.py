@@ -35,7 +35,7 @@ _SOURCES_EVER = """
 _HIDDEN = """
 WITH RECURSIVE up (mem, id, home) AS ({sources})
 SELECT DISTINCT up.mem
-FROM up LEFT JOIN memories AS v ON v.id = up.id LEFT JOIN usage AS u ON u.mem = v.mem
+FROM up LEFT JOIN memories AS v ON v.id = up.id AND v.erased IS NULL LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE NOT CASE
     WHEN v.mem IS NULL THEN up.home IN ({whole})
     WHEN v.document IS NULL THEN v.ns IN ({whole})

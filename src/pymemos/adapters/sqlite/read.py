@@ -19,6 +19,7 @@ from pymemos.adapters.sqlite.selection import Look, Parameters, conditions, elig
 from pymemos.adapters.sqlite.terms import unqualified
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
+from pymemos.cube.erasure import Derived, Receipt
 from pymemos.cube.filters import from_microseconds, microseconds
 from pymemos.cube.header import Behaviour, State
 from pymemos.cube.life import LifeFacts, StateChange
@@ -46,6 +47,7 @@ from pymemos.ports import (
 )
 
 JOB = msgspec.json.Decoder(Job)
+_RECEIPT = msgspec.json.Decoder(Receipt)
 FEW = 200  # memories whose vectors are looked up one by one
 
 _RECORD = """
@@ -61,6 +63,8 @@ WHERE {conditions} AND v.id > :after
 ORDER BY v.id LIMIT :limit"""
 _KEYS = "SELECT v.mem FROM memories AS v LEFT JOIN usage AS u ON u.mem = v.mem WHERE {conditions} ORDER BY v.mem"
 _COUNT = "SELECT count(*) FROM {versions} AS v LEFT JOIN usage AS u ON u.mem = v.mem WHERE {conditions}"
+_EVER = """
+SELECT DISTINCT v.id FROM versions AS v LEFT JOIN usage AS u ON u.mem = v.mem WHERE {conditions} ORDER BY v.id"""
 _ELIGIBLE = "({eligible}) AS e CROSS JOIN versions AS v ON v.mem = e.mem AND v.revision = e.revision"
 
 _RANKED = {
@@ -86,10 +90,10 @@ class SqliteReadUnit(ReadUnit):
 
     def namespace(self, name: str) -> Namespace | None:
         row = self._row("namespace", name=name)
-        return None if row is None else _namespace(row)
+        return None if row is None else namespace_of(row)
 
     def namespaces(self) -> list[Namespace]:
-        return [_namespace(row) for row in self._rows("namespaces")]
+        return [namespace_of(row) for row in self._rows("namespaces")]
 
     def owner_of(self, id: str) -> str | None:
         row = self._row("owner_of", id=id)
@@ -157,7 +161,7 @@ class SqliteReadUnit(ReadUnit):
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
         words = list(dict.fromkeys(terms))
         spaces = [
-            Space(ns, name, memories, total) for ns, name, _, _, memories, total in self._wanted_spaces(selection)
+            Space(ns, name, memories, total) for ns, name, _, _, memories, total, _ in self._wanted_spaces(selection)
         ]
         ranked = rank(self._connection, words, spaces, self._look(selection), limit=limit, weights=weights)
         current = is_current(selection)
@@ -329,6 +333,31 @@ class SqliteReadUnit(ReadUnit):
             for name, at, author in self._rows("snapshots", namespace=namespace or "")
         ]
 
+    # Erasure.
+
+    def ever(self, selection: Selection) -> list[str]:
+        parameters = Parameters()
+        wanted = conditions(self._look(selection), parameters)
+        return [row[0] for row in self._connection.execute(_EVER.format(conditions=wanted), parameters)]
+
+    def derivatives(self, ids: Sequence[str]) -> list[Derived]:
+        rows = self._rows("derivatives", ids=json.dumps(list(ids)))
+        return [Derived(id=id, namespace=namespace) for id, namespace in rows]
+
+    def erased(self, ids: Sequence[str]) -> list[str]:
+        return [row[0] for row in self._rows("erased", ids=json.dumps(list(ids)))]
+
+    def erased_by(self, erasure: str, *, limit: int, after: str | None = None) -> list[str]:
+        return [row[0] for row in self._rows("erased_by", erasure=erasure, after=after or "", limit=limit)]
+
+    def receipt(self, id: str) -> Receipt | None:
+        row = self._row("receipt", id=id)
+        return None if row is None else _RECEIPT.decode(row[0])
+
+    def receipts(self, namespaces: Sequence[str] | None, *, limit: int, before: str | None = None) -> list[Receipt]:
+        names = None if namespaces is None else json.dumps(list(namespaces))
+        return [_RECEIPT.decode(row[0]) for row in self._rows("receipts", names=names, limit=limit, before=before)]
+
     # Access rules.
 
     def last_rule_change(self) -> RuleChange | None:
@@ -388,9 +417,10 @@ def _text_row(ns: int, terms: str, context: str, facets: str, context_of: str | 
     )
 
 
-def _namespace(row: tuple[Any, ...]) -> Namespace:
-    _, name, seq, at, memories, words = row
-    return Namespace(name=name, seq=seq, at=from_microseconds(at), memories=memories, words=words)
+def namespace_of(row: tuple[Any, ...]) -> Namespace:
+    """A namespace from its row."""
+    _, name, seq, at, memories, words, wiped = row
+    return Namespace(name=name, seq=seq, at=from_microseconds(at), memories=memories, words=words, wiped=wiped)
 
 
 def optional_microseconds(moment: datetime | None) -> int | None:

@@ -15,8 +15,10 @@ from pymemos.adapters.sqlite import check, migrations
 from pymemos.adapters.sqlite.combine import Combiner
 from pymemos.adapters.sqlite.connection import connect, translate, translated
 from pymemos.adapters.sqlite.read import SqliteReadUnit
+from pymemos.adapters.sqlite.scrubbing import PATIENCE_S, Scrubber
+from pymemos.cube.erasure import Verification
 from pymemos.errors import BrokenStore, ForeignFolder, NetworkFilesystem, StoreClosed, StoreError, StoreReadOnly
-from pymemos.ports import Finding, ReadUnit, Store, WriteUnit
+from pymemos.ports import BlobStore, Finding, ReadUnit, Store, WriteUnit
 
 T = TypeVar("T")
 
@@ -30,13 +32,15 @@ _READERS = 8  # idle reading connections that are kept
 class SqliteStore(Store):
     """A store in the folder ``home``, created when it is not there.
 
-    ``vfs`` names a SQLite file system other than the platform's, such as ``pymemos.testing.faults``.
+    ``vfs`` names a SQLite file system other than the platform's, such as ``pymemos.testing.faults``. ``patience_s`` is
+    how long a scrub waits for readers of what was before.
     """
 
-    def __init__(self, home: Path, *, vfs: str | None = None) -> None:
+    def __init__(self, home: Path, *, vfs: str | None = None, patience_s: float = PATIENCE_S) -> None:
         super().__init__()
         self.home = home
         self._vfs = vfs
+        self._patience_s = patience_s
         self._idle: deque[apsw.Connection] = deque()
         prepare_folder(home)
         self._writer = self._open()
@@ -61,11 +65,17 @@ class SqliteStore(Store):
 
     @contextmanager
     def _read(self) -> Iterator[ReadUnit]:
+        with self._look() as connection:
+            yield SqliteReadUnit(connection)
+
+    @contextmanager
+    def _look(self) -> Iterator[apsw.Connection]:
+        """A connection inside a reading transaction."""
         with self._in_use():
             connection = self._borrow()
             try:
                 connection.execute("BEGIN")
-                yield SqliteReadUnit(connection)
+                yield connection
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -120,6 +130,17 @@ class SqliteStore(Store):
             finally:
                 connection.close()
 
+    def _scrub(self, erasure: str, blobs: BlobStore) -> Verification:
+        with self._in_use():
+            return self._scrubber().scrub(erasure, blobs)
+
+    def _remnants(self) -> Verification:
+        with self._in_use():
+            return self._scrubber().look_again()
+
+    def _scrubber(self) -> Scrubber:
+        return Scrubber(self.home, self._writer, self._look, patience_s=self._patience_s)
+
     def _backup(self, target: Path) -> None:
         if target.exists():
             raise StoreError(f"{target} exists; name a new file for the backup")
@@ -131,7 +152,7 @@ class SqliteStore(Store):
                 self._copy_into(copy)
             finally:
                 copy.close()
-        _sync_file(partial)
+        sync_file(partial)
         partial.rename(target)
         _sync_folder(target.parent)
 
@@ -183,7 +204,8 @@ def _network_filesystem(home: Path) -> str | None:
     return kind if kind in _NETWORK else None
 
 
-def _sync_file(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Make a file, or the names in a folder, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -191,4 +213,4 @@ def _sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-_sync_folder: Callable[[Path], Any] = _sync_file  # the same calls make a folder's names durable
+_sync_folder: Callable[[Path], Any] = sync_file  # the same calls make a folder's names durable

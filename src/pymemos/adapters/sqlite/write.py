@@ -13,11 +13,13 @@ import apsw
 import msgspec
 
 from pymemos.adapters.sqlite import auditing, terms
+from pymemos.adapters.sqlite.erasing import Erasing
 from pymemos.adapters.sqlite.queries import QUERIES
-from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseconds, optional_time
+from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, namespace_of, optional_microseconds, optional_time
 from pymemos.adapters.sqlite.recent import Recent
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import from_microseconds, microseconds
+from pymemos.cube.erasure import Counts, Receipt
+from pymemos.cube.filters import microseconds
 from pymemos.cube.header import COLD, UNUSED, Behaviour, Header, SemanticType
 from pymemos.cube.life import StateChange
 from pymemos.cube.payload import Plaintext
@@ -55,15 +57,14 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def advance(self, namespace: str, now: datetime) -> Namespace:
         if namespace in self._stamps:
-            ns, seq, at = self._stamps[namespace]
             row = self._row("namespace", name=namespace)
             assert row is not None  # noqa: S101 (this unit wrote it)
-            return Namespace(name=namespace, seq=seq, at=from_microseconds(at), memories=row[4], words=row[5])
+            return namespace_of(row)
         row = self._row("advance", name=namespace, now=microseconds(now))
         assert row is not None  # noqa: S101 (RETURNING gives the row)
-        ns, _, seq, at, memories, words = row
+        ns, _, seq, at, *_ = row
         self._stamps[namespace] = (ns, seq, at)
-        return Namespace(name=namespace, seq=seq, at=from_microseconds(at), memories=memories, words=words)
+        return namespace_of(row)
 
     def insert(self, entry: Entry) -> None:
         self.insert_all([entry])
@@ -346,6 +347,25 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         if keep_as is not None:
             self._run("insert_old_text", (mem, keep_as, context_of, length, *columns))
             self._run("index_old_text", (self._connection.last_insert_rowid(), *columns))
+
+    # Erasure.
+
+    def put_receipt(self, receipt: Receipt) -> None:
+        document = encode(receipt).decode()
+        self._row("put_receipt", id=receipt.id, namespace=receipt.namespace, document=document)
+
+    def erase(self, ids: Sequence[str], erasure: str) -> tuple[Counts, list[str]]:
+        self._recent.forget()
+        stamps = {ns: (seq, at) for ns, seq, at in self._stamps.values()}
+        work = Erasing(self._connection, ids, erasure, stamps)
+        blank = {}
+        for id in work.lent():
+            text = self.text(id)
+            assert text is not None  # noqa: S101 (its row was just found)
+            self.retext(id, msgspec.structs.replace(text, context=(), context_of=None))
+            blank[id] = bool(text.context)
+        contexts = sum(blank.values()) + work.blank_past()
+        return msgspec.structs.replace(work.remove(), contexts=contexts), list(blank)
 
     # Vectors and graph.
 

@@ -64,12 +64,12 @@ class Search:
 
     def __init__(self, embedder: Embedder | None, *, cache_bytes: int, coarse_above: int | None = COARSE_ABOVE) -> None:
         self._embedder = embedder
-        self._spaces = Spaces(cache_bytes, coarse_above=coarse_above)
+        self.spaces = Spaces(cache_bytes, coarse_above=coarse_above)
 
     def forked(self) -> Search:
         """A search for the units of one overlay."""
         fork = copy(self)
-        fork._spaces = Forks(self._spaces)
+        fork.spaces = Forks(self.spaces)
         return fork
 
     def search(
@@ -93,8 +93,8 @@ class Search:
         view = View(selection.rule_of(namespace), tuple(unit.hidden(here)))
         embedder = self._embedder
         if embedder is None:
-            return self._spaces.snapshot(unit, namespace, None, 0, view)
-        return self._spaces.snapshot(unit, namespace, embedder.identity, embedder.dimensions, view)
+            return self.spaces.snapshot(unit, namespace, None, 0, view)
+        return self.spaces.snapshot(unit, namespace, embedder.identity, embedder.dimensions, view)
 
 
 def _fetched(unit: ReadUnit, best: Sequence[_Candidate]) -> Iterable[tuple[_Candidate, MemCube]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,12 @@ class Searcher:
     def forked(self) -> Searcher:
         """A searcher for the units of one overlay: what it keeps in memory begins with what this one does."""
         return _Forked(self)
+
+    def forget(self, namespaces: Iterable[str]) -> None:
+        """Let go of what is kept in memory of some namespaces."""
+        if "_current" in self.__dict__:  # else nothing is
+            for namespace in namespaces:
+                self._current.spaces.forget(namespace)
 
     @cached_property
     def _current(self) -> Search:

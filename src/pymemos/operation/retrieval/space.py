@@ -346,6 +346,9 @@ class Spaces:
         if stamp is None:
             return None
         space = self._space(namespace, embedder, dimensions)
+        if 0 < space.seq < stamp.wiped:  # something was erased since, perhaps by another process
+            self.forget(namespace)
+            space = self._space(namespace, embedder, dimensions)
         before = space.size
         try:
             return space.snapshot(unit, stamp.seq, view)

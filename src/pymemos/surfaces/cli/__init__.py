@@ -4,6 +4,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     access,
     auditing,
     demo,
+    erasing,
     evaluation,
     lifecycle,
     memories,

@@ -58,6 +58,7 @@ class Report:
         self.written = 0
         self.known = 0
         self.conflicting: list[str] = []
+        self.erased: list[str] = []
         self.malformed: list[Malformed] = []
 
     def public(self) -> dict[str, Any]:
@@ -66,6 +67,7 @@ class Report:
             "written": self.written,
             "known": self.known,
             "conflicting": self.conflicting,
+            "erased": self.erased,
             "malformed": [line._asdict() for line in self.malformed],
         }
 
@@ -187,6 +189,7 @@ class Intake:
         self.report.written += len(done.written)
         self.report.known += len(done.known)
         self.report.conflicting += done.conflicting
+        self.report.erased += done.erased
         for line, memory in records:
             if memory[-1].cube.id in done.refused:
                 self._reject(

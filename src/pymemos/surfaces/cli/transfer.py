@@ -206,5 +206,7 @@ def _say_imported(shell: Shell, report: Report) -> None:
     click.echo(f"Imported {report.written:,}, known already {report.known:,}, malformed {len(report.malformed):,}.")
     for id in report.conflicting:
         click.echo(f"memory {id} is here with other versions, which were kept", err=True)
+    for id in report.erased:
+        click.echo(f"memory {id} was erased here, or made from what was, and is not taken back", err=True)
     if report.malformed:
         click.echo("Mend the malformed lines in a file of their own (--rejects writes it) and import that.", err=True)

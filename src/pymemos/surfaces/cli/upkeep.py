@@ -19,7 +19,8 @@ from pymemos.surfaces.cli.show import Column
 
 
 @verb()
-def doctor(shell: Shell) -> int:
+@click.option("--grep-erased", is_flag=True, help="Search every byte of its files for what was erased, too.")
+def doctor(shell: Shell, grep_erased: bool) -> int:
     """Check the store, and say what is wrong with it.
 
     Integrity, agreement of its parts, counts, blobs, free space.
@@ -28,7 +29,7 @@ def doctor(shell: Shell) -> int:
     from pymemos.cube.wire import FORMAT
 
     with shell.open() as mem:
-        findings = mem.doctor()
+        findings = mem.doctor(grep_erased=grep_erased)
     healthy = all(finding.ok for finding in findings)
     if shell.json:
         checks = [show.fields_of(finding) for finding in findings]

@@ -175,6 +175,12 @@ class MissingBlob(StoreError):
     """A file that a memory refers to is not in the store; restore it from a backup."""
 
 
+class MissingExtra(PymemosError):
+    """A part of pymemos that is not installed is needed; the message names the command that installs it."""
+
+    status = 501
+
+
 # What a model could not do.
 
 

@@ -33,11 +33,17 @@ class Upkeep(Handle):
 
     # The store as a whole.
 
-    def export_lines(self, *, user_id: str | None = None, agent_id: str | None = None) -> Iterator[bytes]:
-        """Whole memories as JSON Lines, every version, in order of their ids: one's own, or, for a steward, all."""
+    def export_lines(
+        self, *, user_id: str | None = None, agent_id: str | None = None, sign: bool = False
+    ) -> Iterator[bytes]:
+        """Whole memories as JSON Lines, every version, in order of their ids: one's own, or, for a steward, all.
+
+        Signatures go with them; with ``sign`` this instance signs each version that it has not signed yet, so that
+        whoever imports them can tell that it vouches for them and that nobody changed them since.
+        """
         call, after = self._everywhere(user_id, agent_id), None
         while True:
-            page: transfer.Exported = self._dispatch(call, requests.Export(after=after))
+            page: transfer.Exported = self._dispatch(call, requests.Export(after=after, sign=sign))
             if not page.lines:
                 return
             yield from page.lines

@@ -16,6 +16,7 @@ from pymemos.interface import (
 from pymemos.interface.access import HANDLERS as ACCESS
 from pymemos.interface.api import Handler
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
+from pymemos.interface.signatures import HANDLERS as SIGNATURES
 
 HANDLERS: dict[type[Request], Handler] = {
     requests.Add: handlers.AddHandler(),
@@ -29,6 +30,7 @@ HANDLERS: dict[type[Request], Handler] = {
     requests.Diff: handlers.DiffHandler(),
     **LIFECYCLE,
     **ACCESS,
+    **SIGNATURES,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import aware
 from pymemos.cube.header import Behaviour
+from pymemos.cube.signature import Signature
 from pymemos.cube.wire import (
     FORMAT,
     behaviour_fields,
@@ -25,6 +27,7 @@ from pymemos.cube.wire import (
 from pymemos.errors import MalformedRecord, NewerFormat
 from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
+from pymemos.infrastructure.keyring import holds
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.auditing import seals_finding
 from pymemos.interface.requests import Backup, Export, Import
@@ -67,7 +70,7 @@ class ExportHandler(Handler):
         pages = [work.unit.versions(id) for id in ids]
         whole = [versions for versions in pages if all(work.serves(record.cube) for record in versions)]
         memories = tuple(versions[0].cube.id for versions in whole)
-        lines = tuple(to_line(versions) for versions in whole)
+        lines = tuple(to_line(versions, _signatures(work, versions, sign=request.sign)) for versions in whole)
         return Outcome(result=Exported(lines=lines, after=ids[-1] if ids else None), memories=memories)
 
 
@@ -84,6 +87,8 @@ class ImportHandler(OnStore):
             sorted_out[verdict].append(records[-1].cube.id)
             if verdict == "written":
                 vault.adopt(work.unit, records, work.now)
+            if verdict != "conflicting" and records[-1].signatures:
+                work.unit.put_signatures(records[-1].cube.id, records[-1].signatures)
         report = Imported(**{name: tuple(ids) for name, ids in sorted_out.items()})
         return Outcome(result=report, memories=report.written)
 
@@ -135,11 +140,22 @@ def _embedder_finding(work: Work) -> Finding:
     return Finding(check="embedder", ok=not others, detail=f"{used.identity}; {held}{advice}")
 
 
-def to_line(records: list[Record]) -> bytes:
+def _signatures(work: Work, records: list[Record], *, sign: bool) -> list[Signature]:
+    """The signatures of a memory, and those that this instance adds."""
+    id = records[-1].cube.id
+    held: list[Signature] = work.unit.signatures(id)
+    if sign:
+        held += work.tools.keys.sign(id, [record.cube.version for record in records], held)
+    return sorted(held, key=lambda one: (one.version, one.key))
+
+
+def to_line(records: list[Record], signatures: Sequence[Signature] = ()) -> bytes:
     """A memory with all its versions as one line of JSON: the same memory always gives the same bytes."""
     newest = records[-1]
+    signed = {"signatures": signatures} if signatures else {}
     return encode(
         {
+            **signed,
             "pymemos": FORMAT,
             "salt": newest.cube.salt.hex(),
             "retired": newest.retired,
@@ -164,7 +180,23 @@ def from_line(line: bytes | str) -> tuple[Record, ...]:
     except _DAMAGE as error:
         raise MalformedRecord(f"not an exported memory: {type(error).__name__} {error}") from error
     _check_history(records)
-    return records
+    return (*records[:-1], msgspec.structs.replace(records[-1], signatures=_checked_signatures(fields, records)))
+
+
+def _checked_signatures(fields: dict[str, Any], records: tuple[Record, ...]) -> tuple[Signature, ...]:
+    """The signatures of a line, each of which must hold: one that does not was made for something else."""
+    try:
+        signatures = msgspec.convert(fields.get("signatures", []), type=tuple[Signature, ...])
+    except msgspec.ValidationError as error:
+        raise MalformedRecord(f"its signatures cannot be read: {error}") from error
+    id, versions = records[-1].cube.id, {record.cube.version for record in records}
+    for one in signatures:
+        if one.version not in versions or not holds(id, one):
+            raise MalformedRecord(
+                f"memory {id!r} is not what was signed: the signature of version {one.version!r} by key "
+                f"{one.key[:16]!r} does not hold; ask whoever sent it for it again"
+            )
+    return signatures
 
 
 def _version_fields(record: Record) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pymemos.cube.header import State as LifeState
 from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.cube.payload import Activation, Parametric, Plaintext
 from pymemos.cube.policy import RuleChange
+from pymemos.cube.signature import Signature
 from pymemos.cube.wire import document
 from pymemos.ports import (
     AuditQuery,
@@ -339,6 +340,9 @@ class MemoryReadUnit(ReadUnit):
     def snapshots(self, namespace: str | None) -> list[Snapshot]:
         named = [one for (space, _), one in self._state.snapshots.items() if space == namespace]
         return sorted(named, key=lambda one: (one.at, one.name))
+
+    def signatures(self, id: str) -> list[Signature]:
+        return sorted(self._state.signatures.get(id, ()), key=lambda one: (one.version, one.key))
 
     def last_rule_change(self) -> RuleChange | None:
         return self._state.rules[-1] if self._state.rules else None

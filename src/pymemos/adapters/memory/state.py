@@ -13,6 +13,7 @@ from pymemos.cube.header import COLD, Behaviour
 from pymemos.cube.header import State as LifeState
 from pymemos.cube.life import StateChange
 from pymemos.cube.policy import RuleChange
+from pymemos.cube.signature import Signature
 from pymemos.ports import AuditRecord, Edge, Job, Record, Replay, Snapshot, StoredVector, TextRow
 
 
@@ -109,6 +110,7 @@ class State:
     settings: dict[str, str] = field(default_factory=dict)
     snapshots: dict[tuple[str | None, str], Snapshot] = field(default_factory=dict)
     rules: list[RuleChange] = field(default_factory=list)
+    signatures: dict[str, tuple[Signature, ...]] = field(default_factory=dict)  # by memory
 
     def copied(self) -> State:
         """A state of its own with the same values; the values are frozen, so one level is enough."""

@@ -23,6 +23,7 @@ from pymemos.cube.filters import from_microseconds, microseconds
 from pymemos.cube.header import Behaviour, State
 from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.cube.policy import RuleChange, parse_rule
+from pymemos.cube.signature import Signature
 from pymemos.cube.wire import parse_document
 from pymemos.ports import (
     AuditQuery,
@@ -316,6 +317,10 @@ class SqliteReadUnit(ReadUnit):
             Snapshot(name=name, at=from_microseconds(at), author=author, namespace=namespace)
             for name, at, author in self._rows("snapshots", namespace=namespace or "")
         ]
+
+    def signatures(self, id: str) -> list[Signature]:
+        rows = self._rows("signatures", id=id)
+        return [Signature(version=version, key=key, signature=signed) for version, key, signed in rows]
 
     # Access rules.
 

@@ -9,6 +9,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     memories,
     models,
     provenance,
+    signing,
     time_machine,
     transfer,
     upkeep,

@@ -25,15 +25,16 @@ PROGRESS_STEP = 1 << 14  # bytes between two steps of the bar
 
 @verb()
 @click.argument("file", default="-", type=click.Path(allow_dash=True, dir_okay=False))
+@click.option("--sign", is_flag=True, help="Sign each version, so that changes show and it is known who vouches.")
 @identity_options
-def export(shell: Shell, file: str, **identity: Any) -> None:
+def export(shell: Shell, file: str, sign: bool, **identity: Any) -> None:
     """Write whole memories as JSON Lines to FILE or stdout.
 
     Every version is written, and deleted memories too.
     Importing them elsewhere and exporting again gives the same bytes. A file appears when it is complete.
     """
     with shell.open() as mem:
-        lines = mem.export_lines(**identity)
+        lines = mem.export_lines(sign=sign, **identity)
         if file == "-":
             for line in lines:
                 sys.stdout.buffer.write(line + b"\n")

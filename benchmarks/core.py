@@ -49,6 +49,18 @@ class Workshop:
         """A place in the folder."""
         return self.folder / name
 
+    def environment(self) -> dict[str, str]:
+        """For processes of ours: they find this checkout, installed or not, and may keep bytecode.
+
+        An installed package has its bytecode. Where the environment forbids writing any, a process would compile all
+        that it imports, and the compiler would be timed; so there is a cache in the folder, which a first run fills.
+        """
+        ours = {
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
+        }
+        return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | ours
+
     def open(self, name: str) -> MemOS:
         """A store whose spans are noted."""
         return self.keep(MemOS(self.path(name), on_span=lambda _, seconds: self.spans.append(seconds)))
@@ -90,36 +102,37 @@ class Workshop:
 # Import and installation.
 
 
-def import_cpu(_: Workshop) -> Iterable[Row]:
+def import_cpu(shop: Workshop) -> Iterable[Row]:
     """What importing costs, in seconds of processor time."""
-    yield _cpu_row("import_cpu_s", ["-c", "from pymemos import MemOS"], 0.2)
+    yield _cpu_row(shop, "import_cpu_s", ["-c", "from pymemos import MemOS"], 0.2)
 
 
-def help_cpu(_: Workshop) -> Iterable[Row]:
+def help_cpu(shop: Workshop) -> Iterable[Row]:
     """What the command line costs before it does anything."""
-    yield _cpu_row("help_cpu_s", ["-m", "pymemos", "--help"], 0.3)
+    yield _cpu_row(shop, "help_cpu_s", ["-m", "pymemos", "--help"], 0.3)
 
 
-def _cpu_row(metric: str, arguments: list[str], reach: float) -> Row:
-    heavy = _heavy_modules(arguments)  # and warms the file cache
+def _cpu_row(shop: Workshop, metric: str, arguments: list[str], reach: float) -> Row:
+    environment = shop.environment()
+    heavy = _heavy_modules(arguments, environment)  # and warms the caches of files and bytecode
     bare, ours = [], []
     for _ in range(7):
-        bare.append(_cpu_seconds(["-c", "pass"]))
-        ours.append(_cpu_seconds(arguments))
+        bare.append(_cpu_seconds(["-c", "pass"], environment))
+        ours.append(_cpu_seconds(arguments, environment))
     row = Row.at_most(metric, max(0.0, median(ours) - median(bare)), "s", reach)
     return Row(metric, row.value, f"s, loads {', '.join(sorted(heavy))}", reach, met=False) if heavy else row
 
 
-def _cpu_seconds(arguments: list[str]) -> float:
+def _cpu_seconds(arguments: list[str], environment: dict[str, str]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], cwd=ROOT, env=_environment(), capture_output=True, check=True)
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _heavy_modules(arguments: list[str]) -> frozenset[str]:
+def _heavy_modules(arguments: list[str], environment: dict[str, str]) -> frozenset[str]:
     command = [sys.executable, "-X", "importtime", *arguments]
-    run = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         raise Skip(f"python {' '.join(arguments)} fails: {_last_line(run.stderr)}")
     return HEAVY & set(re.findall(r"\|\s*(\w+)\s*$", run.stderr, re.MULTILINE))
@@ -177,9 +190,9 @@ def adding(shop: Workshop) -> Iterable[Row]:
 
 def four_processes(shop: Workshop) -> Iterable[Row]:
     """Four writing processes, between two runs of one."""
-    before, _ = _writers(shop.path("one"), 1)
-    four, longest = _writers(shop.path("four"), 4)
-    after, _ = _writers(shop.path("another"), 1)
+    before, _ = _writers(shop, "one", 1)
+    four, longest = _writers(shop, "four", 4)
+    after, _ = _writers(shop, "another", 1)
     one = (before + after) / 2
     yield Row.at_least("adds_4proc_s", four / one, "× one process", 0.8)
     yield Row.at_most("adds_4proc_max_wait_s", longest, "s", 0.5)
@@ -187,10 +200,10 @@ def four_processes(shop: Workshop) -> Iterable[Row]:
     yield Row.plain("adds_1proc_rate", one, "adds/s")
 
 
-def _writers(home: Path, count: int, adds: int = 1_000) -> tuple[float, float]:
+def _writers(shop: Workshop, home: str, count: int, adds: int = 1_000) -> tuple[float, float]:
     """Adds a second of all of them together, and the longest add."""
-    command = [sys.executable, "-m", "benchmarks._adding", str(home)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT, "env": _environment()}
+    command = [sys.executable, "-m", "benchmarks._adding", str(shop.path(home))]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT, "env": shop.environment()}
     running = [subprocess.Popen([*command, f"user{n}", str(adds)], **pipes) for n in range(count)]  # type: ignore[call-overload]
     for process in running:
         assert process.stdout.readline() == "ready\n"
@@ -283,17 +296,12 @@ def opening(shop: Workshop) -> Iterable[Row]:
     times = []
     for user, question, _ in questions[:9]:
         command = [sys.executable, "-m", "benchmarks._opening", str(shop.path("large")), user, question]
-        run = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=True)
+        run = subprocess.run(command, cwd=ROOT, env=shop.environment(), capture_output=True, text=True, check=True)
         times.append(float(run.stdout))
     yield Row.at_most("open_ms", median(times), "ms", 150)
 
 
 # Tools.
-
-
-def _environment() -> dict[str, str]:
-    """For processes of ours: they find this checkout, installed or not."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
 
 
 def _last_line(text: str) -> str:

@@ -8,12 +8,16 @@ from pymemos.cube.header import Origin, Priority, SemanticType, State
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Plaintext
 from pymemos.cube.policy import Policy
 from pymemos.errors import PymemosError
+from pymemos.facade.what_if import World
 from pymemos.interface.access import AccessReport, Explanation
+from pymemos.interface.merging import Undone
 from pymemos.interface.requests import Added, Deleted, Difference, Page
 from pymemos.operation.context import Context
 from pymemos.operation.hits import Hits
 from pymemos.operation.lifecycle import LifecyclePolicy
+from pymemos.operation.merging import Merged
 from pymemos.operation.tracing import Lineage
+from pymemos.operation.what_if import Imagined
 from pymemos.ports import Job, Record
 from pymemos.settings import Settings
 from pymemos.system import MemOS
@@ -35,12 +39,14 @@ __all__ = [
     "Explanation",
     "Hit",
     "Hits",
+    "Imagined",
     "Job",
     "LifecyclePolicy",
     "Lineage",
     "MemCube",
     "MemOS",
     "MemoryCall",
+    "Merged",
     "ModelRef",
     "Origin",
     "Page",
@@ -53,6 +59,8 @@ __all__ = [
     "SemanticType",
     "Settings",
     "State",
+    "Undone",
+    "World",
 ]
 
 

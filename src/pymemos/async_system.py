@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from pymemos.facade.what_if import World
 from pymemos.system import MemOS
 
 P = ParamSpec("P")
@@ -48,6 +50,11 @@ class AsyncMemOS:
     append = _threaded(MemOS.append)
     delete = _threaded(MemOS.delete)
     search = _threaded(MemOS.search)
+    merge = _threaded(MemOS.merge)
+    fuse = _threaded(MemOS.fuse)
+    plan_merge = _threaded(MemOS.plan_merge)
+    compose = _threaded(MemOS.compose)
+    undo = _threaded(MemOS.undo)
     get = _threaded(MemOS.get)
     list = _threaded(MemOS.list)
     history = _threaded(MemOS.history)
@@ -84,6 +91,11 @@ class AsyncMemOS:
     rotate_key = _threaded(MemOS.rotate_key)
     trust_key = _threaded(MemOS.trust_key)
     distrust_key = _threaded(MemOS.distrust_key)
+
+    async def what_if(self, *args: Any, **options: Any) -> AsyncWorld:  # noqa: D102 (it is that of MemOS)
+        return AsyncWorld(await asyncio.to_thread(self._mem.what_if, *args, **options))
+
+    what_if.__doc__ = MemOS.what_if.__doc__
     put_blob = _threaded(MemOS.put_blob)
     open_blob = _threaded(MemOS.open_blob)
     import_records = _threaded(MemOS.import_records)
@@ -97,3 +109,49 @@ class AsyncMemOS:
     next_due = _threaded(MemOS.next_due)
     tick = _threaded(MemOS.tick)
     close = _threaded(MemOS.close)
+
+
+class AsyncWorld:
+    """A world of ``what_if`` for asyncio: ``async with await mem.what_if(user_id="ana") as world``."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    @property
+    def at(self) -> datetime:
+        """The moment that the store is seen at."""
+        return self._world.at
+
+    def bind(self, **identities: str | None) -> AsyncWorld:
+        """A handle on the same store that carries these identities; it can only narrow further."""
+        return AsyncWorld(self._world.bind(**identities))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @staticmethod
+    def _threaded(
+        method: Callable[Concatenate[World, P], R],
+    ) -> Callable[Concatenate[AsyncWorld, P], Coroutine[Any, Any, R]]:
+        async def call(self: AsyncWorld, /, *args: P.args, **options: P.kwargs) -> R:
+            return await asyncio.to_thread(method, self._world, *args, **options)
+
+        call.__name__, call.__doc__ = method.__name__, method.__doc__
+        return call
+
+    add = _threaded(World.add)
+    update = _threaded(World.update)
+    append = _threaded(World.append)
+    delete = _threaded(World.delete)
+    search = _threaded(World.search)
+    get = _threaded(World.get)
+    list = _threaded(World.list)
+    history = _threaded(World.history)
+    diff = _threaded(World.diff)
+    changes = _threaded(World.changes)
+    put_blob = _threaded(World.put_blob)
+    open_blob = _threaded(World.open_blob)
+    close = _threaded(World.close)

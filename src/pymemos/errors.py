@@ -98,10 +98,22 @@ class StaleMemory(PymemosError):
     status = 409
 
 
+class MergeConflict(PymemosError):
+    """The memories say different things of one field; choose another policy than 'fail', or make them agree first."""
+
+    status = 409
+
+
 class KeyReused(PymemosError):
     """The idempotency key was used for another request; use a new key for a new request."""
 
     status = 409
+
+
+class WorldClosed(PymemosError):
+    """This what-if is closed, and its changes are gone; open another one with what_if()."""
+
+    status = 410
 
 
 class LeaseLost(PymemosError):

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Clock = Callable[[], datetime]  # an aware time in UTC
 NewId = Callable[[datetime], str]  # a UUIDv7 made at that time
+NewOverlay = Callable[[datetime], "Overlay"]  # over a store as it was at that time
 
 
 # ── Units of work ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -89,6 +90,21 @@ class ReadUnit(ABC):
         """The ids of memories, deleted or not, of some or all namespaces, in order, from behind the id ``after``."""
 
     @abstractmethod
+    def keys_of(self, ids: Sequence[str]) -> dict[str, int]:
+        """The keys of those of ``ids`` that the store knows, deleted or not; what is not there is gone for good."""
+
+    @abstractmethod
+    def touched(self, namespace: str, *, since: int) -> list[tuple[int, str]]:
+        """The key and id of every memory of ``namespace`` that changed after seq ``since``, in the order of keys."""
+
+    @abstractmethod
+    def seq_at(self, namespace: str, moment: datetime) -> int:
+        """A seq of ``namespace`` behind which lies everything that was learnt or left after ``moment``.
+
+        Where nothing was, it is the namespace's own; it may be lower than need be, where no version was written.
+        """
+
+    @abstractmethod
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
         """The best ``limit`` selected records by BM25 over ``terms``, best first, ties in the order of first writing.
 
@@ -113,7 +129,7 @@ class ReadUnit(ABC):
 
     @abstractmethod
     def cubes(self, keys: Sequence[int]) -> list[MemCube]:
-        """The current versions of the memories with these keys, in that order."""
+        """The current versions of the memories with these keys, in that order; keys that are gone give nothing."""
 
     @abstractmethod
     def vectors_by_key(self, namespace: str, keys: Sequence[int], embedder: str) -> list[tuple[int, bytes]]:
@@ -362,6 +378,47 @@ class WriteUnit(ReadUnit):
         if (job.worker, job.attempt) != (lease.worker, lease.attempt):
             raise LeaseLost(f"job {lease.job!r} was taken over by {job.worker!r}; its result is dropped")
         return job
+
+
+class OverlaidUnit(WriteUnit):
+    """A unit of a store as it was at one moment, with changes that never reach the store (5.4.3, what-if)."""
+
+    @property
+    @abstractmethod
+    def base(self) -> ReadUnit:
+        """The unit of the store, as the store is now."""
+
+    @abstractmethod
+    def begins(self, namespace: str) -> int:
+        """The seq of a namespace of the store at the moment; the overlay's own go on from there."""
+
+    @abstractmethod
+    def follow(self, namespace: str) -> list[str]:
+        """See to it that what the store did to a namespace since the moment is not seen.
+
+        Gives the ids of current memories that have been copied for it, in the order of keys; their full-text rows
+        must be written anew, for a store keeps them of current versions alone.
+        """
+
+    @abstractmethod
+    def altered(self) -> list[tuple[MemCube | None, MemCube | None]]:
+        """Every memory that was changed here, by id: as the store had it at the moment, and as it is here."""
+
+    @abstractmethod
+    def unembedded(self, embedder: str) -> list[MemCube]:
+        """The current memories of the overlay's own that have a text and no vectors of an embedder, by id."""
+
+
+class Overlay(ABC):
+    """What is kept between the units of one what-if."""
+
+    @abstractmethod
+    def over(self, base: ReadUnit) -> OverlaidUnit:
+        """A unit over one of the store; what it changes is seen by later ones once it is kept."""
+
+    @abstractmethod
+    def keep(self, unit: OverlaidUnit) -> None:
+        """Keep what a unit changed."""
 
 
 # ── Stores ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -102,7 +102,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cube: MemCube
     valid_from: datetime
     valid_to: datetime | None = None
-    text: TextRow | None = None  # None: not found by words (episodes, tensors)
+    text: TextRow | None = None  # None: not found by words (manifests, tensors)
     document: bytes | None = None  # the cube's canonical bytes, where they are at hand
     vectors: tuple[Vector, ...] = ()
     edges: tuple[Edge, ...] = ()

@@ -16,10 +16,12 @@ from pymemos.facade.access import Access
 from pymemos.facade.auditing import Auditing
 from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
+from pymemos.facade.merging import Merging
 from pymemos.facade.signing import Signing
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
 from pymemos.facade.upkeep import Upkeep
+from pymemos.facade.what_if import WhatIf
 from pymemos.infrastructure.keyring import KeyRing
 from pymemos.interface import upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
@@ -35,7 +37,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class MemOS(Memories, Tracing, TimeMachine, Lifecycle, Access, Auditing, Signing, Upkeep):
+class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Access, Auditing, Signing, Upkeep):
     """A memory that keeps what it is told: durable, versioned, searchable, explained.
 
     ``home`` is the folder of the store, created when it is not there; without one, PYMEMOS_HOME or the user's data
@@ -80,6 +82,7 @@ class MemOS(Memories, Tracing, TimeMachine, Lifecycle, Access, Auditing, Signing
             key=heads.key,
             heads=heads,
             keys=KeyRing(settings.config_dir / "keys"),
+            new_overlay=wiring.new_overlay,
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
         )

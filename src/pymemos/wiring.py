@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymemos.errors import InvalidInput
 from pymemos.infrastructure import audit
 from pymemos.infrastructure.heads import HeadKeeper
-from pymemos.ports import BlobStore, Clock, Embedder, Store, WriteUnit
+from pymemos.ports import BlobStore, Clock, Embedder, Overlay, Store, WriteUnit
 from pymemos.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,6 +75,13 @@ def open_blobs(home: Path) -> BlobStore:
     from pymemos.adapters.blobs import FileBlobs
 
     return FileBlobs(home / "blobs")
+
+
+def new_overlay(at: datetime) -> Overlay:
+    """Where a what-if keeps its changes: in memory."""
+    from pymemos.adapters.overlay import MemoryOverlay
+
+    return MemoryOverlay(at)
 
 
 def audit_heads(settings: Settings, store: Store, clock: Clock, key: bytes | None = None) -> HeadKeeper:

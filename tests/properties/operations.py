@@ -12,9 +12,11 @@ from msgspec.structs import replace
 
 from pymemos.cube.call import Lease
 from pymemos.cube.cube import MemCube
+from pymemos.cube.filters import parse
 from pymemos.cube.header import State
 from pymemos.cube.ids import format_id
 from pymemos.cube.life import StateChange
+from pymemos.cube.policy import STORE, Action, Effect, Policy, Rate, RoleGrant, Rule, RuleChange, parse_when
 from pymemos.errors import StaleVersion
 from pymemos.ports import Edge, Entry, Job, JobState, Record, Replay, TextRow, Vector, WriteUnit
 from pymemos.testing import strategies as kit
@@ -27,6 +29,13 @@ NAMES = ("users/ana", "users/bo", "default")
 WORKERS = ("w1", "w2")
 KINDS = ("embed", "extract")
 HOUR = timedelta(hours=1)
+RULES: list[Rule | None] = [
+    Policy(name="r", actions=(Action.READ,), what=parse({"tags": "ana"}), when=parse_when({"hour": {"gte": 9}})),
+    Policy(name="r", effect=Effect.DENY, who=("users/bo",), starts=WHEN, expires=WHEN + HOUR, note="for an hour"),
+    Policy(name="r", effect=Effect.LIMIT, rate=Rate(calls=3, per_s=0.5)),
+    RoleGrant(name="r", role="cook", to="users/bo", expires=WHEN),
+    None,
+]
 
 
 class DeliberateError(Exception):
@@ -204,6 +213,14 @@ def set_setting(unit: WriteUnit, name: str, value: str) -> Any:
     return unit.setting(name)
 
 
+def put_rule(unit: WriteUnit, place: str, name: str, rule: Rule | None, at: datetime) -> Any:
+    """The next line of the log of rules."""
+    last = unit.last_rule_change()
+    id = f"r{1 if last is None else last.entry + 1}"
+    named = None if rule is None else replace(rule, name=name)
+    return unit.put_rule(RuleChange(id=id, namespace=place, name=name, at=at, author=place, rule=named))
+
+
 def give_up(_: WriteUnit) -> Any:
     raise DeliberateError
 
@@ -294,6 +311,13 @@ operations = st.one_of(
         at=moments,
     ),
     _operation(set_setting, name=st.sampled_from(["a", "b"]), value=kit.names),
+    _operation(
+        put_rule,
+        place=st.sampled_from([*NAMES, STORE]),
+        name=st.sampled_from(["r", "s"]),
+        rule=st.sampled_from(RULES),
+        at=moments,
+    ),
     _operation(give_up),
 )
 units = st.lists(operations, min_size=1, max_size=4)
@@ -314,8 +338,8 @@ def _entry(cube: MemCube, text: TextRow | None, vectors: tuple[Vector, ...]) -> 
 
 
 def _fitting(cube: MemCube, text: TextRow | None) -> TextRow | None:
-    """Episodes have no full text (ports.Entry)."""
-    return None if cube.is_episode else text
+    """Manifests have no full text (ports.Entry)."""
+    return None if cube.is_manifest else text
 
 
 def _next(cube: MemCube, like: MemCube) -> MemCube:

@@ -15,10 +15,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.properties.operations import IDS, JOB_IDS, NAMES, DeliberateError, Operation, moments, unit_of, units
+from tests.properties.rules_kit import usual_whats
 
 from pymemos.adapters.memory import MemoryStore
 from pymemos.adapters.sqlite import SqliteStore
-from pymemos.cube.call import Selection
+from pymemos.cube.call import Reach, Selection
 from pymemos.cube.filters import parse
 from pymemos.cube.header import Stage
 from pymemos.errors import PymemosError, StoreError, StoreFull, StoreReadOnly
@@ -33,6 +34,9 @@ SOURCES = list(kit.NAMES)
 WEIGHTS = [TermWeights(), TermWeights(k1=2.0, b=0.3, terms=1.0, context=0.0, facets=3.0)]
 Outcome = tuple[str, Any]  # ("gave", result) or ("raised", the error's type)
 
+parts = st.lists(
+    st.tuples(st.sampled_from([*NAMES, "users/eve"]), usual_whats), max_size=3, unique_by=lambda part: part[0]
+).map(tuple)
 selections = st.builds(
     Selection,
     namespaces=st.none() | st.lists(st.sampled_from([*NAMES, "users/eve"]), max_size=3).map(tuple),
@@ -45,6 +49,8 @@ selections = st.builds(
     episodes=st.booleans(),
     stages=st.none() | st.lists(st.sampled_from(list(Stage)), max_size=4).map(tuple),
     as_of=kit.times | moments,
+    rules=st.just(()) | parts,
+    reach=st.none() | st.builds(Reach, parts),
 )
 
 
@@ -168,6 +174,7 @@ class Twins(RuleBasedStateMachine):
             assert real.page(selection, limit=limit, after=after) == twin.page(selection, limit=limit, after=after)
             assert real.page(selection, limit=99) == twin.page(selection, limit=99)
             assert real.count(selection) == twin.count(selection)
+            assert len(real.hidden(selection)) == len(twin.hidden(selection))
             assert_same_matches(
                 real.match(terms, selection, limit=limit, weights=weights),
                 twin.match(terms, selection, limit=99, weights=weights),
@@ -297,6 +304,7 @@ def view(unit: ReadUnit | WriteUnit) -> dict[str, Any]:
         "audit": (unit.audit(AuditQuery()), unit.audit(AuditQuery(memory=IDS[0], limit=2))),
         "chains": [unit.audit_tail(name) for name in NAMES],
         "replays": [unit.replayed(name, key) for name in NAMES for key in ("k", "l")],
+        "rules": (unit.rule_changes(), unit.rule_changes(since=2), unit.last_rule_change()),
         "settings": [unit.setting(name) for name in ("a", "b")],
     }
 

@@ -18,9 +18,11 @@ from pymemos import (
     Hits,
     MemCube,
     MemOS,
+    Merged,
     Page,
     Parametric,
     Plaintext,
+    Undone,
 )
 from pymemos.cube.call import Why
 from pymemos.cube.filters import Filter, parse
@@ -52,6 +54,16 @@ def change(mem: MemOS, id: str) -> None:
     assert_type(alice.diff(id, 1, 2), Difference)
     assert_type(alice.list(limit=10, after=None), Page)
     assert_type(alice.delete(id), Deleted)
+
+
+def together(mem: MemOS, ids: list[str]) -> None:
+    """Several memories become one, a new one, or a view."""
+    assert_type(mem.plan_merge(ids, conflict="keep_all"), Merged)
+    assert_type(mem.merge(ids[0], ids[1:], expected=1), MemCube)
+    assert_type(mem.fuse(ids, archive_sources=True), MemCube)
+    view = mem.compose("work", namespaces=["users/alice"], filters={"tags": "work"})
+    assert_type(mem.search("Where?", view=view.id), Hits)
+    assert_type(mem.undo(ids[0]), Undone)
 
 
 async def later(mem: AsyncMemOS) -> None:

@@ -10,6 +10,7 @@ from pymemos import MemOS
 from pymemos.cube.payload import Activation, ModelRef, Parametric
 from pymemos.cube.policy import Action
 from pymemos.errors import InvalidInput, NotAllowed, RateLimited, UnknownField, UnknownMemory, UnknownVersion
+from pymemos.operation.time_machine import Act
 from pymemos.testing.doubles import FrozenClock
 
 ANA = "users/ana"
@@ -72,6 +73,13 @@ class TestSharing:
 
         assert ("Ana likes mint tea.", "users/bo") == (mem.get(tea).text, mem.get(tea).header.descriptive.author)
         assert "update" in {entry.operation for entry in mem.log(user_id="ana", caller="users/bo")}
+
+    def test_whoever_may_write_does_not_freeze(self, mem: MemOS, bo: MemOS) -> None:
+        tea = told(mem, "Ana likes tea.")
+        mem.share(tea, to="users/bo", write=True, user_id="ana")
+
+        with pytest.raises(NotAllowed):
+            bo.freeze(tea)
 
     def test_what_was_shared_and_then_revoked_is_unknown_again(self, mem: MemOS, bo: MemOS) -> None:
         tea = told(mem, "Ana likes tea.")
@@ -371,6 +379,46 @@ class TestDerived:
         with pytest.raises(UnknownVersion):
             bo.get(made, version=1)
 
+    def test_nobody_goes_back_to_what_they_may_no_longer_read(self, mem: MemOS, bo: MemOS) -> None:
+        tea = told(mem, "Ana likes tea.")
+        policy = mem.share(tea, to="users/bo", user_id="ana")
+        made = bo.add("Buy tea.", parents=[tea]).ids[0]
+        bo.update(made, "Buy whatever.", parents=[])
+        mem.unshare(policy.name, user_id="ana")
+
+        with pytest.raises(UnknownVersion):
+            bo.restore(made, 1)
+        assert "Buy whatever." == bo.get(made).text
+
+    def test_a_restored_version_is_replayed_to_those_who_may_read_it(self, mem: MemOS, bo: MemOS) -> None:
+        tea = told(mem, "Ana likes tea.")
+        policy = mem.share(tea, to="users/bo", user_id="ana")
+        made = bo.add("Buy tea.", parents=[tea]).ids[0]
+        bo.update(made, "Buy whatever.", parents=[])
+        assert "Buy tea." == bo.restore(made, 1, idempotency_key="k").text
+        bo.update(made, "Buy nothing.", parents=[])
+        mem.unshare(policy.name, user_id="ana")
+
+        with pytest.raises(UnknownVersion):
+            bo.restore(made, 1, idempotency_key="k")
+
+    def test_a_namespace_goes_back_as_a_whole(self, mem: MemOS, bo: MemOS, clock: FrozenClock) -> None:
+        """What was made then from something that is out of reach now was there then, and is not taken away."""
+        tea = told(mem, "Ana likes tea.")
+        policy = mem.share(tea, to="users/bo", user_id="ana")
+        made = bo.add("Buy tea.", parents=[tea]).ids[0]
+        then = clock()
+        clock.advance(HOUR)
+        bo.update(made, "Buy whatever.", parents=[])
+        mem.unshare(policy.name, user_id="ana")
+
+        [step] = bo.restore_to(then).steps
+
+        assert (made, Act.RESTORE) == (step.id, step.act)
+        assert "Buy tea." == mem.get(made).text
+        with pytest.raises(UnknownMemory):
+            bo.get(made)
+
     def test_a_deleted_source_hides_nothing_from_the_owner(self, mem: MemOS) -> None:
         source = told(mem, "Ana likes tea.")
         told(mem, "Buy tea.", parents=[source])
@@ -378,6 +426,26 @@ class TestDerived:
         mem.delete(source, user_id="ana")
 
         assert {"Buy tea."} == texts(mem, user_id="ana")
+
+
+class TestNames:
+    def test_a_role_is_not_held_by_whoever_has_a_name_like_its_grant(self, mem: MemOS) -> None:
+        told(mem, "Ana likes tea.")
+        mem.share(to="roles/a", user_id="ana")
+        mem.assign_role("a to users/x", "users/y")
+
+        assert set() == texts(mem.bind(user_id="x to users/y", role="a"), namespaces="*")
+
+    def test_a_message_that_is_known_out_of_reach_is_not_shown(self, mem: MemOS, bo: MemOS) -> None:
+        message = [{"role": "user", "content": "The password is tea.", "id": "m1"}]
+        mem.add(message, user_id="ana", tags=["secret"])
+        for action in ("read", "write"):
+            policy = {"who": ["users/bo"], "actions": [action], "what": {"tags": "open"}}
+            mem.set_access_policy(action, policy, user_id="ana")
+
+        added = bo.add(message, tags=["open"], namespace=ANA)
+
+        assert ((), [("open",)]) == (added.deduplicated, [cube.header.descriptive.tags for cube in added.cubes])
 
 
 class TestSideChannels:
@@ -504,6 +572,31 @@ class TestReporting:
         lines = list(mem.audit_export("permissions", user_id="ana"))
 
         assert any("set_access_policy" in line and "users/bo" in line for line in lines)
+
+
+def _deep() -> dict[str, object]:
+    """A filter that is as deep as may be, and deeper as it is kept."""
+    where: dict[str, object] = {"tags": "x"}
+    for _ in range(70):
+        where = {"NOT": [where]}
+    return where
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"metadata.size": {"gt": float("nan")}},
+        {"metadata.size": {"lt": float("inf")}},
+        {"AND": [{"revision": {"gte": 1, "lte": 5, "ne": 3}}] * 499 + [{"OR": [{"tags": "x"}] * 499}]},
+        _deep(),
+    ],
+)
+def test_a_policy_that_could_not_be_read_again_is_refused(mem: MemOS, what: dict[str, object]) -> None:
+    """The whole log of rules is read with every call, by everybody."""
+    with pytest.raises(InvalidInput, match="rule 'odd'"):
+        mem.set_access_policy("odd", {"effect": "deny", "what": what}, user_id="eve")
+
+    assert mem.add("Ana likes tea.", user_id="ana")
 
 
 @pytest.mark.parametrize(

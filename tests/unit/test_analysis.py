@@ -18,6 +18,7 @@ from pymemos.errors import InvalidInput
 from pymemos.infrastructure import analysis
 from pymemos.infrastructure.analysis import (
     LANGUAGES,
+    Reader,
     check_language,
     detect_language,
     document_terms,
@@ -109,6 +110,11 @@ ANY_TEXT = st.one_of(
     st.lists(st.sampled_from([text for row in SCRIPTS for text in row[1:]])).map(" ".join),
     st.lists(st.sampled_from(["2023-05-08", "don't", "the", "1,200", "8th", "it's", "der", "l'eau"])).map(" ".join),
 )
+ASCII_TEXT = st.lists(
+    st.sampled_from(
+        "The cats' moving WASN'T there on 8th May 2023-05-08, and der Hund ist nicht la casa es x'y".split()
+    )
+).map(" ".join)
 ANY_LANGUAGE = st.sampled_from(sorted(LANGUAGES))
 
 
@@ -333,3 +339,27 @@ def test_long_and_hostile_text_is_analysed_in_linear_time() -> None:
         query_terms(text[:1000], ["en"])
         detect_language(text)
     assert time.perf_counter() - start < 20
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(ANY_TEXT, ASCII_TEXT), max_size=6), st.one_of(st.none(), ANY_LANGUAGE))
+def test_a_reader_of_many_texts_reads_each_as_if_it_were_alone(texts: list[str], language: str | None) -> None:
+    reader = Reader(language)
+    for text in texts:
+        spoken = language or detect_language(text)
+
+        expected = (spoken, tuple(analysis._terms(analysis._words(text), spoken, singles=True)))
+
+        assert expected == reader.read(text)
+
+
+@given(st.lists(st.sampled_from([*sorted(analysis._ballot().voters), "xyzzy", "qux"]), max_size=30))
+def test_the_short_cut_for_english_elects_whom_a_count_of_all_votes_elects(words: list[str]) -> None:
+    ballot = analysis._ballot()
+    votes = ballot.counted(set(words) & ballot.voters)
+    most = max(votes)
+    language = ballot.codes[votes.index(most)]
+
+    expected = language if most >= 4 * len(set(words)) and most > (0 if language == "en" else 30) else None
+
+    assert expected == analysis._voted(words)

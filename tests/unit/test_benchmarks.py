@@ -14,6 +14,7 @@ from benchmarks import report
 from benchmarks.__main__ import names
 from benchmarks._svg import draw
 from benchmarks._texts import Texts, zipf_sizes
+from benchmarks.core import Workshop
 from benchmarks.report import Report, Row, Skip
 
 ROOT = Path(__file__).parents[2]
@@ -137,3 +138,19 @@ def test_sizes_add_up_and_fall():
 
     assert 5_000 == sum(sizes)
     assert sorted(sizes, reverse=True) == sizes
+
+
+def test_the_processes_of_the_benchmark_keep_bytecode_of_their_own(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    for changed in ("PYMEMOS_CONFIG_DIR", "PYMEMOS_EMBEDDER"):  # by the workshop; so they are put back
+        monkeypatch.setenv(changed, "")
+    shop = Workshop()
+    try:
+        command = [sys.executable, "-c", "import sys, benchmarks._adding as it; print(it.__cached__)"]
+        for _ in range(2):
+            run = subprocess.run(command, env=shop.environment(), capture_output=True, text=True, check=True)
+        cached = Path(run.stdout.strip())
+
+        assert (True, True) == (cached.is_file(), shop.folder in cached.parents)
+    finally:
+        shop.close()

@@ -16,6 +16,7 @@ from pymemos import MemOS
 from pymemos.adapters.sqlite import SqliteStore
 from pymemos.cube.payload import Activation, ModelRef
 from pymemos.errors import NotAllowed, UnknownMemory
+from pymemos.facade.what_if import World
 from pymemos.interface import upkeep
 from pymemos.interface.transfer import from_line
 from pymemos.testing.doubles import FailingEmbedder, FrozenClock
@@ -28,12 +29,14 @@ BEHIND_THE_FACADE = ("adapters", "infrastructure", "models", "operation")
 
 
 class Place(NamedTuple):
-    """Where a scenario happens: the facade, and ids of a text, a tensor and a job that Ana has."""
+    """Where a scenario happens: the facade, and ids of two texts, a tensor, a job and a fusion that Ana has."""
 
     mem: MemOS
     text: str
     tensor: str
     job: str
+    other: str
+    fused: str
     folder: Path
 
 
@@ -91,6 +94,11 @@ SCENARIOS: dict[str, Scenario] = {
     "doctor": Scenario(lambda at: at.mem.doctor(), "doctor"),
     "enqueue": Scenario(lambda at: at.mem.enqueue("note", user_id="ana"), "enqueue"),
     "export_lines": Scenario(lambda at: list(at.mem.export_lines(user_id="ana")), "export"),
+    "fuse": Scenario(lambda at: at.mem.fuse([at.text, at.other]), "fuse"),
+    "compose": Scenario(lambda at: at.mem.compose("tea", ids=[at.text], user_id="ana"), "compose"),
+    "merge": Scenario(lambda at: at.mem.merge(at.text, [at.other]), "merge"),
+    "plan_merge": Scenario(lambda at: at.mem.plan_merge([at.text, at.other], user_id="ana"), "plan_merge"),
+    "undo": Scenario(lambda at: at.mem.undo(at.fused), "undo"),
     "get": Scenario(lambda at: at.mem.get(at.text), "get"),
     "history": Scenario(lambda at: at.mem.history(at.text), "history"),
     "import_from": Scenario(lambda at: at.mem.import_from(notes(at.folder), kind="markdown", user_id="ana"), "add"),
@@ -118,6 +126,7 @@ SCENARIOS: dict[str, Scenario] = {
     "snapshots": Scenario(lambda at: at.mem.snapshots(user_id="ana"), "snapshots"),
     "tick": Scenario(lambda at: at.mem.tick(), "claim"),
     "update": Scenario(lambda at: at.mem.update(at.text, "Ana likes coffee."), "update"),
+    "what_if": Scenario(lambda at: at.mem.what_if(user_id="ana"), "what_if"),
 }
 UNDECIDED: dict[str, tuple[Callable[[Place], Any], int, str]] = {
     "bind": (lambda at: at.mem.bind(user_id="ana"), 0, "makes a handle; whoever uses it is decided on then"),
@@ -154,13 +163,15 @@ def witnessed(tmp_path: Path) -> Iterator[Witnessed]:
         mem._tools.heads.pause = 600.0  # it looks at the store before it signs; here only what is witnessed does
         text = mem.add("Ana likes water.", user_id="ana").ids[0]
         mem.update(text, "Ana likes wine.")
+        other = mem.add("Ana likes bread.", user_id="ana").ids[0]
+        fused = mem.fuse([text, other]).id
         blob, size = mem.put_blob(BLOB)
         tensor = mem.add(Activation(form="kv", blob=blob, size=size, model=MODEL), user_id="ana").ids[0]
         job = mem.enqueue("note", user_id="ana") or ""
         for waiting in mem.jobs():
             if waiting.kind == "embed":  # what was written until now has no vectors, and nobody makes them
                 mem.control_job(waiting.id, "cancel")
-        place = Place(mem, text, tensor, job, tmp_path)
+        place = Place(mem, text, tensor, job, other, fused, tmp_path)
         embedder.down = False
         yield Witnessed(place, store, spans)
 
@@ -212,6 +223,8 @@ BY_ID: dict[str, Callable[[MemOS, Place], Any]] = {
     "diff": lambda mem, at: mem.diff(at.text, 1, 2),
     "get": lambda mem, at: mem.get(at.text),
     "history": lambda mem, at: mem.history(at.text),
+    "merge": lambda mem, at: mem.merge(at.text, [at.other]),
+    "undo": lambda mem, at: mem.undo(at.text),
     "open_blob": lambda mem, at: mem.open_blob(at.tensor),
     "provenance": lambda mem, at: mem.provenance(at.text),
     "restore": lambda mem, at: mem.restore(at.text, 1),
@@ -261,6 +274,60 @@ def test_a_repeated_call_with_a_key_is_decided_on_and_audited_again(witnessed: W
 
     assert mem.add("once", user_id="ana", idempotency_key="k").ids == first.ids
     assert (logged(mem) - before)["add"] == 1
+
+
+# Worlds: every call in one is decided on and recorded like any other, and none of them writes.
+
+
+IN_A_WORLD: dict[str, Callable[[World, Place], Any]] = {
+    "add": lambda world, at: world.add("Ana likes tea."),
+    "append": lambda world, at: world.append(at.text, "And coffee."),
+    "changes": lambda world, at: world.changes(),
+    "delete": lambda world, at: world.delete(at.text),
+    "diff": lambda world, at: world.diff(at.text, 1, 2),
+    "get": lambda world, at: world.get(at.text),
+    "history": lambda world, at: world.history(at.text),
+    "list": lambda world, at: world.list(),
+    "open_blob": lambda world, at: world.open_blob(at.tensor),
+    "search": lambda world, at: world.search("tea"),
+    "update": lambda world, at: world.update(at.text, "Ana likes coffee."),
+}
+OUTSIDE = {
+    "bind": "makes a handle; whoever uses it is decided on then",
+    "close": "lets go of memory, and touches no store",
+    "put_blob": "is refused",
+}
+
+
+def test_every_method_of_a_world_has_a_scenario_or_a_reason() -> None:
+    methods = [name for name, _ in inspect.getmembers(World, callable) if not name.startswith("_")]
+
+    assert sorted(methods) == sorted([*IN_A_WORLD, *OUTSIDE])
+
+
+@pytest.mark.parametrize("method", sorted(IN_A_WORLD))
+def test_a_call_in_a_world_is_decided_on_and_audited_and_writes_nothing(witnessed: Witnessed, method: str) -> None:
+    place, store, spans = witnessed
+    world = place.mem.what_if(user_id="ana")
+    before = logged(place.mem)
+    store.seen.clear()
+    spans.clear()
+
+    IN_A_WORLD[method](world, place)
+
+    assert (spans.count("decide"), spans.count("audit"), store.seen) == (1, 1, ["read"])
+    assert logged(place.mem) - before == Counter({"in_what_if": 1, "log": 1})
+
+
+@pytest.mark.parametrize("method", sorted(IN_A_WORLD.keys() & BY_ID.keys()))
+def test_somebody_elses_id_is_unknown_in_a_world_too(witnessed: Witnessed, method: str) -> None:
+    place = witnessed.place
+    world = place.mem.what_if(user_id="eve")
+
+    with pytest.raises(UnknownMemory):
+        IN_A_WORLD[method](world, place)
+
+    assert [record.operation for record in place.mem.log(user_id="eve") if not record.allowed] == ["in_what_if"]
 
 
 # Jobs.

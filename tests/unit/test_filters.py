@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import FIELDS, All, Any_, Compare, Not, aware, matches, microseconds, parse
+from pymemos.cube.filters import FIELDS, All, Any_, Compare, Not, aware, either, matches, microseconds, parse
 from pymemos.errors import InvalidInput, NaiveDatetime, UnknownField, UnknownOperator
 from pymemos.testing.builders import a_cube
 from pymemos.testing.doubles import WHEN
@@ -225,3 +225,13 @@ def test_microseconds_order_as_times_do(one: datetime | str, other: datetime | s
 
     assert (a < b) is (microseconds(a) < microseconds(b))
     assert (a == b) is (microseconds(a) == microseconds(b))
+
+
+def test_filters_that_mean_something_else_are_never_taken_for_the_same() -> None:
+    """Python holds True equal to 1; rules are simplified, and their masks are kept, by what they say."""
+    number, flag = (parse({"metadata.size": value}) for value in (1, True))
+
+    assert number != flag
+    assert parse({"metadata.size": 1.0}) == number
+    assert either(number, flag) == Any_((number, flag))
+    assert 2 == len({number, flag, parse({"metadata.size": 1.0})})

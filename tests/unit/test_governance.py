@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pymemos.cube.call import Caller
+from pymemos.cube.policy import STORE, Effect, Policy, RuleChange
 from pymemos.infrastructure.governance import Circumstances, Target, decide
+from pymemos.infrastructure.policies import NO_RULES
+from pymemos.testing.builders import a_cube
 from pymemos.testing.doubles import WHEN
 
 ANN = Caller(user="ann")
@@ -41,3 +44,33 @@ def test_a_decision_names_its_rule_and_reason(caller: Caller, target: Target, al
 def test_a_steward_who_acts_for_somebody_is_no_steward_any_more() -> None:
     assert not STEWARD.narrow(user="ann").steward
     assert STEWARD.narrow(session="s").steward
+
+
+@pytest.mark.parametrize(
+    ("caller", "target", "reach"),
+    [
+        (ANN, Target(readable=True), ("users/ann", "global")),
+        (ANN, Target(readable=True, among=("users/bo", "users/ann")), ("users/ann",)),
+        (ANN, Target(readable=True, among=("users/bo",)), ()),
+        (ANN, Target(readable=True, among=("users/bo", "global"), memory="v", namespaces=("global",)), ("global",)),
+        (ANN, Target(readable=True, among=("users/ann",), memory="v", namespaces=("users/bo",)), None),
+        (ANN, Target(readable=True, among=("users/ann",), memory="v"), None),
+    ],
+)
+def test_what_is_closed_is_left_out_and_a_memory_that_is_closed_is_refused(
+    caller: Caller, target: Target, reach: tuple[str, ...] | None
+) -> None:
+    decision = decide(Circumstances(caller=caller, now=WHEN), target)
+
+    assert (decision.namespaces if decision.allowed else None) == reach
+
+
+def test_a_decision_that_reaches_no_namespace_admits_nothing() -> None:
+    """As of somebody from whom the steward took every right, and who asks for all that may be read."""
+    nothing = Policy(name="out", effect=Effect.DENY)
+    line = RuleChange(id="r", namespace=STORE, name="out", at=WHEN, author="steward(default)", rule=nothing, entry=1)
+
+    decision = decide(Circumstances(caller=ANN, book=NO_RULES.after([line]), now=WHEN), Target(readable=True))
+
+    assert (True, ()) == (decision.allowed, decision.namespaces)
+    assert not decision.admits(a_cube(namespace="users/ann"))

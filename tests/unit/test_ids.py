@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -96,3 +98,23 @@ def test_a_frozen_clock_moves_only_when_told() -> None:
     assert clock.advance(timedelta(hours=1)) == clock() == WHEN + timedelta(hours=1)
     clock.now = WHEN
     assert clock() == WHEN
+
+
+def test_a_fork_makes_other_ids_than_the_process_that_it_came_from() -> None:
+    program = """
+import os
+from datetime import UTC, datetime
+from pymemos.cube.ids import new_id
+at = datetime(2300, 1, 1, tzinfo=UTC)  # the same millisecond on both sides
+new_id(at)
+child = os.fork()
+made = new_id(at)
+if child:
+    os.waitpid(child, 0)
+print(made, flush=True)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    one, other = run.stdout.split()
+
+    assert one != other

@@ -38,6 +38,7 @@ TABLE: dict[Cause, tuple[State | None, ...]] = {
     #                 G     A     M     R     E
     Cause.USE: (A, A, A, None, None),
     Cause.MERGE: (M, M, M, None, None),
+    Cause.ABSORB: (R, R, R, R, None),
     Cause.DISUSE: (R, R, R, None, None),
     Cause.DECAY: (R, R, R, None, None),
     Cause.QUOTA: (R, R, R, None, None),

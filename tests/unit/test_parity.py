@@ -14,6 +14,8 @@ import pytest
 
 from pymemos import AsyncMemOS, MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
+from pymemos.async_system import AsyncWorld
+from pymemos.facade.what_if import World
 from pymemos.testing.doubles import FrozenClock, SequentialIds
 
 KEY = bytes(32)
@@ -36,6 +38,29 @@ def test_a_method_is_awaited_and_says_the_same_of_itself(name: str) -> None:
     assert inspect.iscoroutinefunction(other) == (name not in WITHOUT_AWAIT)
     assert inspect.getdoc(other) == inspect.getdoc(sync)
     assert parameters(other) == parameters(sync) or passes_everything_on(other)
+
+
+def test_a_world_has_the_same_methods_for_both() -> None:
+    assert public(World) == public(AsyncWorld)
+
+
+@pytest.mark.parametrize("name", sorted(public(World)))
+def test_a_method_of_a_world_is_awaited_too(name: str) -> None:
+    sync, other = getattr(World, name), getattr(AsyncWorld, name)
+
+    assert inspect.iscoroutinefunction(other) == (name not in WITHOUT_AWAIT)
+    assert inspect.getdoc(other) == inspect.getdoc(sync)
+
+
+def test_a_world_is_opened_and_left_with_await() -> None:
+    async def imagine() -> tuple[list[str], int]:
+        async with AsyncMemOS(store=MemoryStore(), key=KEY, embedder="none") as mem:
+            await mem.add("Ana lives in Lisbon.", user_id="ana")
+            async with await mem.what_if(user_id="ana") as world:
+                await world.add("Ana moved to Porto.")
+                return [cube.text for cube in await world.list()], len((await mem.list(user_id="ana")).cubes)
+
+    assert asyncio.run(imagine()) == (["Ana lives in Lisbon.", "Ana moved to Porto."], 1)
 
 
 def parameters(method: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
@@ -70,6 +95,11 @@ STEPS: list[Step] = [  # each is given the results so far
     lambda mem, _: mem.log(operation="update"),
     lambda mem, _: mem.doctor(),
     lambda mem, so_far: mem.bind(user_id="ana").get(so_far[0].ids[0]),
+    lambda mem, so_far: mem.fuse([so_far[0].ids[0], so_far[1].ids[1]]),
+    lambda mem, so_far: mem.merge(so_far[0].ids[0], [so_far[1].ids[1]], conflict="keep_all"),
+    lambda mem, so_far: mem.undo(so_far[0].ids[0]),
+    lambda mem, so_far: mem.compose("v", namespaces=["users/ana", "default"]),
+    lambda mem, so_far: mem.search("coffee", view="v"),
 ]
 
 

@@ -124,6 +124,16 @@ class TestSpace:
         remove(store, mint.cube.id)
         assert len(self.seen(self.snapshot(spaces, store))) == 1
 
+    def test_a_name_that_is_not_heard_any_more_is_not_known_any_more(self):
+        store, spaces = MemoryStore(), Spaces(10**9)
+        ana, bo = (an_entry("tea", **{**MESSAGE, "speaker": name}) for name in ("Ana", "Bo"))
+        add(store, ana, bo)
+        assert self.snapshot(spaces, store).speakers.keys() == {"Ana", "Bo"}
+
+        remove(store, bo.cube.id)
+
+        assert self.snapshot(spaces, store).speakers.keys() == {"Ana"}
+
     def test_an_older_snapshot_sees_what_was_current_then(self):
         store, spaces = MemoryStore(), Spaces(10**9)
         tea = an_entry("tea")
@@ -356,7 +366,10 @@ class TestEmbedders:
             mem.add("tea")
 
         with MemOS(tmp_path, embedder="none") as mem:
-            assert texts(mem.search("tea")) == ["tea"]
+            hits = mem.search("tea")
+
+        assert texts(hits) == ["tea"]
+        assert "by words alone" in hits.explain()
 
     def test_reembedding_makes_all_vectors_anew_and_goes_on_where_it_was(self, tmp_path):
         with MemOS(tmp_path, embedder=HashingEmbedder(8)) as mem:
@@ -370,6 +383,19 @@ class TestEmbedders:
 
         with MemOS(tmp_path, embedder=HashingEmbedder(16)) as mem, mem._tools.store.read() as unit:
             assert unit.embedders() == {"hashing-16": 6}
+
+    def test_what_was_there_before_the_embedder_is_counted_and_gets_vectors(self, tmp_path):
+        with MemOS(tmp_path, embedder="none") as mem:
+            mem.add(["mint tea", "black coffee"])
+        with MemOS(tmp_path, embedder=HashingEmbedder(8)) as mem:
+            mem.add("green tea")
+            before = mem.search("tea").explain()
+
+            assert mem.tick().done
+            after = mem.search("tea").explain()
+
+        assert "2 memories have no vectors yet" in before
+        assert "no vectors" not in after
 
     def test_what_was_added_without_vectors_gets_them_later(self, tmp_path):
         embedder = FailingEmbedder()

@@ -375,9 +375,12 @@ def _families(draw: Any) -> dict[str, MemCube]:
 
 
 def _paths(cube: MemCube, here: Mapping[str, MemCube], seen: tuple[str, ...] = ()) -> list[list[Any]]:
-    """Every way up from a memory, each source once, as (pin, the source or None)."""
+    """Every way up from a memory, each source once, as (pin, the source or None).
+
+    Its own version before, which a merge pins too, is its history and no source (ADR 0027).
+    """
     found: list[list[Any]] = []
-    for pin in cube.parents:
+    for pin in (pin for pin in cube.parents if pin.id != cube.id):
         source = here.get(pin.id)
         step = (pin, source)
         further = [] if source is None or pin.id in seen else _paths(source, here, (*seen, pin.id))

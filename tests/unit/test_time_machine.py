@@ -67,6 +67,22 @@ def test_a_namespace_says_again_what_it_said(mem, clock):
     assert str(returned).endswith("1 restored, 1 brought back, 1 deleted")
 
 
+def test_what_has_expired_is_left_and_the_rest_goes_back(mem, clock):
+    changed, gone = (mem.add(text, user_id="ana", lifespan={"ttl_s": 7200}).ids[0] for text in ("a", "b"))
+    plan = mem.add("plan", user_id="ana").ids[0]
+    mem.snapshot("before", user_id="ana")
+    clock.advance(HOUR)
+    mem.update(changed, "A", user_id="ana")
+    mem.delete(gone, user_id="ana")
+    mem.update(plan, "another plan", user_id="ana")
+    clock.advance(HOUR)
+
+    steps = {step.id: (step.act, step.reason) for step in mem.restore_to("before", user_id="ana").steps}
+
+    assert (Act.LEAVE, "it has expired") == steps[changed] == steps[gone]
+    assert held(mem, user_id="ana") == {"plan"}
+
+
 def test_the_way_back_can_be_gone_back(mem, clock):
     id = mem.add("tea", user_id="ana").ids[0]
     mem.snapshot("first", user_id="ana")

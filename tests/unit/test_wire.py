@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Access, Behaviour, Governance, Lifespan, Priority, Provenance
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Payload, Plaintext
-from pymemos.cube.wire import digest, document, encode, hashes, parse_document
+from pymemos.cube.wire import Document, Frame, digest, document, encode, hashes, parse_document, seal
 from pymemos.errors import MalformedRecord, NewerFormat
 from pymemos.testing.builders import SALT, a_cube
 from pymemos.testing.doubles import WHEN
@@ -379,3 +379,32 @@ def test_the_salt_stays_out_of_the_bytes_and_of_the_representation() -> None:
 
     assert b"pepper" not in document(cube)
     assert "pepper" not in repr(cube)
+
+
+@given(cubes(), st.lists(st.text(), min_size=1, max_size=3), st.binary(max_size=64))
+def test_what_a_frame_seals_has_the_bytes_and_hashes_of_any_other_cube(
+    like: MemCube, contents: list[str], salt: bytes
+) -> None:
+    said, rules = like.header.descriptive, like.header.governance
+    frame = Frame(said, rules)
+    for content in contents:
+        payload = Plaintext(content=content, format="text" if len(content) % 2 else "markdown")
+
+        expected = seal(Document(id=like.id, descriptive=said, governance=rules, payload=payload), salt)
+
+        assert expected == frame.seal(like.id, payload, salt)
+
+
+@pytest.mark.parametrize(
+    "place", [place for place in PLACES if place and place[0] != "parents" and "model" not in place]
+)
+def test_a_frame_keeps_the_fields_of_a_newer_writer(place: tuple[str | int, ...]) -> None:
+    fields = json.loads(document(a_whole_cube()))
+    at(fields, place)["a_later"] = 1
+    cube = read(canonical(fields))
+    said, rules = cube.header.descriptive, cube.header.governance
+    payload = Plaintext(content="Hi.", extra=cube.payload.extra)
+
+    expected = seal(Document(id=cube.id, descriptive=said, governance=rules, payload=payload), SALT)
+
+    assert expected == Frame(said, rules).seal(cube.id, payload, SALT)

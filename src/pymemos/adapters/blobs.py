@@ -44,7 +44,7 @@ class FileBlobs:
                     return memoryview(b"")
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except FileNotFoundError as error:
-            raise MissingBlob(f"blob {blob} is not in {self._folder}; restore it from a backup") from error
+            raise MissingBlob(f"blob {blob!r} is not in the store; restore it from a backup") from error
 
     def names(self) -> set[str]:
         """The hashes of all blobs that are stored."""

@@ -131,7 +131,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def admits(self, cube: MemCube) -> bool:
         """Whether it reaches a memory, what that was made from apart."""
         if not self.parts:
-            return self.allowed
+            return self.allowed and (self.namespaces is None or cube.namespace in self.namespaces)
         where = Reach(self.parts).of(cube.namespace)
         return where == EVERYTHING or matches(where, cube)
 
@@ -151,7 +151,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     valid_at: datetime | None = None
     known_at: datetime | None = None
     ended_before: datetime | None = None  # leaves out what was over by then; ignored when valid_at is given
-    episodes: bool = False  # the manifests of episodes too
+    episodes: bool = False  # the manifests too: of episodes and views
     stages: tuple[Stage, ...] | None = None  # where they may stand, judged at ``as_of``; None: anywhere
     as_of: datetime | None = None  # needed with ``stages``; with ``known_at``, states are those of then
     rules: tuple[tuple[str, Filter], ...] = ()  # what memories of some of the namespaces must satisfy besides

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pymemos.cube.header import (
+    MANIFESTS,
     Behaviour,
     Descriptive,
     Extensible,
@@ -140,6 +141,16 @@ class MemCube(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def is_episode(self) -> bool:
         """Whether this is the manifest of an episode and not a memory of its own."""
         return self.header.descriptive.semantic_type is SemanticType.EPISODE
+
+    @property
+    def is_view(self) -> bool:
+        """Whether this names memories that are searched and listed as one."""
+        return self.header.descriptive.semantic_type is SemanticType.VIEW
+
+    @property
+    def is_manifest(self) -> bool:
+        """Whether this names other memories and says nothing itself, as episodes and views do."""
+        return self.header.descriptive.semantic_type in MANIFESTS
 
     @property
     def expires(self) -> datetime | None:

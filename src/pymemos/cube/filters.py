@@ -67,6 +67,18 @@ class Compare(msgspec.Struct, frozen=True, tag=True):
     op: str
     value: Any
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Compare) and self._told == other._told
+
+    def __hash__(self) -> int:
+        return hash(self._told)
+
+    @property
+    def _told(self) -> tuple[Any, ...]:
+        """What it says: Python holds True equal to 1, but the grammar does not, and filters are told apart by it."""
+        values = self.value if isinstance(self.value, tuple) else (self.value,)
+        return self.field, self.op, tuple((_class(value), value) for value in values)
+
     @property
     def field_type(self) -> str:
         """How the field is compared, one of the words in ``FIELDS``; of a field of the metadata, or of a call: any."""

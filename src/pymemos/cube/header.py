@@ -20,10 +20,14 @@ class Origin(StrEnum):
 
 
 class SemanticType(StrEnum):
-    """What a memory is about (4.2); ``message`` and ``episode`` are ours, for verbatim dialogue."""
+    """What a memory is about (4.2); ``message``, ``episode`` and ``view`` are ours.
+
+    Messages are verbatim dialogue. An episode is the manifest of a conversation, a view that of memories read as one.
+    """
 
     MESSAGE = "message"
     EPISODE = "episode"
+    VIEW = "view"
     FACT = "fact"
     PREFERENCE = "user_preference"
     EVENT = "event"
@@ -61,6 +65,7 @@ class Stage(StrEnum):
     FROZEN = "frozen"
 
 
+MANIFESTS = frozenset({SemanticType.EPISODE, SemanticType.VIEW})  # they name memories, and say nothing themselves
 LIVE = (Stage.GENERATED, Stage.ACTIVATED, Stage.MERGED)  # what searches and listings find without being asked
 COLD = frozenset({State.ARCHIVED, State.EXPIRED})  # states whose memories no search keeps in memory
 HEAT_HALF_LIFE = timedelta(days=14)  # ours: the paper gives no number (5.5.1)
@@ -203,12 +208,15 @@ class Behaviour(Extensible, frozen=True):
         return self.heat if self.last_used is None else self.heat * _halved((moment - self.last_used) / HEAT_HALF_LIFE)
 
 
+UNUSED = Behaviour()  # what is observed of a memory that was never used
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The three groups of the paper together; the first two are declared, the third is observed."""
 
     descriptive: Descriptive
     governance: Governance
-    behaviour: Behaviour = Behaviour()
+    behaviour: Behaviour = UNUSED
 
 
 def _halved(times: float) -> float:

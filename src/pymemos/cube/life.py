@@ -24,7 +24,7 @@ class LifeFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lifespan: Lifespan
     priority: Priority
     frozen: bool
-    episode: bool
+    episode: bool  # or the manifest of a view
     bytes: int  # of its document and its tensors
 
     @property

@@ -24,7 +24,7 @@ class Plaintext(Extensible, frozen=True, tag_field="kind", tag="plaintext"):
 
     kind: ClassVar[str] = "plaintext"
     content: str
-    format: str = _TEXT  # "text", "markdown", "json"; "episode" for the manifest of an episode
+    format: str = _TEXT  # "text", "markdown", "json"; "episode" and "view" for manifests
 
     def __post_init__(self) -> None:
         share_default(self, "format", _TEXT)

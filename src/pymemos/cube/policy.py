@@ -15,6 +15,7 @@ import msgspec
 
 from pymemos.cube.call import Caller
 from pymemos.cube.filters import EVERYTHING, FIELDS, All, Filter, aware, parse, written
+from pymemos.cube.wire import encode
 from pymemos.errors import InvalidInput
 
 Member = TypeVar("Member", bound=StrEnum)
@@ -176,6 +177,16 @@ def parse_rule(raw: Mapping[str, Any], name: str) -> Rule:
     )
     _check_sense(policy)
     return policy
+
+
+def check_kept(rule: Rule) -> None:
+    """Refuse a rule that would not be read back as it is: the whole log is read with every call, by everybody."""
+    try:
+        is_kept = parse_rule(msgspec.json.decode(encode(rule_values(rule))), rule.name) == rule
+    except InvalidInput as error:
+        raise InvalidInput(f"the rule {rule.name!r} could not be read again once it is kept: {error}") from error
+    if not is_kept:
+        raise InvalidInput(f"the rule {rule.name!r} says what JSON cannot write; use texts and finite numbers")
 
 
 def _check_sense(policy: Policy) -> None:

@@ -31,6 +31,7 @@ _NESTED: dict[type, dict[str, type[Extensible]]] = {
     Activation: {"model": ModelRef},
     Parametric: {"model": ModelRef},
 }
+_NOTHING = Plaintext(content="")
 _Group = TypeVar("_Group", bound=Extensible)
 
 
@@ -65,6 +66,34 @@ def seal(declared: Document, salt: bytes, extra: dict[str, Any] | None = None) -
     raw = _canonical(declared, extra or {})
     version, content_hash = _digest(salt, raw), _digest(salt, _rendered(declared))
     return _cube(declared, salt, version, content_hash, extra or {}), raw
+
+
+class Frame:
+    """The groups that the documents of several new memories share, encoded once.
+
+    What is sealed in a frame has the same bytes as by ``seal``: the canonical form is spliced from its own parts.
+    """
+
+    def __init__(self, descriptive: Descriptive, governance: Governance) -> None:
+        self._header = Header(descriptive=descriptive, governance=governance)
+        said, when = _ENCODER.encode(descriptive.speaker), _ENCODER.encode(descriptive.event_time)
+        groups = _ENCODER.encode(descriptive), _ENCODER.encode(governance)
+        self._head = b'{"descriptive":%b,"governance":%b,"id":' % groups
+        self._tail = b",%b,%b]" % (said, when)
+        self._extended = _is_extended(Document(id="", descriptive=descriptive, governance=governance, payload=_NOTHING))
+
+    def seal(self, id: str, payload: Plaintext, salt: bytes) -> tuple[MemCube, bytes]:
+        """The first version of a memory, and its canonical bytes."""
+        if self._extended or payload.extra:
+            said, rules = self._header.descriptive, self._header.governance
+            return seal(Document(id=id, descriptive=said, governance=rules, payload=payload), salt)
+        body = _ENCODER.encode(payload)
+        raw = b'%b%b,"payload":%b}' % (self._head, _ENCODER.encode(id), body)
+        version, content_hash = _digest(salt, raw), _digest(salt, b"[%b%b" % (body, self._tail))
+        cube = MemCube(
+            id=id, header=self._header, payload=payload, version=version, content_hash=content_hash, salt=salt
+        )
+        return cube, raw
 
 
 def document(cube: MemCube) -> bytes:
@@ -103,7 +132,7 @@ def encode(value: Any) -> bytes:
 
 def digest(*parts: bytes, key: bytes = b"") -> str:
     """A 128-bit BLAKE2b digest of ``parts``, keyed where a key is given, as hexadecimal."""
-    return _digest(key, *parts)
+    return _digest(key, b"".join(parts))
 
 
 def _cube(declared: Document, salt: bytes, version: str, content_hash: str, extra: dict[str, Any]) -> MemCube:
@@ -147,11 +176,8 @@ def _rendered(declared: Document) -> bytes:
     return _ENCODER.encode([payload, declared.descriptive.speaker, declared.descriptive.event_time])
 
 
-def _digest(key: bytes, *parts: bytes) -> str:
-    hasher = blake2b(key=key, digest_size=HASH_BYTES)
-    for part in parts:
-        hasher.update(part)
-    return hasher.hexdigest()
+def _digest(key: bytes, data: bytes) -> str:
+    return blake2b(data, key=key, digest_size=HASH_BYTES).hexdigest()
 
 
 def _is_extended(plain: Document) -> bool:

@@ -107,11 +107,15 @@ class Handle:
             return who
         return who[0], msgspec.structs.replace(who[1], namespace=check_namespace(check_id(namespace, "namespace")))
 
-    def _across(self, who: tuple[Caller, Scope], namespaces: Sequence[str] | str | None) -> tuple[Caller, Scope]:
+    def _across(
+        self, who: tuple[Caller, Scope], namespaces: Sequence[str] | str | None, view: str | None = None
+    ) -> tuple[Caller, Scope]:
         """The same caller in several namespaces; ``"*"`` is all that it may read, and for a steward the whole store."""
         caller, scope = who
         if namespaces is None:
             return who
+        if view is not None:
+            raise InvalidInput("a view says itself which namespaces it shows; pass a view or namespaces, not both")
         if namespaces == READABLE or (not isinstance(namespaces, str) and list(namespaces) == [READABLE]):
             everything = Scope(namespace=None) if caller.steward else msgspec.structs.replace(scope, readable=True)
             return caller, everything

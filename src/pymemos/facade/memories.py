@@ -32,6 +32,7 @@ from pymemos.interface.arguments import (
     parse_parents,
 )
 from pymemos.interface.requests import Added, Deleted, Difference, Labels, Page, Pin
+from pymemos.interface.viewing import through
 from pymemos.operation.hits import Hits
 from pymemos.ports import Record
 
@@ -201,23 +202,26 @@ class Memories(Handle):
         known_at: When | None = None,
         states: Sequence[Stage | str] | None = None,
         namespaces: Sequence[str] | str | None = None,
+        view: str | None = None,
         explain: bool = False,
     ) -> Hits:
         """The memories that answer ``query``, best first; each says why.
 
         Without times: what is known and not over. ``valid_at`` asks what was true then, ``known_at`` what was known
-        then. What is archived, frozen or expired is found only where ``states`` or the filter names it, and by words
-        alone: ``states=["archived", "frozen"]``. ``namespaces`` looks elsewhere, ranked as one: in places that policies
-        open to the caller, such as ``["users/bo", "shared/team"]``, or in all that it may read, ``"*"``. The
-        explanation (``hits.explain()``) is always there; ``explain`` is for the word's sake.
+        then. What is archived, frozen or expired is found only where ``states`` or the filter names it:
+        ``states=["archived", "frozen"]``. Both go by words alone. ``namespaces`` looks elsewhere, ranked as one: in
+        places that policies open to the caller, such as ``["users/bo", "shared/team"]``, or in all that it may read,
+        ``"*"``. ``view`` looks through what ``compose`` made, by its name or id. The explanation (``hits.explain()``)
+        is always there; ``explain`` is for the word's sake.
         """
         del explain
-        call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces)
+        call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces, view)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(filters)
         check_text(query, "the query", limit=self._settings.text_limit)
         request = requests.Search(query=query, limit=check_limit(limit), where=where, stages=check_stages(states))
-        hits: Hits = self._dispatch(call, request, window)
+        asked = request if view is None else through(request, check_name(view, "view"))
+        hits: Hits = self._dispatch(call, asked, window)
         return hits
 
     def get(
@@ -244,13 +248,15 @@ class Memories(Handle):
         known_at: When | None = None,
         states: Sequence[Stage | str] | None = None,
         namespaces: Sequence[str] | str | None = None,
+        view: str | None = None,
     ) -> Page:
         """Memories in the order in which they were made, a page at a time; ``after=page.after`` continues.
 
-        As in a search, what is archived, frozen or expired is left out, unless ``states`` asks for it, and
-        ``namespaces`` looks elsewhere.
+        As in a search, what is archived, frozen or expired is left out, unless ``states`` asks for it, ``namespaces``
+        looks elsewhere, and ``view`` through what ``compose`` made. With ``episodes`` manifests are listed too, of
+        conversations and of views.
         """
-        call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces)
+        call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces, view)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(filters)
         request = requests.ListPage(
@@ -260,7 +266,8 @@ class Memories(Handle):
             episodes=episodes,
             stages=check_stages(states),
         )
-        page: Page = self._dispatch(call, request, window)
+        asked = request if view is None else through(request, check_name(view, "view"))
+        page: Page = self._dispatch(call, asked, window)
         return page
 
     def history(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> Sequence[Record]:

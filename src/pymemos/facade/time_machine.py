@@ -53,14 +53,14 @@ class TimeMachine(Handle):
             raise EmptyScope("this would restore the whole store; name a user or an agent, or say everything=True")
         if everything:
             scope = Scope(namespace=None)
-        at = moment.at if isinstance(moment, Snapshot) else _time_or_name(moment)
+        at = moment.at if isinstance(moment, Snapshot) else time_or_name(moment)
         plan, act = time_machine.PlanReturn, time_machine.ReturnTo
         request = plan(moment=at) if dry_run else act(moment=at)
         returned: Returned = self._dispatch((caller, scope), request)
         return returned
 
 
-def _time_or_name(moment: When) -> datetime | str:
+def time_or_name(moment: When) -> datetime | str:
     """A time; a text that is none is the name of a snapshot, which the call looks up."""
     try:
         return check_time(moment, "moment")

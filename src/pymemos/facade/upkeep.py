@@ -44,10 +44,10 @@ class Upkeep(Handle):
         call, after = self._everywhere(user_id, agent_id), None
         while True:
             page: transfer.Exported = self._dispatch(call, requests.Export(after=after, sign=sign))
-            if not page.lines:
-                return
             yield from page.lines
             after = page.after
+            if after is None:
+                return
 
     def import_records(self, memories: Iterable[tuple[Record, ...]]) -> transfer.Imported:
         """Take in memories that ``pymemos.interface.transfer.from_line`` read; repeating it changes nothing."""
@@ -113,14 +113,14 @@ class Upkeep(Handle):
         return job
 
     def next_due(self) -> datetime | None:
-        """When the next job that this process can do becomes due; a worker sleeps until then."""
+        """When the next job that this process can do becomes due; a worker sleeps until then. For the steward alone."""
+        self._check_steward()
         with self._tools.store.read() as unit:  # tells nothing about memories, so it needs no decision
             return unit.next_due(self._worker.kinds)
 
     def tick(self, now: datetime | None = None, *, limit: int = 100) -> TickReport:
         """One turn of the system: do what is due at ``now``, at most ``limit`` jobs."""
-        if not self._caller.steward:
-            self._dispatch(self._everywhere(), requests.Jobs())  # refused and recorded, as any such call
+        self._check_steward()
         return self._worker.tick(optional_time(now, "now") or self._tools.clock(), limit=check_limit(limit))
 
     def reembed(self, on_progress: Callable[[int], None] | None = None) -> int:
@@ -139,3 +139,8 @@ class Upkeep(Handle):
                 if on_progress is not None:
                     on_progress(done)
         return done
+
+    def _check_steward(self) -> None:
+        """Refuse whoever is not the steward, and record it, as any such call."""
+        if not self._caller.steward:
+            self._dispatch(self._everywhere(), requests.Jobs())

@@ -10,7 +10,7 @@ import threading
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import cache, lru_cache
 from itertools import groupby, pairwise
@@ -73,9 +73,11 @@ _ELIDING = frozenset(("fr", "it", "ca"))
 _UNBROKEN = frozenset(("ru", "uk", "be", "he", "yi"))
 _RESPELLING = frozenset(("sr", "eo"))  # their stemmers turn ASCII digraphs into letters with diacritics
 _VOTES = 60  # of a function word, for the languages that have it to share
+_ENGLISH = (1 << 32) - 1  # where the votes for English are
 
-_ASCII = "".join(chr(code).lower() if chr(code).isalnum() or code == 0x27 else " " for code in range(128))
-_DIGIT = re.compile(r"[0-9]")
+# What each byte of an ASCII text becomes: bytes are translated several times faster than characters.
+_ASCII = bytes(ord(chr(code).lower()) if chr(code).isalnum() or code == 0x27 else 0x20 for code in range(128)) * 2
+_DIGITS = b"0123456789"
 # Each of these begins with what it looks for, and looks behind after it: that is how re can skip ahead.
 _DATE = re.compile(r"([0-9](?<![0-9][0-9])[0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])")
 _GROUPING = re.compile(r",(?<=[0-9],)(?=[0-9]{3}(?![0-9]))")
@@ -98,7 +100,7 @@ _MONTHS = (
 def detect_language(text: str) -> str | None:
     """The language of the text as an ISO 639-1 code, or None where nothing speaks for one."""
     if text.isascii():
-        return _ascii_language(_ascii_words(text))
+        return _voted(_sample(_ascii_words(text)))
     text = _cleaned(text[:4000])
     script = _main_script(text)
     if script == "en":
@@ -109,18 +111,40 @@ def detect_language(text: str) -> str | None:
 def document_terms(text: str, language: str | None) -> tuple[str, ...]:
     """The terms of a text of that language (of English where it is not known), in order, with repetition."""
     if text.isascii() and language not in _RESPELLING:
-        return _ascii_terms(_ascii_words(text), language)
+        return Reader().terms(_ascii_words(text), language)
     return tuple(_terms(_words(text), language, singles=True))
 
 
-def read(text: str, language: str | None = None) -> tuple[str | None, tuple[str, ...]]:
-    """The language of a text, unless it is given, and its terms; the words are looked for once."""
-    if not text.isascii() or language is not None:
-        language = language or detect_language(text)
-        return language, document_terms(text, language)
-    words = _ascii_words(text)
-    language = _ascii_language(words)
-    return language, document_terms(text, language) if language in _RESPELLING else _ascii_terms(words, language)
+class Reader:
+    """Reads the texts of one call; a word that comes again is not looked up and stemmed again.
+
+    It goes when the call ends: in a cache that stays, erased words would live on.
+    """
+
+    def __init__(self, language: str | None = None) -> None:
+        self._language = language
+        self._terms: dict[str | None, _TermOf] = {}  # by language
+
+    def read(self, text: str) -> tuple[str | None, tuple[str, ...]]:
+        """The language of a text, unless the reader was given it, and its terms."""
+        if not text.isascii():
+            language = self._language or detect_language(text)
+            return language, document_terms(text, language)
+        words, plain = _ascii_words(text), "'" not in text
+        language = self._language or _voted(words[:800] if plain else _sample(words))
+        if language in _RESPELLING:
+            return language, document_terms(text, language)
+        return language, self.terms(words, language, plain=plain)
+
+    def terms(self, words: list[str], language: str | None, *, plain: bool = False) -> tuple[str, ...]:
+        """The terms of the words of an ASCII text; ``plain`` ones have no apostrophes."""
+        terms = self._terms.get(language)
+        if terms is None:
+            terms = self._terms[language] = _TermOf(_tongue(language, "en"))
+        if not plain:
+            code = terms.code
+            words = [part for word in words for part in (_parts(word, code) if "'" in word else (word,))]
+        return tuple(filter(None, map(terms.__getitem__, words)))
 
 
 def query_terms(text: str, languages: Sequence[str]) -> tuple[str, ...]:
@@ -163,13 +187,14 @@ def _words(text: str) -> list[str]:
 
 
 def _ascii_words(text: str) -> list[str]:
-    if _DIGIT.search(text):
+    raw = text.encode("ascii")
+    if len(raw.translate(None, _DIGITS)) < len(raw):  # to search for one takes four times as long
         return _numeric_words(text.lower(), _split)
-    return text.translate(_ASCII).split()
+    return raw.translate(_ASCII).decode("ascii").split()
 
 
 def _split(text: str) -> list[str]:
-    return text.translate(_ASCII).split()
+    return text.encode("ascii").translate(_ASCII).decode("ascii").split()
 
 
 def _numeric_words(text: str, split: Callable[[str], list[str]]) -> list[str]:
@@ -227,21 +252,30 @@ def _english_parts(word: str, head: str, tail: str) -> Sequence[str]:
 # From words to terms.
 
 
-def _ascii_terms(words: list[str], language: str | None) -> tuple[str, ...]:
-    tongue = _tongue(language, "en")
-    stop, code = tongue.stop, tongue.code
-    whole = [word for word in words if "'" not in word]
-    if len(whole) < len(words):
-        whole = [part for word in words for part in (_parts(word, code) if "'" in word else (word,))]
-    return tuple(tongue.stem([word for word in whole if word not in stop]))
-
-
 class _Tongue(NamedTuple):
     """What one thread needs to analyse the words of one language."""
 
     code: str
     stop: frozenset[str]
-    stem: Callable[[list[str]], list[str]]
+    stem: Callable[[str], str]
+    forms: Mapping[str, str]  # irregular ones, and what they are forms of
+
+    def terms(self, words: Iterable[str]) -> list[str]:
+        """The terms of words that are no stop words."""
+        stem, forms = self.stem, self.forms
+        return [stem(forms.get(word, word)) for word in words]
+
+
+class _TermOf(dict[str, str]):
+    """The terms of the words of one language that were asked for; that of a stop word is empty."""
+
+    def __init__(self, tongue: _Tongue) -> None:
+        super().__init__()
+        self.code, self._stop, self._stem, self._forms = tongue
+
+    def __missing__(self, word: str) -> str:
+        term = self[word] = "" if word in self._stop else self._stem(self._forms.get(word, word))
+        return term
 
 
 class _Tongues(threading.local):
@@ -269,13 +303,10 @@ def _tongue(language: str | None, script: str) -> _Tongue:
 def _new_tongue(code: str) -> _Tongue:
     stop = frozenset(_stop_words().get({"nb": "no", "nn": "no"}.get(code, code), ()))
     if code not in _SNOWBALL:
-        return _Tongue(code, stop, list)
+        return _Tongue(code, stop, str, {})
     # Without the stemmer's cache: it is no faster here, and erased words would live on in it.
-    stem = importlib.import_module("Stemmer").Stemmer(_SNOWBALL[code], 0).stemWords
-    if code != "en":
-        return _Tongue(code, stop, stem)
-    forms = english_forms()
-    return _Tongue(code, stop, lambda words: stem([forms.get(word, word) for word in words]))
+    stem = importlib.import_module("Stemmer").Stemmer(_SNOWBALL[code], 0).stemWord
+    return _Tongue(code, stop, stem, english_forms() if code == "en" else {})
 
 
 def _in_each(words: Sequence[str], languages: Sequence[str], *, stopped: bool) -> tuple[str, ...]:
@@ -291,7 +322,7 @@ def _in_each(words: Sequence[str], languages: Sequence[str], *, stopped: bool) -
 
 def _stem_of(words: Iterable[str], tongue: _Tongue, *, stopped: bool) -> dict[str, tuple[str, ...]]:
     kept = [word for word in words if not (stopped and word in tongue.stop)]
-    return {word: (stem,) for word, stem in zip(kept, tongue.stem(kept), strict=True) if stem}
+    return {word: (stem,) for word, stem in zip(kept, tongue.terms(kept), strict=True) if stem}
 
 
 def _terms(words: list[str], language: str | None, *, stopped: bool = True, singles: bool = False) -> list[str]:
@@ -311,7 +342,7 @@ def _terms(words: list[str], language: str | None, *, stopped: bool = True, sing
 def _stems(words: Iterable[str], tongue: _Tongue, *, stopped: bool) -> list[str]:
     stop = tongue.stop if stopped else frozenset()
     parts = [part for word in words for part in (_parts(word, tongue.code) if "'" in word else (word,))]
-    stems = tongue.stem([part for part in parts if part not in stop])
+    stems = tongue.terms([part for part in parts if part not in stop])
     return [term for term in map(_folded, stems) if term]
 
 
@@ -384,30 +415,48 @@ def _main_script(text: str) -> str:
     return "ja" if script == "zh" and japanese else script
 
 
-def _ascii_language(words: Sequence[str]) -> str | None:
-    sample = " ".join(words[:800])
-    return _voted(sample.replace("'", " ").split() if "'" in sample else words[:800])
+def _sample(words: list[str]) -> list[str]:
+    """The words of an ASCII text that tell its language."""
+    sample = words[:800]
+    joined = "".join(sample)
+    return " ".join(sample).replace("'", " ").split() if "'" in joined else sample
 
 
 def _voted(words: Iterable[str]) -> str | None:
-    """The language that most of the words speak for, if there is one.
-
-    All languages are counted at once, each in its own 16 bits of one sum.
-    """
-    ballot, codes = _ballot()
+    """The language that most of the words speak for, if there is one."""
+    ballot = _ballot()
     asked = set(words)
-    total = sum([ballot[word] for word in asked if word in ballot])
-    votes = struct.unpack(f"<{len(codes)}H", total.to_bytes(2 * len(codes), "little"))
-    most = max(votes)
+    voters = asked & ballot.voters
     # One function word in fifteen is the least that any language has. English, being first, wins where it is even; any
     # other needs more than a single word says that two languages share.
-    language = codes[votes.index(most)]
-    return language if most >= 4 * len(asked) and most > (0 if language == "en" else _VOTES // 2) else None
+    least = 4 * len(asked)
+    both = sum(map(ballot.english.__getitem__, voters))
+    english, others = both & _ENGLISH, both >> 32
+    if english >= others:  # no other can have more, so there is no need to count them
+        return "en" if english and english >= least else None
+    votes = ballot.counted(voters)
+    most = max(votes)
+    language = ballot.codes[votes.index(most)]
+    return language if most >= least and most > (0 if language == "en" else _VOTES // 2) else None
+
+
+class _Ballot(NamedTuple):
+    """What each function word says of the language of a text."""
+
+    codes: tuple[str, ...]
+    voters: frozenset[str]
+    votes: dict[str, int]  # of a word for all languages at once: each has 16 bits, in the order of the codes
+    english: dict[str, int]  # its votes for English, and from bit 32 on the most that it has for any other
+
+    def counted(self, voters: Iterable[str]) -> tuple[int, ...]:
+        """The votes of some words, by language."""
+        total = sum(map(self.votes.__getitem__, voters))
+        return struct.unpack(f"<{len(self.codes)}H", total.to_bytes(2 * len(self.codes), "little"))
 
 
 @cache
-def _ballot() -> tuple[dict[str, int], tuple[str, ...]]:
-    """For each function word its votes (60, shared by its languages), and the languages in the order of their bits.
+def _ballot() -> _Ballot:
+    """For each function word its votes: 60, shared by its languages.
 
     One that is a word or a name in English too ("end", "Mia") has a third: it says nothing for English, but little for
     the others.
@@ -416,12 +465,15 @@ def _ballot() -> tuple[dict[str, int], tuple[str, ...]]:
     voters = {code: words | extra.get(code, frozenset()) for code, words in _stop_words().items() if _latin(code)}
     shares = Counter(word for words in voters.values() for word in words)
     shares.update({word: 2 * shares[word] for word in weak})
-    ballot: dict[str, int] = {}
-    for place, words in enumerate(voters.values()):
+    votes: dict[str, int] = {}
+    english: dict[str, int] = {}
+    for place, (code, words) in enumerate(voters.items()):
         for word in words:
-            ballot[word] = ballot.get(word, 0) + ((_VOTES // shares[word]) << 16 * place)
-    shared = {votes: votes for votes in ballot.values()}  # few: as one object each they stay in the processor's cache
-    return {word: shared[votes] for word, votes in ballot.items()}, tuple(voters)
+            share = _VOTES // shares[word]
+            votes[word] = votes.get(word, 0) + (share << 16 * place)
+            english[word] = english.get(word, 0) | (share if code == "en" else share << 32)
+    shared = {number: number for number in votes.values()}  # few: as one object each they stay in the processor's cache
+    return _Ballot(tuple(voters), frozenset(votes), {word: shared[number] for word, number in votes.items()}, english)
 
 
 def _latin(code: str) -> bool:

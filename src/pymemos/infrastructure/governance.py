@@ -13,22 +13,28 @@ import msgspec
 
 from pymemos.cube.call import Caller, Decision, Reach
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import EVERYTHING, NOTHING, Filter, both, either, holds, matches, negated
+from pymemos.cube.filters import EVERYTHING, NOTHING, Compare, Filter, both, either, holds, matches, negated
+from pymemos.cube.header import SemanticType
 from pymemos.cube.policy import AGENTS, EVERYONE, GLOBAL, ROLES, STORE, Action, Effect, Policy, context_of
 from pymemos.infrastructure.policies import NO_RULES, Book
+
+# A manifest names every turn of a conversation and who said it, so it is for those who may read the whole namespace.
+NO_MANIFEST = Compare("type", "ne", SemanticType.EPISODE.value)
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """What a call wants to reach: namespaces (None: all of them), or a memory that may not exist.
 
     ``memory`` is the id of the one that a call names; its namespaces are where that lives, none where it is unknown.
-    ``stewardship`` marks calls on the store as a whole. ``readable`` asks for whatever the caller may read.
+    ``stewardship`` marks calls on the store as a whole. ``readable`` asks for whatever the caller may read, of all
+    namespaces or ``among`` some: what of these is closed to the caller is left out, and no refusal tells of it.
     """
 
     namespaces: tuple[str, ...] | None = ()
     memory: str | None = None
     stewardship: bool = False
     readable: bool = False
+    among: tuple[str, ...] | None = None
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,12 +168,13 @@ def verdict(of: Circumstances, namespace: str) -> Verdict:
     if of.action is Action.MANAGE:
         return _managing(standing)
     found = _narrowed(standing, of.action)
-    if of.action is Action.READ or found.where == NOTHING:
+    if of.action is Action.WRITE and found.where != NOTHING:
+        read = _narrowed(standing, Action.READ)
+        denials = tuple(dict.fromkeys((*found.denials, *read.denials)))
+        found = msgspec.structs.replace(found, where=both(read.where, found.where), denials=denials)
+    if found.where in (EVERYTHING, NOTHING):
         return found
-    read = _narrowed(standing, Action.READ)
-    return msgspec.structs.replace(
-        found, where=both(read.where, found.where), denials=tuple(dict.fromkeys((*found.denials, *read.denials)))
-    )
+    return msgspec.structs.replace(found, where=both(found.where, NO_MANIFEST))
 
 
 def _narrowed(standing: Standing, action: Action) -> Verdict:
@@ -242,12 +249,21 @@ def decide(of: Circumstances, target: Target) -> Decision:
         rule = "steward" if of.caller.steward else "system"
         return Decision(allowed=True, rule=rule, reason=f"a {rule} may do everything", namespaces=target.namespaces)
     if target.readable:
-        return _decided(of, tuple(name for name, _ in (reach(of) or Reach()).parts))
+        open_ = [name for name, _ in (reach(of) or Reach()).parts]
+        if target.memory is None or set(target.namespaces or ()) <= set(open_):  # else the memory itself is refused
+            return _decided(of, tuple(name for name in open_ if target.among is None or name in target.among))
     if target.stewardship or target.namespaces is None:
         return Decision(
             allowed=False, rule="steward-only", reason="this concerns the whole store; only its steward may do it"
         )
     return _decided(of, tuple(dict.fromkeys(target.namespaces)))
+
+
+def heard(of: Circumstances, decision: Decision) -> Decision:
+    """A decision in the words that its caller may hear: of others' rules neither the names nor what they are about."""
+    if of.powerful or all(_hears(of, name) for name in decision.namespaces or ()):
+        return decision
+    return msgspec.structs.replace(decision, rule="permitted", reason="a policy permits it", parts=())
 
 
 def limits(of: Circumstances, namespaces: Iterable[str]) -> Iterator[tuple[str, Policy]]:
@@ -274,10 +290,11 @@ def _decided(of: Circumstances, namespaces: tuple[str, ...]) -> Decision:
         reason, parts = f"{own!r} is the caller's own", ((own, EVERYTHING),)
         return Decision(allowed=True, rule="owner", reason=reason, namespaces=namespaces, parts=parts)
     verdicts = {name: verdict(of, name) for name in namespaces}
-    for found in verdicts.values():
+    for name, found in verdicts.items():
         if found.where == NOTHING:
             reason = f"the caller may not {of.action.value} there; one's own is {own!r}"
-            return Decision(allowed=False, rule=found.rule, reason=reason)
+            rule = found.rule if _hears(of, name) else "not-owner"
+            return Decision(allowed=False, rule=rule, reason=reason)
     return Decision(
         allowed=True,
         rule="+".join(dict.fromkeys(one.rule for one in verdicts.values())) or "nothing-open",
@@ -285,6 +302,11 @@ def _decided(of: Circumstances, namespaces: tuple[str, ...]) -> Decision:
         namespaces=namespaces,
         parts=tuple((name, one.where) for name, one in verdicts.items()),
     )
+
+
+def _hears(of: Circumstances, namespace: str) -> bool:
+    """Whether the caller may know the names of the rules of a namespace: it is its own, or it manages it."""
+    return namespace == of.caller.namespace or verdict(of.doing(Action.MANAGE), namespace).where == EVERYTHING
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -83,7 +83,9 @@ class Book(msgspec.Struct, frozen=True):
     def holds(self, principal: str, role: str, now: datetime) -> bool:
         """Whether somebody was given a role, and still has it."""
         change = self.held(STORE, role_rule(role, principal))
-        return change is not None and isinstance(change.rule, RoleGrant) and change.rule.in_force(now)
+        grant = None if change is None else change.rule
+        # Names may hold " to " themselves, so that the rule of one grant can be called like that of another.
+        return isinstance(grant, RoleGrant) and (grant.role, grant.to) == (role, principal) and grant.in_force(now)
 
     def after(self, changes: Sequence[RuleChange]) -> Book:
         """The book with further changes, in their order."""

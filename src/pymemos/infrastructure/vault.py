@@ -29,8 +29,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def draft(cube: MemCube) -> Draft:
-    """Analyse the text of ``cube``; episodes and tensors have none."""
-    if cube.is_episode or not cube.text:
+    """Analyse the text of ``cube``; manifests and tensors have none."""
+    if cube.is_manifest or not cube.text:
         return Draft(cube=cube)
     said = cube.header.descriptive
     facets = analysis.facet_terms(said.speaker, (said.event_time or said.created).date(), said.language)
@@ -105,12 +105,19 @@ def retext(unit: WriteUnit, cube: MemCube, now: datetime) -> None:
     _recontext(unit, cube.id, one)
 
 
+def place(unit: WriteUnit, cube: MemCube, now: datetime) -> None:
+    """Analyse a current memory anew, as said after the turn that was written before it."""
+    unit.advance(cube.namespace, now)
+    before = unit.turns_around(cube.id)[0] if _is_turn(cube) else None
+    unit.retext(cube.id, text_row(draft(cube), None if before is None else _stored_draft(before.cube, before.text)))
+
+
 def text_row(one: Draft, previous: Draft | None) -> TextRow | None:
     """The full-text row of ``one`` said after ``previous``; None where there is nothing to find by words.
 
     Where its words may not be carried, ``previous`` is named all the same: a later change of either may allow it.
     """
-    if one.cube.is_episode or not (one.terms or one.facets):
+    if one.cube.is_manifest or not (one.terms or one.facets):
         return None
     if previous is None:
         return TextRow(terms=one.terms, facets=one.facets)
@@ -155,7 +162,12 @@ def _note_languages(unit: WriteUnit, drafts: Sequence[Draft]) -> None:
 
 
 def _derivations(cube: MemCube) -> tuple[Edge, ...]:
-    return tuple(Edge(source=cube.id, kind="derived_from", target=parent.id) for parent in cube.parents)
+    """What it was made from; a memory's own version before, which a merge pins too, is no other memory."""
+    if not cube.parents:  # nearly always
+        return ()
+    return tuple(
+        Edge(source=cube.id, kind="derived_from", target=parent.id) for parent in cube.parents if parent.id != cube.id
+    )
 
 
 def _last_turn(unit: WriteUnit, cube: MemCube) -> Draft | None:
@@ -204,6 +216,8 @@ def _said_at(cube: MemCube) -> datetime:
 
 def _same_access(one: MemCube, other: MemCube) -> bool:
     a, b = one.header.governance, other.header.governance
+    if a is b:
+        return True
     return (a.owner, a.namespace, a.access) == (b.owner, b.namespace, b.access) and (
         set(a.sensitivity) == set(b.sensitivity)
     )

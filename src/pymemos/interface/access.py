@@ -9,7 +9,18 @@ import msgspec
 
 from pymemos.cube.call import Caller, MemoryCall, Request
 from pymemos.cube.filters import Compare
-from pymemos.cube.policy import STORE, Action, Effect, Policy, RoleGrant, Rule, RuleChange, rule_values, with_before
+from pymemos.cube.policy import (
+    STORE,
+    Action,
+    Effect,
+    Policy,
+    RoleGrant,
+    Rule,
+    RuleChange,
+    check_kept,
+    rule_values,
+    with_before,
+)
 from pymemos.errors import InvalidInput, NotAllowed, UnknownMemory
 from pymemos.infrastructure import governance
 from pymemos.infrastructure.governance import Circumstances, Considered, Target
@@ -231,11 +242,12 @@ class WhyHandler(Handler):
         if request.id is not None:
             asked = memory_target(request.id, work.unit)
         explanation = _explained(work, of, asked)
-        may_know = work.call.caller.steward or all(_manages(work, name) for name in asked.namespaces or ())
+        homes = asked.namespaces or ()  # none where the id is unknown: then nobody but the steward learns even that
+        may_know = work.call.caller.steward or (bool(homes) and all(_manages(work, name) for name in homes))
         if request.id is not None and not may_know and not _explained(work, of.doing(Action.READ), asked).allowed:
             raise UnknownMemory()
         if not may_know:
-            explanation = msgspec.structs.replace(explanation, considered=())
+            explanation = _answer(explanation)
         return Outcome(result=explanation, memories=() if request.id is None else (request.id,))
 
 
@@ -252,12 +264,24 @@ def _explained(work: Work, of: Circumstances, target: Target) -> Explanation:
     return Explanation(allowed=allowed, action=of.action, rule=rule, reason=reason, considered=tuple(considered))
 
 
+def _answer(explained: Explanation) -> Explanation:
+    """No more than the answer: the names of rules are for those who manage them."""
+    rule, reason = explained.rule, explained.reason
+    if explained.allowed and rule != "owner":
+        rule, reason = "permitted", "a policy permits it"
+    elif rule not in ("owner", "not-owner", "sources"):
+        rule = "not-permitted"
+    return msgspec.structs.replace(explained, rule=rule, reason=reason, considered=())
+
+
 def _manages(work: Work, namespace: str) -> bool:
     return governance.decide(work.of.doing(Action.MANAGE), Target(namespaces=(namespace,))).allowed
 
 
 def _put(work: Work, namespace: str, name: str, rule: Rule | None) -> Outcome:
     """Write one line of the log; what the steward set somebody else may not change."""
+    if rule is not None:
+        check_kept(rule)
     held = work.of.book.held(namespace, name)
     if rule is None and held is None:
         raise InvalidInput(f"there is no rule {name!r} in {namespace!r}; 'pymemos access list' shows which there are")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,7 @@ from pymemos.cube.filters import EVERYTHING
 from pymemos.cube.header import Stage
 from pymemos.cube.policy import Action
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import InvalidInput, KeyReused
+from pymemos.errors import InvalidInput, KeyReused, NotAllowed, UnknownMemory
 from pymemos.infrastructure import audit, governance
 from pymemos.infrastructure.governance import Circumstances, Target
 from pymemos.infrastructure.heads import HeadKeeper
@@ -27,7 +28,7 @@ from pymemos.infrastructure.rates import Meter
 from pymemos.interface import lives, rights
 from pymemos.interface.rights import DeniedError
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, ReadUnit, Replay, Store, WriteUnit
+from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, NewOverlay, ReadUnit, Replay, Store, WriteUnit
 
 AUDITED_IDS = 10_000  # ids that one audit entry names; beyond it only their number is kept
 REPLAYS_KEPT = timedelta(days=7)  # how long an idempotency key is remembered
@@ -48,7 +49,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     keys: KeyRing
     rules: Rulebook = msgspec.field(default_factory=Rulebook)
     meter: Meter = msgspec.field(default_factory=Meter)
-    new_salt: Callable[[], bytes] = lambda: secrets.token_bytes(16)
+    new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
+    new_salt: Callable[[], bytes] = partial(os.urandom, 16)
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +69,11 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         if self.call.caller.system and self.decision.namespaces is not None:
             return Reach(tuple((name, EVERYTHING) for name in self.decision.namespaces))
         return governance.reach(self.of)
+
+    def reads_whole(self, namespace: str) -> bool:
+        """Whether no rule leaves anything of a namespace out for the caller."""
+        reach = self.reach
+        return reach is None or reach.of(namespace) == EVERYTHING
 
     def serves(self, cube: MemCube) -> bool:
         """Whether the call may show a version of a memory: it is within the decision, and so are its sources."""
@@ -97,7 +104,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
             stages=stages,
             as_of=None if stages is None else window.known_at or self.now,
             rules=self.decision.narrowed,
-            reach=None if self.of.powerful else self.reach,
+            # Managing is of a namespace as a whole: what goes back goes back with what was made from others.
+            reach=None if self.of.powerful or self.of.action is Action.MANAGE else self.reach,
         )
 
 
@@ -161,7 +169,11 @@ class MemoryAPI:
                 self.buffer.flush()
             return result
         except DeniedError as denied:
-            self._refuse(call, denied)
+            self._note_refusal(call, denied.decision.rule)
+            raise denied.error from None  # no more than the caller may know: a foreign id is as good as none
+        except (NotAllowed, UnknownMemory) as refused:  # it came out while the call was carried out, and is undone
+            self._note_refusal(call, "unknown" if isinstance(refused, UnknownMemory) else "not-allowed")
+            raise
 
     def _look(self, unit: ReadUnit, call: MemoryCall, handler: Handler, prepared: Any) -> tuple[Any, bool]:
         """The result, and whether its audit entry must be durable before the caller gets it."""
@@ -210,9 +222,8 @@ class MemoryAPI:
         self._span("decide", started)
         return Work(unit=unit, call=call, decision=decision, of=of, now=now, tools=self._tools)
 
-    def _refuse(self, call: MemoryCall, denied: DeniedError) -> NoReturn:
-        """Record the refusal, then say no more than the caller may know: a foreign id is as good as none."""
-        decision = denied.decision
+    def _note_refusal(self, call: MemoryCall, rule: str) -> None:
+        """Record that a call was refused, in the log of whoever called."""
         self.buffer.add(
             AuditRecord(
                 n=0,
@@ -221,10 +232,9 @@ class MemoryAPI:
                 caller=call.caller,
                 operation=operation(call.request),
                 allowed=False,
-                rule=decision.rule,
+                rule=rule,
             )
         )
-        raise denied.error
 
     # Idempotency: decide, then the key, then what the request expects, so that a retry returns the first result.
 
@@ -260,7 +270,12 @@ class MemoryAPI:
         touched: dict[str, list[str]] = {reach[0]: []}
         for id in outcome.memories:
             touched.setdefault(work.unit.owner_of(id) or reach[0], []).append(id)
-        return [self._record(work, tuple(ids), name, used=used) for name, ids in touched.items()]
+        return [  # each names its own rules: one owner's are no other's business
+            msgspec.structs.replace(
+                self._record(work, tuple(ids), name, used=used), rule=governance.verdict(work.of, name).rule
+            )
+            for name, ids in touched.items()
+        ]
 
     def _record(
         self, work: Work, memories: tuple[str, ...], namespace: str | None, *, used: bool = False

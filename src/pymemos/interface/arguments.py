@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from pymemos.cube import filters
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import aware
-from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage
+from pymemos.cube.header import MANIFESTS, Lifespan, Origin, Priority, SemanticType, Stage
+from pymemos.cube.ids import is_id
+from pymemos.cube.policy import check_namespace
 from pymemos.errors import InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
 from pymemos.interface.requests import Labels, Message, Pin
@@ -28,10 +31,12 @@ NAME_LIMIT = 256  # characters of a user id, session id, tag or other name
 DEPTH_LIMIT = 100  # of lists and mappings inside metadata
 BATCH_LIMIT = 100_000  # messages in one atomic call
 PRIORITIES = 1_000_000  # of jobs: so far above and below the usual one
-TYPES = tuple(one for one in SemanticType if one is not SemanticType.EPISODE)  # the manifests are the system's own
+TYPES = tuple(one for one in SemanticType if one not in MANIFESTS)  # the manifests are the system's own
+MAKERS = {"episode": "add makes itself of a conversation", "view": "compose makes"}
 WORDS_LIMIT = 10_000  # characters of the context and the note of a provenance
 LINK_LIMIT = 2_000  # characters of a link
 LINKS_LIMIT = 100  # of a version
+SPACES_LIMIT = 100  # of a view
 PARENTS_LIMIT = 1_000  # of a memory
 PROVENANCE = ("trigger", "context", "model", "links", "note")
 LONGEST_LIFE_S = 100 * 366 * 86_400  # seconds: whoever wants longer sets no end
@@ -134,11 +139,45 @@ def check_records(memories: Any) -> tuple[tuple[Record, ...], ...]:
     return given
 
 
+def check_ids(values: Any, name: str, *, least: int) -> tuple[str, ...]:
+    """The ids of memories, each once; one text alone is a mistake that is easily made."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidInput(f"{name} is {values!r}; pass a list of ids")
+    given = tuple(dict.fromkeys(check_id(value, f"an id in {name}") for value in values))
+    if not least <= len(given) <= PARENTS_LIMIT:
+        raise InvalidInput(f"{name} has {len(given)} different ids; pass {least} to {PARENTS_LIMIT}")
+    return given
+
+
 def check_names(values: Any, name: str) -> tuple[str, ...]:
     """A list of names; one text alone is a mistake that is easily made."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise InvalidInput(f"{name} is {values!r}; pass a list of texts")
     return tuple(dict.fromkeys(check_name(value, name) for value in values))
+
+
+def check_spaces(values: Any) -> tuple[str, ...]:
+    """Namespaces that a view shows; each is looked at on its own."""
+    names = check_names(values, "namespaces")
+    if len(names) > SPACES_LIMIT:
+        raise InvalidInput(f"{len(names)} namespaces; a view shows at most {SPACES_LIMIT}")
+    return tuple(map(check_namespace, names))
+
+
+def check_view_name(value: Any) -> str:
+    """A name that cannot be taken for an id."""
+    name = check_name(value, "name")
+    if is_id(name):
+        raise InvalidInput(f"{name!r} looks like an id; give the view another name")
+    return name
+
+
+def check_filters(value: Any) -> dict[str, Any]:
+    """A filter that can be read, as it is kept: plain JSON."""
+    filters.parse(value)
+    kept: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value, enc_hook=dict))
+    filters.parse(kept)  # what JSON cannot say, such as a number that is none, is told now and not when it is read
+    return kept
 
 
 def check_time(value: Any, name: str) -> datetime:
@@ -278,7 +317,7 @@ def check_type(value: Any) -> SemanticType:
     """What a caller may say that a memory is about."""
     if value in TYPES:
         return SemanticType(value)
-    own = ", which add makes itself of a conversation" if value == SemanticType.EPISODE else ""
+    own = f", which {MAKERS[value]}" if isinstance(value, str) and value in MAKERS else ""
     raise InvalidInput(f"type is {str(value)!r}{own}; use one of {', '.join(TYPES)}")
 
 
@@ -336,10 +375,12 @@ def _says_nothing(given: Any) -> bool:
     if not isinstance(given, Mapping):
         return False
     content = given.get("content")
+    if content and isinstance(content, str) and not content.isspace():
+        return False
     calls = bool(given.get("tool_calls") or given.get("function_call"))
     if content is None:
         return calls or "content" in given
-    return calls and (content == [] or (isinstance(content, str) and not content.strip()))
+    return calls and (content == [] or isinstance(content, str))
 
 
 def _message(given: Any, place: int, text_limit: int) -> Message:
@@ -352,16 +393,19 @@ def _message(given: Any, place: int, text_limit: int) -> Message:
         )
     if "content" not in given:
         raise InvalidInput(f"{where} has no 'content'; it has {sorted(map(str, given))}")
-    named = {name: given[name] for name in ("role", "id", "name") if given.get(name) is not None}
-    if isinstance(named.get("id"), int):
-        named["id"] = str(named["id"])
-    time = given.get("timestamp")
+    id, time = given.get("id"), given.get("timestamp")
     return Message(
         content=check_text(_text_of(given["content"], where), f"content of {where}", limit=text_limit),
+        role=_name(given.get("role"), "role", where),
+        id=_name(str(id) if isinstance(id, int) else id, "id", where),
+        name=_name(given.get("name"), "name", where),
         timestamp=None if time is None else check_time(time, f"timestamp of {where}"),
         rest={} if given.keys() <= _OURS else check_metadata(_rest(given), where),
-        **{name: check_name(value, f"{name} of {where}") for name, value in named.items()},
     )
+
+
+def _name(value: Any, field: str, where: str) -> str | None:
+    return None if value is None else check_name(value, f"{field} of {where}")
 
 
 def _rest(given: Mapping[str, Any]) -> dict[str, Any]:

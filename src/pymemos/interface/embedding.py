@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.cube import MemCube
 from pymemos.cube.policy import Action
+from pymemos.errors import EmbedderFailed
 from pymemos.interface.api import Handler, MemoryAPI, Outcome, Tools, Work
 from pymemos.interface.transfer import OnStore
 from pymemos.interface.worker import for_owner
@@ -46,6 +48,16 @@ class Lacking(msgspec.Struct, frozen=True, kw_only=True):
 
     cubes: tuple[MemCube, ...]
     after: str | None = None
+
+
+def embedded(text: str, tools: Tools) -> dict[str, tuple[Vector, ...]]:
+    """The vectors of a text that is known before the unit, by the text; none where a job has to make them."""
+    if tools.embedder is None:
+        return {}
+    try:
+        return {text: vectors_of([text], tools.embedder)[0]}
+    except EmbedderFailed:
+        return {}
 
 
 class UnembeddedHandler(Handler):
@@ -96,11 +108,15 @@ class PutVectorsHandler(Handler):
 
 def queue_embedding(unit: WriteUnit, namespace: str, work: Work, *, after: str | None = None) -> str | None:
     """Queue the embedding of what has no vectors in a namespace; None where that is queued already."""
-    id = work.tools.new_id(work.now)
+    job = embedding_of(namespace, work.tools, work.now, after=after)
+    return job.id if unit.enqueue(job) else None
+
+
+def embedding_of(namespace: str, tools: Tools, now: datetime, *, after: str | None = None) -> Job:
+    """The job that embeds what has no vectors in a namespace, from behind ``after``; it begins once at a time."""
     arguments = {} if after is None else {"after": after}
     key = None if after is not None else f"embed {namespace}"
-    job = Job(id=id, kind="embed", namespace=namespace, run_at=work.now, arguments=arguments, dedup_key=key)
-    return id if unit.enqueue(job) else None
+    return Job(id=tools.new_id(now), kind="embed", namespace=namespace, run_at=now, arguments=arguments, dedup_key=key)
 
 
 def embed_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall | None:

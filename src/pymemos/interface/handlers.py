@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable
-from datetime import date, datetime
-from functools import cache
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
-from pymemos.cube.call import MemoryCall
+from pymemos.cube.call import MemoryCall, Selection
 from pymemos.cube.cube import MemCube
+from pymemos.cube.filters import EVERYTHING, Compare, Filter
 from pymemos.cube.header import Descriptive, Governance, Lifespan, Origin, Priority, Provenance, SemanticType, Stage
 from pymemos.cube.payload import Activation, Parametric, Payload, Plaintext
 from pymemos.cube.policy import Action
 from pymemos.cube.wire import Document, seal
 from pymemos.errors import EmbedderFailed, InvalidInput
 from pymemos.infrastructure import analysis, vault
-from pymemos.infrastructure.governance import Target
+from pymemos.infrastructure.governance import Target, heard
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface import lives
 from pymemos.interface.api import Handler, Outcome, Tools, Work
 from pymemos.interface.arguments import check_tensor_labels
-from pymemos.interface.embedding import queue_embedding
+from pymemos.interface.drafting import Drafting
+from pymemos.interface.embedding import embedded, queue_embedding
 from pymemos.interface.requests import (
     Add,
     Added,
@@ -38,12 +38,11 @@ from pymemos.interface.requests import (
     Labels,
     ListPage,
     Log,
-    Message,
     Page,
     Search,
     Update,
 )
-from pymemos.interface.sources import marked, pinned
+from pymemos.interface.sources import marked, may_read, pinned
 from pymemos.interface.versions import (
     OnMemory,
     check_editable,
@@ -51,6 +50,7 @@ from pymemos.interface.versions import (
     check_written,
     current_record,
     living_record,
+    manifest,
     memory_target,
     shown_versions,
     version_record,
@@ -59,11 +59,11 @@ from pymemos.operation import lifecycle
 from pymemos.operation.embedding import vectors_of
 from pymemos.operation.hits import Hits
 from pymemos.operation.lifecycle import Cause
-from pymemos.operation.retrieval.question import Question
-from pymemos.ports import ReadUnit, Vector
+from pymemos.operation.retrieval.question import Found, Question, Vectors
+from pymemos.operation.retrieval.searcher import by_words
+from pymemos.ports import ReadUnit, Record, Vector
 
 Tensor = Activation | Parametric
-Facets = Callable[[str | None, date | None, str | None], tuple[str, ...]]
 
 
 class Prepared(NamedTuple):
@@ -87,8 +87,8 @@ class AddHandler(Handler):
         said, rules = _descriptive(request.labels, call, now), _governance(request.labels, call)
         kind = SemanticType.MESSAGE if request.conversation else SemanticType.FACT
         said = msgspec.structs.replace(said, semantic_type=request.labels.semantic_type or kind, episode=episode)
-        facets = cache(analysis.facet_terms)  # of names and days, which come again
-        drafts = [_message_draft(message, said, rules, tools, facets) for message in request.messages]
+        drafting = Drafting(said, rules, tools)
+        drafts = [drafting.draft(message) for message in request.messages]
         return Prepared(episode, *_embedded(drafts, tools))
 
     def run(self, work: Work, prepared: Prepared) -> Outcome:
@@ -121,7 +121,10 @@ class AddHandler(Handler):
         for id in set(ids) - found.keys() - {""}:
             found |= {record.cube.id: record.cube for record in work.unit.versions(id)[-1:]}
         cubes = marked(work, [found[id] for id in memories if id in found and work.serves(found[id])])
-        return Added(cubes=cubes, episode=found.get(episode), deduplicated=tuple(c.id for c in cubes), replayed=True)
+        manifest = found.get(episode)
+        if manifest is not None and not work.serves(manifest):
+            manifest = None
+        return Added(cubes=cubes, episode=manifest, deduplicated=tuple(c.id for c in cubes), replayed=True)
 
 
 class AddTensorHandler(Handler):
@@ -156,19 +159,32 @@ class SearchHandler(Handler):
     """The question's words and meaning, in every language of the store, within what the caller may see."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
-        request: Search = work.call.request  # type: ignore[assignment]
-        languages = query_languages(work, request.query)
-        stages = lifecycle.reach(request.stages, request.where)
-        selection = work.selection(request.where, ended=False, stages=stages)
-        question = Question(request.query, languages, selection, request.limit, work.now)
-        found = work.tools.searcher.search(work.unit, question)
+        found = self.found(work)
         served = marked(work, [hit.cube for hit in found.hits])
         marks = [
             hit if cube is hit.cube else msgspec.structs.replace(hit, cube=cube)
             for hit, cube in zip(found.hits, served, strict=True)
         ]
-        hits = Hits(marks, terms=found.terms, decision=work.decision, reasons=found.reasons)
+        hits = Hits(marks, terms=found.terms, decision=heard(work.of, work.decision), reasons=found.reasons)
         return Outcome(result=hits, memories=tuple(cube.id for cube in served), used=True)
+
+    def found(self, work: Work) -> Found:
+        """What answers the question, best first."""
+        request: Search = work.call.request  # type: ignore[assignment]
+        return look(work, request.where)
+
+
+def look(
+    work: Work, where: Filter | None, namespaces: tuple[str, ...] | None = None, vectors: Vectors | None = None
+) -> Found:
+    """What answers the question of a search, of all that was decided to be its reach or of some namespaces of that."""
+    request: Search = work.call.request  # type: ignore[assignment]
+    selection = work.selection(where, ended=False, stages=lifecycle.reach(request.stages, where))
+    if namespaces is not None:
+        selection = msgspec.structs.replace(selection, namespaces=namespaces)
+    languages = query_languages(work, request.query, selection)
+    question = Question(request.query, languages, selection, request.limit, work.now)
+    return work.tools.searcher.search(work.unit, question, vectors)
 
 
 class GetHandler(OnMemory):
@@ -186,12 +202,27 @@ class ListHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: ListPage = work.call.request  # type: ignore[assignment]
-        stages = lifecycle.reach(request.stages, request.where)
-        selection = work.selection(request.where, episodes=request.episodes, stages=stages)
-        records = work.unit.page(selection, limit=request.limit + 1, after=request.after)
+        records = self.records(work, request.limit + 1)
         cubes = marked(work, [record.cube for record in records[: request.limit]])
         page = Page(cubes=cubes, after=cubes[-1].id if len(records) > request.limit else None)
         return Outcome(result=page, memories=tuple(cube.id for cube in cubes))
+
+    def records(self, work: Work, limit: int) -> list[Record]:
+        """At most so many records that are asked for."""
+        request: ListPage = work.call.request  # type: ignore[assignment]
+        return self.page(work, request.where, limit)
+
+    def page(
+        self, work: Work, where: Filter | None, limit: int, namespaces: tuple[str, ...] | None = None
+    ) -> list[Record]:
+        """The next records of all that was decided to be the call's reach, or of some namespaces of that."""
+        request: ListPage = work.call.request  # type: ignore[assignment]
+        stages = lifecycle.reach(request.stages, where)
+        selection = work.selection(where, episodes=request.episodes, stages=stages)
+        if namespaces is not None:
+            selection = msgspec.structs.replace(selection, namespaces=namespaces)
+        found: list[Record] = work.unit.page(selection, limit=limit, after=request.after)
+        return found
 
 
 class UpdateHandler(OnMemory):
@@ -202,22 +233,15 @@ class UpdateHandler(OnMemory):
     def prepare(self, call: MemoryCall, tools: Tools) -> dict[str, tuple[Vector, ...]]:
         """The vectors of the new text, where it is known before the unit; what is appended is embedded by a job."""
         request: Update = call.request  # type: ignore[assignment]
-        if request.content is None or request.appended or tools.embedder is None:
-            return {}
-        try:
-            return {request.content: vectors_of([request.content], tools.embedder)[0]}
-        except EmbedderFailed:
-            return {}
+        return {} if request.content is None or request.appended else embedded(request.content, tools)
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Update = work.call.request  # type: ignore[assignment]
         cube = living_record(work, request.id).cube
         check_expected(cube, request.expected)
         check_editable(cube)
-        if cube.is_episode and (request.content is not None or request.labels.semantic_type is not None):
-            raise InvalidInput(
-                f"memory {cube.id!r} is the manifest of a conversation, whose text and type stay; update its messages"
-            )
+        if cube.is_manifest and (request.content is not None or request.labels.semantic_type is not None):
+            raise InvalidInput(f"memory {cube.id!r} is {manifest(cube)}, for its own text and type stay")
         newer = _next_version(cube, request, work)
         if _interval(newer) != _interval(cube):
             _check_interval(newer)
@@ -264,7 +288,10 @@ class HistoryHandler(OnMemory):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: History = work.call.request  # type: ignore[assignment]
-        return Outcome(result=shown_versions(work, request.id), memories=(request.id,))
+        versions = shown_versions(work, request.id)
+        if not work.reads_whole(versions[0].cube.namespace):  # the store's numbers would count what is left out
+            versions = [msgspec.structs.replace(one, seq_from=0, seq_to=None) for one in versions]
+        return Outcome(result=versions, memories=(request.id,))
 
 
 class DiffHandler(OnMemory):
@@ -287,11 +314,24 @@ class LogHandler(Handler):
         return Outcome(result=work.unit.audit(query))
 
 
-def query_languages(work: Work, query: str) -> tuple[str, ...]:
+def query_languages(work: Work, query: str, selection: Selection) -> tuple[str, ...]:
     """The languages to read a query in: its own, where it shows, and those of the texts that it may find."""
     own = analysis.detect_language(query)
-    stored = [code for name in work.decision.namespaces or () for code in vault.languages(work.unit, name)]
-    return tuple(dict.fromkeys([*([own] if own else []), *stored]))
+    held = [(name, code) for name in work.decision.namespaces or () for code in vault.languages(work.unit, name)]
+    read = [code for name, code in held if _is_read(work, msgspec.structs.replace(selection, namespaces=(name,)), code)]
+    return tuple(dict.fromkeys([*([own] if own else []), *read]))
+
+
+def _is_read(work: Work, here: Selection, language: str) -> bool:
+    """Whether the caller may read a text in that language: else it would tell that there are such texts.
+
+    What is in memory of a part of a namespace knows the languages of that part by itself.
+    """
+    [namespace] = here.namespaces or ()
+    if work.of.powerful or (here.rule_of(namespace) == EVERYTHING and not work.unit.hidden(here)):
+        return True
+    there = msgspec.structs.replace(here, where=Compare("language", "eq", language))
+    return by_words(here) is not None and bool(work.unit.page(there, limit=1))
 
 
 def difference(a: MemCube, b: MemCube) -> Difference:
@@ -308,26 +348,6 @@ def difference(a: MemCube, b: MemCube) -> Difference:
 
 
 # Cubes from requests.
-
-
-def _message_draft(message: Message, shared: Descriptive, rules: Governance, tools: Tools, facets: Facets) -> Draft:
-    """One message as a memory with its terms; ``shared`` is what all messages of the call have in common."""
-    language, terms = analysis.read(message.content, shared.language)
-    said = msgspec.structs.replace(
-        shared,
-        speaker=message.name,
-        speaker_role=message.role,
-        source_ids=() if message.id is None else (message.id,),
-        event_time=message.timestamp or shared.event_time,
-        language=language,
-        metadata={**shared.metadata, "message": message.rest} if message.rest else shared.metadata,
-    )
-    declared = Document(
-        id=tools.new_id(shared.created), descriptive=said, governance=rules, payload=Plaintext(content=message.content)
-    )
-    cube, document = seal(declared, tools.new_salt())
-    when = (said.event_time or said.created).date()
-    return Draft(cube=cube, terms=terms, facets=facets(said.speaker, when, language), document=document)
 
 
 def _embedded(drafts: list[Draft], tools: Tools) -> tuple[list[Draft], bool]:
@@ -427,7 +447,10 @@ def _episode(id: str, cubes: list[MemCube], work: Work) -> MemCube:
 
 
 def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
-    """By place in the batch: messages that are here already, with the same id and text in the same session."""
+    """By place in the batch: messages that are here already, with the same id and text in the same session.
+
+    One that the caller may not read is as good as not here.
+    """
     sources = {place: said[0] for place, one in enumerate(drafts) if (said := one.cube.header.descriptive.source_ids)}
     if not sources:
         return {}
@@ -437,7 +460,7 @@ def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
         (source, said): record.cube
         for source, ids in found.items()
         for record in work.unit.current(ids)
-        if record.cube.stage_at(work.now) is not Stage.EXPIRED
+        if record.cube.stage_at(work.now) is not Stage.EXPIRED and may_read(work, record.cube)
         for said in _texts(work, record.cube)
     }
     known: dict[int, MemCube] = {}
@@ -451,7 +474,9 @@ def _known_turns(work: Work, drafts: list[Draft]) -> dict[int, MemCube]:
 
 def _texts(work: Work, cube: MemCube) -> set[str]:
     """What a memory says and, where it was edited, what it said: an edited message that comes again is known."""
-    return {cube.text} if cube.revision == 1 else {record.cube.text for record in work.unit.versions(cube.id)}
+    if cube.revision == 1:
+        return {cube.text}
+    return {record.cube.text for record in work.unit.versions(cube.id) if may_read(work, record.cube)}
 
 
 def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:

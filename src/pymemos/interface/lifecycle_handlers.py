@@ -92,9 +92,10 @@ class SetPolicy(Request, frozen=True, kw_only=True, tag="set_lifecycle_policy"):
 
 
 class FreezeHandler(OnMemory):
-    """Frozen is declared: a new version says so, and who said it."""
+    """Frozen is declared: a new version says so, and who said it. For the owner, as only the steward can undo it."""
 
     changes = True
+    action = Action.MANAGE
     cause = Cause.FREEZE
 
     def run(self, work: Work, prepared: Any) -> Outcome:

@@ -8,7 +8,7 @@ import msgspec
 
 from pymemos.cube.call import Request
 from pymemos.cube.cube import MemCube
-from pymemos.cube.header import Provenance, Stage, State
+from pymemos.cube.header import Governance, Provenance, Stage, State
 from pymemos.cube.life import StateChange
 from pymemos.errors import InvalidInput, NotAllowed
 from pymemos.infrastructure import vault
@@ -24,6 +24,7 @@ from pymemos.interface.versions import (
     current_record,
     pick_version,
     shown_versions,
+    version_record,
 )
 from pymemos.operation.lineage import Kin, graph, stale_each, steps
 from pymemos.operation.tracing import Lineage
@@ -59,20 +60,20 @@ class Trace(Request, frozen=True, kw_only=True, tag="provenance"):
     limit: int = 100  # memories each way
 
 
-class _Changing(OnMemory):
+class Changing(OnMemory):
     """A handler that writes a version, and gives it again when the call is repeated."""
 
     changes = True
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> MemCube:
         id, version = ids
-        return marked(work, [pick_version(work.unit.versions(id), id, version).cube])[0]
+        return marked(work, [version_record(work, id, version).cube])[0]
 
-    def _written(self, work: Work, newer: MemCube) -> Outcome:
+    def written(self, work: Work, newer: MemCube) -> Outcome:
         return Outcome(result=marked(work, [newer])[0], memories=(newer.id,), replay=(newer.id, newer.version))
 
 
-class AnnotateHandler(_Changing):
+class AnnotateHandler(Changing):
     """A version that says more of itself; a frozen memory takes none."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
@@ -90,38 +91,44 @@ class AnnotateHandler(_Changing):
         newer = cube.derive(descriptive=said)
         vectors = work.unit.vectors_of(cube.id)
         vault.supersede(work.unit, msgspec.structs.replace(vault.draft(newer), vectors=vectors), work.now)
-        return self._written(work, newer)
+        return self.written(work, newer)
 
 
-class RestoreHandler(_Changing):
+class RestoreHandler(Changing):
     """What a version said is said again; who may see the memory stays as it is now (no revoked grant comes back)."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Restore = work.call.request  # type: ignore[assignment]
-        versions: list[Record] = work.unit.versions(request.id)
+        # What the caller may not read it cannot say again: it would be read by that.
+        versions = [record for record in work.unit.versions(request.id) if may_read(work, record.cube)]
         last, deleted = versions[-1].cube, versions[-1].known_to is not None
         check_expected(last, request.expected)
         check_editable(last)
-        wanted = _wanted(versions, request, deleted=deleted)
-        check_written(work, [wanted])
-        return self._written(work, write_restored(work, last, wanted, deleted=deleted))
+        newer = write_restored(
+            work, last, _wanted(shown_versions(work, request.id), request, deleted=deleted), deleted=deleted
+        )
+        check_written(work, [newer])
+        return self.written(work, newer)
 
 
-def write_restored(work: Work, last: MemCube, wanted: MemCube, *, deleted: bool) -> MemCube:
+def write_restored(
+    work: Work, last: MemCube, wanted: MemCube, *, deleted: bool, governance: Governance | None = None
+) -> MemCube:
     """Write what the version ``wanted`` said as the next version of a memory, whose last one is ``last``.
 
-    An archived memory is at hand again (5.4.3); an expired one is at its end.
+    Rules stay as they are now, unless some are given. An archived memory is at hand again (5.4.3); an expired one is at
+    its end.
     """
     if last.stage_at(work.now) is Stage.EXPIRED:
         raise NotAllowed(f"memory {last.id!r} has expired and is not restored; history shows what it was")
     said = msgspec.structs.replace(
         wanted.header.descriptive, updated=work.now, cause="restore", author=work.call.caller.name
     )
-    newer = last.derive(descriptive=said, payload=wanted.payload, parents=wanted.parents)
+    newer = last.derive(descriptive=said, governance=governance, payload=wanted.payload, parents=wanted.parents)
     vectors = () if deleted or newer.text != last.text else work.unit.vectors_of(last.id)
     draft = msgspec.structs.replace(vault.draft(newer), vectors=vectors)
     (vault.revive if deleted else vault.supersede)(work.unit, draft, work.now)
-    if newer.text and not newer.is_episode and not vectors and work.tools.embedder is not None:
+    if newer.text and not newer.is_manifest and not vectors and work.tools.embedder is not None:
         queue_embedding(work.unit, newer.namespace, work)
     return _at_hand(work, newer)
 

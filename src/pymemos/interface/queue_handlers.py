@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from pymemos.cube.policy import Action
 from pymemos.errors import InvalidInput, UnknownJob
 from pymemos.infrastructure import vault
@@ -22,7 +24,15 @@ class EnqueueHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Enqueue = work.call.request  # type: ignore[assignment]
-        return Outcome(result=request.job.id if work.unit.enqueue(request.job) else None)
+        job = request.job if work.call.caller.system else _own(request.job)
+        return Outcome(result=job.id if work.unit.enqueue(job) else None)
+
+
+def _own(job: Job) -> Job:
+    """The job with a key of its owner's own: nobody else's, nor the system's, is held up by it, or seen through it."""
+    if job.dedup_key is None:
+        return job
+    return msgspec.structs.replace(job, dedup_key=f"{job.namespace!r} {job.dedup_key}")
 
 
 class JobsHandler(OnStore):

@@ -16,7 +16,10 @@ from pymemos.interface import (
 from pymemos.interface.access import HANDLERS as ACCESS
 from pymemos.interface.api import Handler
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
+from pymemos.interface.merging import HANDLERS as MERGING
 from pymemos.interface.signatures import HANDLERS as SIGNATURES
+from pymemos.interface.viewing import HANDLERS as VIEWING
+from pymemos.interface.what_if import HANDLERS as WHAT_IF
 
 HANDLERS: dict[type[Request], Handler] = {
     requests.Add: handlers.AddHandler(),
@@ -31,6 +34,9 @@ HANDLERS: dict[type[Request], Handler] = {
     **LIFECYCLE,
     **ACCESS,
     **SIGNATURES,
+    **MERGING,
+    **VIEWING,
+    **WHAT_IF,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

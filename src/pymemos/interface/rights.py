@@ -29,21 +29,20 @@ class DeniedError(Exception):
 def check(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target, meter: Meter) -> None:
     """Raise DeniedError where the call may not proceed; count it where a limit counts it."""
     if not decision.allowed:
-        raise DeniedError(decision, _told(unit, of, decision, target))
+        raise _denied(unit, of, decision, target)
     if of.powerful:
         return
     if target.memory is not None:
         cube = last_version(unit, target.memory)
         if not (decision.admits(cube) and is_open(unit, of, cube)):
             narrowed = msgspec.structs.replace(decision, allowed=False, reason="a rule leaves this memory out")
-            raise DeniedError(narrowed, _told(unit, of, narrowed, target))
+            raise _denied(unit, of, narrowed, target)
     for namespace, limit in governance.limits(of, decision.namespaces or ()):
         assert limit.rate is not None  # noqa: S101 (a limit has one)
         seconds = meter.wait((namespace, limit.name, of.caller.namespace), limit.rate, of.now)
         if seconds:
             reason = f"more than {limit.rate.calls} calls in {limit.rate.per_s:g} seconds; try again in {seconds:.3g} s"
-            refused = Decision(allowed=False, rule=limit.name, reason=reason)
-            raise DeniedError(refused, RateLimited(f"{reason} (rule {limit.name!r})"))
+            raise DeniedError(Decision(allowed=False, rule="rate-limit", reason=reason), RateLimited(reason))
 
 
 def last_version(unit: ReadUnit, id: str) -> MemCube:
@@ -82,6 +81,16 @@ def sources_are_open(unit: ReadUnit, reach: Reach, cube: MemCube) -> bool:
         above = [(one.namespace, pin.id) for one in found.values() for pin in one.parents]
         wanted = [place for place in dict.fromkeys(above) if place not in seen]
     return True
+
+
+def _denied(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target) -> DeniedError:
+    """The refusal, as the caller may hear it: the log of its own calls tells it no more than the error does."""
+    rule = governance.heard(of, decision).rule
+    told = msgspec.structs.replace(decision, rule=rule if rule != "permitted" else "not-permitted")
+    error = _told(unit, of, told, target)
+    if isinstance(error, UnknownMemory):
+        told = msgspec.structs.replace(told, rule="unknown")
+    return DeniedError(told, error)
 
 
 def _told(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target) -> PymemosError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 from pymemos.cube.call import Caller, MemoryCall, Scope
 from pymemos.errors import OtherEmbedder
 from pymemos.infrastructure import analysis
 from pymemos.interface.api import MemoryAPI, Tools
-from pymemos.interface.embedding import EMBEDDER, embed_job
+from pymemos.interface.embedding import EMBEDDER, embed_job, embedding_of
 from pymemos.interface.lifecycle_handlers import SWEEP, queue_sweep
 from pymemos.interface.requests import Enqueue, Reindex
 from pymemos.interface.sweeping import EVERY, sweep_job
@@ -37,7 +38,7 @@ def begin(api: MemoryAPI, tools: Tools, *, any_embedder: bool = False, by_words_
         made_by = unit.setting(EMBEDDER)
         analysed, spaces = unit.setting("analysis"), [space.name for space in unit.namespaces()]
     if tools.embedder is not None and not any_embedder:
-        _check_embedder(tools, made_by)
+        _check_embedder(tools, made_by, spaces)
     if analysed is None and tools.embedder is None and not by_words_meant:
         _LOGGER.warning(_BY_WORDS)
     if analysed != analysis.VERSION:
@@ -62,17 +63,24 @@ def _note_analysis(unit: WriteUnit, tools: Tools, *, new: bool) -> None:
         queue_sweep(unit, tools.new_id(now), now + EVERY)
 
 
-def _check_embedder(tools: Tools, made_by: str | None) -> None:
+def _check_embedder(tools: Tools, made_by: str | None, spaces: Sequence[str]) -> None:
     """A store has one embedder: the first that it is opened with."""
     assert tools.embedder is not None  # noqa: S101 (the caller asked)
     identity = tools.embedder.identity
     if made_by is None:
-        tools.store.write(lambda unit: unit.set_setting(EMBEDDER, identity))
+        tools.store.write(lambda unit: _adopt(unit, tools, identity, spaces))
     elif made_by != identity:
         raise OtherEmbedder(
             f"the store's vectors were made by {made_by!r}, not by {identity!r}; "
             "run 'pymemos reembed' to make them anew, or set the embedder that made them"
         )
+
+
+def _adopt(unit: WriteUnit, tools: Tools, identity: str, spaces: Sequence[str]) -> None:
+    """Make an embedder the store's own, and queue the embedding of what was written before it came."""
+    unit.set_setting(EMBEDDER, identity)
+    for namespace in spaces:
+        unit.enqueue(embedding_of(namespace, tools, tools.clock()))
 
 
 def _reindex(job: Job) -> MemoryCall:

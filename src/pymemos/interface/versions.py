@@ -59,8 +59,8 @@ def check_written(work: Work, cubes: Iterable[MemCube]) -> None:
     for cube in cubes:
         if not work.decision.admits(cube):
             raise NotAllowed(
-                f"rule {work.decision.rule!r} opens only a part of {cube.namespace!r} to writing, and this memory "
-                "would lie outside of it; ask the steward of the store"
+                f"only a part of {cube.namespace!r} is open to writing here, and this memory would lie outside of it; "
+                "ask the steward of the store"
             )
 
 
@@ -69,7 +69,8 @@ def pick_version(versions: list[Record], id: str, version: int | str) -> Record:
     for record in versions:
         if version in (record.cube.revision, record.cube.version):
             return record
-    raise UnknownVersion(f"memory {id!r} has no version {version!r}; it has revisions 1 to {len(versions)}")
+    first, last = versions[0].cube.revision, versions[-1].cube.revision
+    raise UnknownVersion(f"memory {id!r} has no version {version!r}; it has revisions {first} to {last}")
 
 
 def check_expected(cube: MemCube, expected: int | str | None) -> None:
@@ -78,6 +79,13 @@ def check_expected(cube: MemCube, expected: int | str | None) -> None:
         raise StaleVersion(
             f"memory {cube.id!r} is at revision {cube.revision}, not {expected!r}; read it again and repeat the change"
         )
+
+
+def manifest(cube: MemCube) -> str:
+    """What a manifest is, and what to do with its members instead."""
+    if cube.is_view:
+        return "a view: compose it anew under its name"
+    return "the manifest of a conversation: update its messages"
 
 
 def check_editable(cube: MemCube) -> None:

@@ -24,6 +24,7 @@ class Cause(StrEnum):
 
     USE = "use"
     MERGE = "merge"
+    ABSORB = "absorb"
     DISUSE = "disuse"
     DECAY = "decay"
     QUOTA = "quota"
@@ -71,6 +72,7 @@ _KEPT = (*_WARM, State.ARCHIVED)
 EDGES: tuple[tuple[Cause, tuple[State, ...], State], ...] = (
     (Cause.USE, _WARM, State.ACTIVATED),
     (Cause.MERGE, _WARM, State.MERGED),
+    (Cause.ABSORB, _KEPT, State.ARCHIVED),
     (Cause.DISUSE, _WARM, State.ARCHIVED),
     (Cause.DECAY, _WARM, State.ARCHIVED),
     (Cause.QUOTA, _WARM, State.ARCHIVED),

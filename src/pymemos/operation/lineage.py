@@ -104,7 +104,7 @@ def stale_ids(sources: Mapping[str, MemCube], now: datetime) -> set[str]:
     users: dict[str, list[str]] = {}
     found: set[str] = set()
     for id, cube in sources.items():
-        for pin in cube.parents:
+        for pin in _others(cube):
             users.setdefault(pin.id, []).append(id)
             if standing(pin, sources.get(pin.id), now) is not Standing.SAME:
                 found.add(id)
@@ -120,7 +120,7 @@ def _reasons(
     cube: MemCube, sources: Mapping[str, MemCube], now: datetime, deleted: Set[str], tainted: Set[str]
 ) -> tuple[Source, ...]:
     found = []
-    for pin in cube.parents:
+    for pin in _others(cube):
         stands = standing(pin, sources.get(pin.id), now)
         if stands is Standing.UNKNOWN and pin.id in deleted:
             stands = Standing.DELETED
@@ -129,6 +129,11 @@ def _reasons(
         if stands is not Standing.SAME:
             found.append(Source(id=pin.id, standing=stands))
     return tuple(found)
+
+
+def _others(cube: MemCube) -> list[Parent]:
+    """The parents that are other memories: a merge also pins the version before, which stays what it was."""
+    return [pin for pin in cube.parents if pin.id != cube.id]
 
 
 def steps(records: Sequence[Record]) -> tuple[Step, ...]:
@@ -187,7 +192,7 @@ def graph(
     order = sorted(generations, key=lambda id: (generations[id], id))
     nodes = tuple(_node(id, generations[id], kin.get(id), bool(why.get(id)), now) for id in order)
     arrows = [
-        _arrow(pin, id, kin, why) for id in order if id in kin for pin in kin[id].cube.parents if pin.id in generations
+        _arrow(pin, id, kin, why) for id in order if id in kin for pin in _others(kin[id].cube) if pin.id in generations
     ]
     return nodes, tuple(arrows)
 
@@ -224,6 +229,8 @@ def _arrow(pin: Parent, made: str, kin: Mapping[str, Kin], why: Mapping[str, tup
 def _excerpt(cube: MemCube) -> str:
     if cube.is_episode:
         return "a conversation"
+    if cube.is_view:
+        return "a view"
     text = cube.text if cube.text else f"{getattr(cube.payload, 'size', 0):,} bytes"
     line = " ".join(text[: EXCERPT * 4].split())
     return line if len(line) <= EXCERPT and len(text) <= EXCERPT * 4 else f"{line[: EXCERPT - 1]}…"

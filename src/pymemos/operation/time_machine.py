@@ -21,6 +21,7 @@ class Act(StrEnum):
     RESTORE = "restore"  # it says again what it said
     REVIVE = "revive"  # it was deleted since, and comes back
     DELETE = "delete"  # it was not there yet
+    ACTIVATE = "activate"  # a merge or fusion since then put it into the archive
     LEAVE = "leave"  # it should change, but may not
 
 
@@ -49,7 +50,13 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.at:%Y-%m-%d %H:%M:%S} UTC: {', '.join(told) or 'everything is as it was'}"
 
 
-_SAID = {Act.RESTORE: "restored", Act.REVIVE: "brought back", Act.DELETE: "deleted", Act.LEAVE: "left as they are"}
+_SAID = {
+    Act.RESTORE: "restored",
+    Act.REVIVE: "brought back",
+    Act.DELETE: "deleted",
+    Act.ACTIVATE: "out of the archive",
+    Act.LEAVE: "left as they are",
+}
 
 
 def way_back(then: Iterable[Record], now: Iterable[Record]) -> Iterator[Step]:

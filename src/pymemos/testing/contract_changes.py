@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import struct
+from datetime import timedelta
+
+import pytest
 
 from pymemos.cube.call import Selection
 from pymemos.ports import Change, Column, Store, WriteUnit
@@ -39,6 +42,44 @@ class ChangesContract:
         assert self._contents(store, since=0) == ["tea", "mint"]
         assert self._contents(store, since=1) == ["mint"]
         assert self._contents(store, since=2) == []
+
+    def test_keys_are_known_by_id_of_what_was_deleted_too(self, store: Store) -> None:
+        tea, mint = an_entry("tea"), an_entry("mint")
+        add(store, tea, mint)
+        remove(store, tea.cube.id)
+        told = {change.cube.text: change.key for change in self._changes(store) if change.cube is not None}
+
+        with store.read() as unit:
+            keys = unit.keys_of([mint.cube.id, "nobody", tea.cube.id])
+
+        assert keys.keys() == {tea.cube.id, mint.cube.id}
+        assert keys[mint.cube.id] == told["mint"]
+        assert keys[tea.cube.id] < keys[mint.cube.id]
+
+    def test_what_changed_after_a_seq_is_touched_and_nothing_else(self, store: Store) -> None:
+        tea, mint, bo = an_entry("tea"), an_entry("mint"), an_entry("coffee", namespace="users/bo")
+        add(store, tea, mint, bo)
+        remove(store, tea.cube.id)
+
+        with store.read() as unit:
+            keys = unit.keys_of([tea.cube.id, mint.cube.id])
+            assert unit.touched(ANA, since=0) == sorted((key, id) for id, key in keys.items())
+            assert unit.touched(ANA, since=1) == [(keys[tea.cube.id], tea.cube.id)]
+            assert unit.touched(ANA, since=2) == unit.touched("users/nobody", since=0) == []
+
+    @pytest.mark.parametrize(("hours", "seq"), [(-1, 0), (0, 1), (0.5, 1), (1, 2), (2, 3), (2.5, 3), (9, 4)])
+    def test_a_moment_has_a_seq_behind_which_lies_what_was_learnt_later(
+        self, store: Store, hours: float, seq: int
+    ) -> None:
+        tea, mint = an_entry("tea"), an_entry("mint")
+        add(store, tea, at=WHEN)
+        add(store, mint, at=WHEN + timedelta(hours=1))
+        change(store, the_next(tea, "mint tea"), at=WHEN + timedelta(hours=2))
+        remove(store, mint.cube.id, at=WHEN + timedelta(hours=3))
+
+        with store.read() as unit:
+            assert unit.seq_at(ANA, WHEN + timedelta(hours=hours)) == seq
+            assert unit.seq_at("users/nobody", WHEN) == 0
 
     def test_a_next_version_is_told_under_the_same_key(self, store: Store) -> None:
         tea = an_entry("tea", vectors=[a_vector(1.0)])

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pymemos.cube.call import Selection
-from pymemos.cube.header import Behaviour, SemanticType
+from pymemos.cube.header import MANIFESTS, Behaviour, SemanticType
 from pymemos.cube.payload import Activation, ModelRef, Parametric
 from pymemos.errors import StoreError, UnknownMemory
 from pymemos.ports import Edge, Entry, Namespace, ReadUnit, Record, Store, StoredVector, TextRow, Vector, WriteUnit
@@ -200,11 +200,12 @@ class MemoriesContract:
         assert found(store, agent="a", session="1") == ["a1"]
         assert found(store) == ["a1", "a2", "b1", "none"]
 
-    def test_episodes_are_left_out_unless_asked_for(self, store: Store) -> None:
-        add(store, an_entry("a turn"), an_entry("an episode", semantic_type=SemanticType.EPISODE))
+    @pytest.mark.parametrize("kind", sorted(MANIFESTS))
+    def test_manifests_are_left_out_unless_asked_for(self, store: Store, kind: SemanticType) -> None:
+        add(store, an_entry("a turn"), an_entry("a manifest", semantic_type=kind))
 
         assert found(store) == ["a turn"]
-        assert found(store, episodes=True) == ["a turn", "an episode"]
+        assert found(store, episodes=True) == ["a manifest", "a turn"]
 
     # ── Text ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

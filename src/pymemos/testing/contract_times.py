@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from pymemos.cube.filters import Compare
 from pymemos.ports import Store
 from pymemos.testing.acts import add, change, found, remove, retext, search, select
 from pymemos.testing.builders import a_row, an_entry, the_next
@@ -28,6 +29,14 @@ def _lisbon_porto(store: Store) -> str:
     return entry.cube.id
 
 
+def store_namespace(store: Store, id: str) -> str:
+    """Where a memory lives."""
+    with store.read() as unit:
+        namespace = unit.owner_of(id)
+    assert namespace is not None
+    return namespace
+
+
 class TimesContract:
     """How ``known_at``, ``valid_at`` and ``ended_before`` pick one version of each memory, or none."""
 
@@ -41,6 +50,18 @@ class TimesContract:
         _lisbon_porto(store)
 
         assert found(store, known_at=day(known)) == expected
+
+    def test_a_look_back_leaves_out_what_a_rule_leaves_out_since(self, store: Store) -> None:
+        """A rule judges the version that answers, and the memory by its last one, deleted or not."""
+        id = _lisbon_porto(store)
+        namespace = store_namespace(store, id)
+
+        for word, expected in (("Lisbon", []), ("Porto", ["Porto"]), ("o", ["Lisbon", "Porto"])):
+            rules = ((namespace, Compare("content", "contains", word)),)
+            seen = [
+                text for at in (0, 10) for text in found(store, known_at=day(at), namespaces=(namespace,), rules=rules)
+            ]
+            assert seen == expected
 
     def test_known_intervals_are_half_open_to_the_microsecond(self, store: Store) -> None:
         _lisbon_porto(store)

@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(  # before they are imported, or a failure shows 
     "pymemos.testing.contract_memories",
     "pymemos.testing.contract_queue",
     "pymemos.testing.contract_restoring",
+    "pymemos.testing.contract_rules",
     "pymemos.testing.contract_search",
     "pymemos.testing.contract_signatures",
     "pymemos.testing.contract_times",
@@ -37,6 +38,7 @@ from pymemos.testing.contract_lifecycle import LifecycleContract  # noqa: E402
 from pymemos.testing.contract_memories import MemoriesContract  # noqa: E402
 from pymemos.testing.contract_queue import LedgersContract, QueueContract  # noqa: E402
 from pymemos.testing.contract_restoring import RestoringContract  # noqa: E402
+from pymemos.testing.contract_rules import RulesContract  # noqa: E402
 from pymemos.testing.contract_search import FilterContract, LexicalContract  # noqa: E402
 from pymemos.testing.contract_signatures import SignaturesContract  # noqa: E402
 from pymemos.testing.contract_times import TimesContract  # noqa: E402
@@ -53,6 +55,7 @@ class StoreContract(
     LexicalContract,
     ChangesContract,
     LifecycleContract,
+    RulesContract,
     QueueContract,
     LedgersContract,
     AuditContract,

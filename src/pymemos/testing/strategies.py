@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -165,25 +165,26 @@ def cubes(
     )
 
 
-def filters() -> st.SearchStrategy[dict[str, Any]]:
-    """Valid filters as the JSON that people write, nested a little."""
-    return st.recursive(_comparisons(), _nested, max_leaves=5)
+def filters(fields: Mapping[str, str] = FIELDS, *, metadata: bool = True) -> st.SearchStrategy[dict[str, Any]]:
+    """Valid filters as the JSON that people write, nested a little; of memories unless other ``fields`` are given."""
+    named = [*fields, *(f"metadata.{key}" for key in KEYS if metadata)]
+    comparisons = st.sampled_from(named).flatmap(
+        lambda name: _clauses(name, fields.get(name, "any")).map(lambda clause: {name: clause})
+    )
+    return st.recursive(comparisons, lambda parts: _nested(parts, comparisons), max_leaves=5)
 
 
-def _nested(parts: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+def _nested(
+    parts: st.SearchStrategy[dict[str, Any]], comparisons: st.SearchStrategy[dict[str, Any]]
+) -> st.SearchStrategy[dict[str, Any]]:
     lists = st.lists(parts, max_size=3)
     return st.one_of(
         lists.map(lambda found: {"AND": found}),
         lists.map(lambda found: {"OR": found}),
         parts.map(lambda found: {"NOT": found}),
         lists.map(lambda found: {"NOT": found}),
-        st.tuples(_comparisons(), parts).map(lambda pair: pair[0] | pair[1]),
+        st.tuples(comparisons, parts).map(lambda pair: pair[0] | pair[1]),
     )
-
-
-def _comparisons() -> st.SearchStrategy[dict[str, Any]]:
-    named = st.sampled_from([*FIELDS, *(f"metadata.{key}" for key in KEYS)])
-    return named.flatmap(lambda name: _clauses(name, FIELDS.get(name, "any")).map(lambda clause: {name: clause}))
 
 
 def _clauses(name: str, field_type: str) -> st.SearchStrategy[Any]:

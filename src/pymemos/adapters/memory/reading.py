@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pymemos.adapters.memory import lexical
 from pymemos.adapters.memory.reach import hidden
 from pymemos.adapters.memory.selecting import select
-from pymemos.adapters.memory.state import Memory, State
+from pymemos.adapters.memory.state import Memory, Row, State
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Behaviour, Lifespan, SemanticType
@@ -81,43 +81,74 @@ class MemoryReadUnit(ReadUnit):
     # ── Selections ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def page(self, selection: Selection, *, limit: int, after: str | None = None) -> list[Record]:
-        records = [record for record, _ in select(self._state, selection)]
+        records = [record for record, _ in self._selected(selection)]
         return [record for record in records if after is None or record.cube.id > after][:limit]
 
     def count(self, selection: Selection) -> int:
-        return len(select(self._state, selection))
+        return len(self._selected(selection))
+
+    def _selected(self, selection: Selection) -> list[tuple[Record, Row]]:
+        return select(self._state, selection, self._out_of_reach(selection))
+
+    def _out_of_reach(self, selection: Selection) -> set[str]:
+        """The ids of what the selection's reach hides in its namespaces."""
+        back, names = selection.known_at is not None or selection.valid_at is not None, selection.namespaces
+        ids = [
+            id
+            for id, memory in self._state.memories.items()
+            if (names is None or memory.namespace in names) and (back or memory.current is not None)
+        ]
+        return hidden(self, ids, selection)
 
     def known_ids(self, namespaces: Sequence[str] | None, *, limit: int, after: str | None = None) -> list[str]:
         memories = sorted(self._state.memories.items())
         ids = [id for id, memory in memories if namespaces is None or memory.namespace in namespaces]
         return [id for id in ids if after is None or id > after][:limit]
 
+    def keys_of(self, ids: Sequence[str]) -> dict[str, int]:
+        memories = self._state.memories
+        return {id: memories[id].number for id in ids if id in memories}
+
+    def touched(self, namespace: str, *, since: int) -> list[tuple[int, str]]:
+        owned = [(one.number, id) for id, one in self._state.memories.items() if one.namespace == namespace]
+        return sorted((key, id) for key, id in owned if self._state.memories[id].changed > since)
+
+    def seq_at(self, namespace: str, moment: datetime) -> int:
+        seq, at = self._state.namespaces.get(namespace, (0, moment))
+        if at <= moment:
+            return seq
+        stamps = [
+            stamp
+            for memory in self._state.memories.values()
+            if memory.namespace == namespace
+            for row in memory.rows
+            for stamp in ((row.seq_from, row.known_from), (row.seq_to, row.known_to))
+        ]
+        later = min((seq for seq, at in stamps if seq is not None and at is not None and at > moment), default=seq + 1)
+        return max((seq for seq, at in stamps if seq is not None and at is not None and seq < later), default=0)
+
     def match(self, terms: Sequence[str], selection: Selection, *, limit: int, weights: TermWeights) -> list[Match]:
-        asked, closed = lexical.distinct(terms), bool(selection.rules or hidden(self._state, selection))
-        texts = [(record, row.text) for record, row in select(self._state, selection) if row.text is not None]
+        asked, closed = lexical.distinct(terms), bool(selection.rules or self.hidden(selection))
+        texts = [(record, row.text) for record, row in self._selected(selection) if row.text is not None]
         if closed:  # nothing may be told of what is left out, not even by a score
             texts = [(record, replace(text, context=())) for record, text in texts]
         matched = [(record, text) for record, text in texts if any(lexical.holds(text, term) for term in asked)]
         found = []
-        for name, known in self._statistics(asked, matched if closed else None).items():
-            for record, text in matched:
-                if record.cube.namespace == name:
-                    words = tuple(term for term in asked if lexical.holds(text, term))
-                    found.append(Match(record=record, score=lexical.bm25(text, asked, known, weights), words=words))
+        for name in self._state.namespaces:
+            here = [(record, text) for record, text in matched if record.cube.namespace == name]
+            seen = [text for _, text in here]
+            known = lexical.statistics(seen, asked) if closed else self._statistics(name, asked)
+            for record, text in here:
+                words = tuple(term for term in asked if lexical.holds(text, term))
+                found.append(Match(record=record, score=lexical.bm25(text, asked, known, weights), words=words))
         numbers = {id: memory.number for id, memory in self._state.memories.items()}
         return sorted(found, key=lambda match: (-match.score, numbers[match.record.cube.id]))[:limit]
 
-    def _statistics(
-        self, terms: Sequence[str], seen: Sequence[tuple[Record, TextRow]] | None
-    ) -> dict[str, lexical.Statistics]:
-        """By namespace what BM25 knows: of its current rows, or of those that may be seen."""
-        rows = {name: self._state.current_texts(name) for name in self._state.namespaces}
-        if seen is not None:
-            rows = {name: [text for record, text in seen if record.cube.namespace == name] for name in rows}
-        return {name: lexical.statistics(held, terms) for name, held in rows.items()}
+    def _statistics(self, namespace: str, terms: Sequence[str]) -> lexical.Statistics:
+        return lexical.statistics(self._state.current_texts(namespace), terms)
 
     def hidden(self, selection: Selection) -> list[int]:
-        return sorted(self._state.memories[id].number for id in hidden(self._state, selection))
+        return sorted(self._state.memories[id].number for id in self._out_of_reach(selection))
 
     # ── What a search keeps in memory ───────────────────────────────────────────────────────────────────────────────
 
@@ -137,12 +168,13 @@ class MemoryReadUnit(ReadUnit):
         return [_change(memory, embedder) for memory in changed]
 
     def keys(self, selection: Selection) -> list[int]:
-        chosen = {record.cube.id for record, _ in select(self._state, selection)}
+        chosen = {record.cube.id for record, _ in self._selected(selection)}
         return sorted(memory.number for id, memory in self._state.memories.items() if id in chosen)
 
     def cubes(self, keys: Sequence[int]) -> list[MemCube]:
         numbered = {memory.number: memory for memory in self._state.memories.values()}
-        return [memory.record(memory.current).cube for key in keys if (memory := numbered[key]).current is not None]
+        wanted = [numbered[key] for key in keys if key in numbered]
+        return [memory.record(memory.current).cube for memory in wanted if memory.current is not None]
 
     def vectors_by_key(self, namespace: str, keys: Sequence[int], embedder: str) -> list[tuple[int, bytes]]:
         wanted = set(keys)
@@ -205,29 +237,26 @@ class MemoryReadUnit(ReadUnit):
 
     def last_turn(self, namespace: str, session: str | None) -> Turn | None:
         """A memory's place in the order of writing is that of its first version: editing a turn moves no turn."""
-        turns = [
-            id
-            for id, memory in self._in_session(namespace, session)
-            if memory.rows[-1].cube.header.descriptive.semantic_type is SemanticType.MESSAGE
-        ]
-        return self._turn(turns[-1]) if turns else None
-
-    def _turn(self, id: str) -> Turn:
-        return Turn(cube=self.current([id])[0].cube, text=self.text(id))
+        turns = self._turns(namespace, session)
+        return turns[-1][1] if turns else None
 
     def turns_around(self, id: str) -> tuple[Turn | None, Turn | None]:
         memory = self._state.memories.get(id)
         if memory is None:
             return None, None
         session = memory.rows[-1].cube.header.descriptive.session
-        turns = [
-            (other.number, self._turn(one))
-            for one, other in self._in_session(memory.namespace, session)
-            if other.rows[-1].cube.header.descriptive.semantic_type is SemanticType.MESSAGE
-        ]
+        turns = [(other.number, turn) for other, turn in self._turns(memory.namespace, session)]
         before = [turn for number, turn in turns if number < memory.number]
         behind = [turn for number, turn in turns if number > memory.number]
         return (before[-1] if before else None), (behind[0] if behind else None)
+
+    def _turns(self, namespace: str, session: str | None) -> list[tuple[Memory, Turn]]:
+        """The current messages of a session in order of writing."""
+        return [
+            (memory, Turn(cube=memory.record(memory.rows[-1]).cube, text=memory.rows[-1].text))
+            for _, memory in self._in_session(namespace, session)
+            if memory.rows[-1].cube.header.descriptive.semantic_type is SemanticType.MESSAGE
+        ]
 
     def by_source(self, namespace: str, session: str | None, source_ids: Sequence[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
@@ -371,7 +400,7 @@ def _facts(id: str, memory: Memory, cube: MemCube) -> LifeFacts:
         lifespan=Lifespan(expires=span.expires, ttl_s=span.ttl_s, half_life_s=span.half_life_s),
         priority=rules.priority,
         frozen=rules.frozen,
-        episode=cube.is_episode,
+        episode=cube.is_manifest,
         bytes=len(document(cube)) + tensor,
     )
 

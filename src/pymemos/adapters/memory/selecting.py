@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from datetime import datetime
 
 from msgspec.structs import replace
 
-from pymemos.adapters.memory.reach import hidden
 from pymemos.adapters.memory.state import Memory, Row, State
 from pymemos.cube.call import Selection
 from pymemos.cube.filters import matches
 from pymemos.ports import Record
 
 
-def select(state: State, selection: Selection) -> list[tuple[Record, Row]]:
-    """The selected versions by id, at most one of each memory.
+def select(state: State, selection: Selection, hidden: Set[str]) -> list[tuple[Record, Row]]:
+    """The selected versions by id, at most one of each memory, and none of those that the reach hides.
 
     The times pick the version and everything else judges the one they picked: a version that a later one replaced
     never answers because its successor does not.
     """
-    chosen, out_of_reach = [], hidden(state, selection)
-    for id in sorted(state.memories):
-        if id in out_of_reach:
-            continue
+    chosen = []
+    for id in sorted(state.memories.keys() - hidden):
         memory = state.memories[id]
         if selection.namespaces is not None and memory.namespace not in selection.namespaces:
             continue
+        if not matches(selection.rule_of(memory.namespace), memory.record(memory.rows[-1]).cube):
+            continue  # also for a look back: what was taken out of reach since is out of it then too
         row = pick(memory, selection)
         if row is not None and _admits(selection, record := memory.record(row)) and _stands(selection, memory, row):
             chosen.append((record, row))
@@ -81,7 +81,7 @@ def _admits(selection: Selection, record: Record) -> bool:
     return (
         (selection.agent is None or said.agent == selection.agent)
         and (selection.session is None or said.session == selection.session)
-        and (selection.episodes or not cube.is_episode)
+        and (selection.episodes or not cube.is_manifest)
         and (selection.where is None or matches(selection.where, cube))
         and matches(selection.rule_of(cube.namespace), cube)
     )

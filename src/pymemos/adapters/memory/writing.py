@@ -58,7 +58,7 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
             raise StoreError(f"memory {cube.id!r} exists already; supersede it")
         self._state.memories[cube.id] = Memory(
             namespace=cube.namespace,
-            number=len(self._state.memories) + 1,  # nothing ever leaves the dict
+            number=self._next_number(),
             rows=(_row(entry, seq, at),),
             vectors=_stored(cube.id, entry.vectors, seq),
             behaviour=cube.header.behaviour,
@@ -127,7 +127,7 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
             texts[-1] = text
         self._state.memories[id] = Memory(
             namespace=namespace,
-            number=held.number if held is not None else len(self._state.memories) + 1,
+            number=held.number if held is not None else self._next_number(),
             rows=tuple(
                 _adopted(record, seq, words, is_last=record is last)
                 for record, words in zip(records, texts, strict=True)
@@ -174,6 +174,10 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
             if (change.before in COLD) != (change.after in COLD):
                 moved = replace(moved, changed=self._stamp(memory.namespace)[0])
             self._state.memories[change.id] = moved
+
+    def _next_number(self) -> int:
+        """Nothing ever leaves the dict, so they rise."""
+        return len(self._state.memories) + 1
 
     def _stamp(self, namespace: str) -> tuple[int, datetime]:
         if namespace not in self._advanced:

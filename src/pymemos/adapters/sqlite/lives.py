@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from pymemos.cube.filters import from_microseconds
-from pymemos.cube.header import Lifespan, Priority, SemanticType, State
+from pymemos.cube.header import MANIFESTS, Lifespan, Priority, SemanticType, State
 from pymemos.cube.life import LifeFacts
 
 
@@ -62,7 +62,7 @@ def facts_of(row: tuple[Any, ...]) -> LifeFacts:
         lifespan=_FOR_GOOD if span is None else _lifespan(span),
         priority=rules.priority,
         frozen=rules.frozen,
-        episode=said.semantic_type == SemanticType.EPISODE,
+        episode=said.semantic_type in MANIFESTS,
         bytes=size + told.payload.size,
     )
 

@@ -64,6 +64,27 @@ WHERE
     AND m.id > :after
 ORDER BY m.id LIMIT :limit;
 
+-- :keys_of
+-- The row numbers of those of some memories that are there, deleted or not.
+SELECT m.id, m.mem FROM json_each(:ids) AS wanted CROSS JOIN memories AS m ON m.id = wanted.value;
+
+-- :touched
+-- The memories of a namespace that changed after a seq, deleted or not.
+SELECT m.mem, m.id
+FROM memories AS m
+WHERE m.ns = (SELECT ns FROM namespaces WHERE name = :name) AND m.changed > :since
+ORDER BY m.mem;
+
+-- :seq_at
+-- The last seq of a namespace before the first that wrote or closed a version after a moment.
+WITH stamps (seq, at) AS (
+    SELECT v.seq_from, v.known_from FROM versions AS v WHERE v.ns = (SELECT ns FROM namespaces WHERE name = :name)
+    UNION ALL
+    SELECT v.seq_to, v.known_to FROM history AS v WHERE v.ns = (SELECT ns FROM namespaces WHERE name = :name)
+)
+SELECT ifnull(max(seq), 0) FROM stamps
+WHERE seq < ifnull((SELECT min(seq) FROM stamps WHERE at > :moment), 9223372036854775807);
+
 -- :text
 -- The full-text row of a current version.
 SELECT m.ns, t.terms, t.context, t.facets, t.context_of

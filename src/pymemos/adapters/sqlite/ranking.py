@@ -24,26 +24,31 @@ from pymemos.ports import TermWeights
 _PLACES = "SELECT doc, col FROM texts_places WHERE term = ?"
 _OLD_PLACES = "SELECT doc, col FROM old_texts_places WHERE term = ?"
 
+# How many words a row has, with those of the turn before, and without them: these may be out of reach.
+_LENGTH = "t.length"
+_OWN_LENGTH = """t.length - CASE t.context
+    WHEN '' THEN 0 ELSE 1 + length(t.context) - length(replace(t.context, ' ', '')) END"""
+
 # Which of the found rows may be seen, as (row of the index, memory, revision, length).
 _SEEN_TEXTS = """
 SELECT t.mem, t.mem, 0, t.length
 FROM json_each(:rows) AS r CROSS JOIN texts AS t ON t.mem = r.value
 WHERE :ended IS NULL OR t.ends IS NULL OR t.ends > :ended"""
 _SEEN_CURRENT = """
-SELECT t.mem, t.mem, 0, t.length
+SELECT t.mem, t.mem, 0, {length}
 FROM json_each(:rows) AS r CROSS JOIN texts AS t ON t.mem = r.value CROSS JOIN memories AS v ON v.mem = t.mem
 LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE {conditions}"""
 _SEEN_THEN = """
 WITH eligible AS MATERIALIZED ({eligible})
-SELECT t.mem, t.mem, v.revision, t.length
+SELECT t.mem, t.mem, v.revision, {length}
 FROM json_each(:rows) AS r CROSS JOIN texts AS t ON t.mem = r.value CROSS JOIN memories AS v ON v.mem = t.mem
 JOIN eligible AS e ON e.mem = v.mem AND e.revision = v.revision
 LEFT JOIN usage AS u ON u.mem = v.mem
 WHERE {conditions}"""
 _SEEN_OLD = """
 WITH eligible AS MATERIALIZED ({eligible})
-SELECT t.text, t.mem, t.revision, t.length
+SELECT t.text, t.mem, t.revision, {length}
 FROM json_each(:rows) AS r CROSS JOIN old_texts AS t ON t.text = r.value
 JOIN eligible AS e ON e.mem = t.mem AND e.revision = t.revision
 CROSS JOIN versions AS v ON v.mem = t.mem AND v.revision = t.revision
@@ -119,7 +124,7 @@ def _in_space(
     current = is_current(look.selection)
     context = 0.0 if look.is_closed else weights.context
     columns = {"terms": weights.terms, "context": context, "facets": weights.facets}
-    look = look._replace(spaces={space.ns: space.name})
+    look = look._replace(spaces=[space.ns])
     now = [_frequencies(connection, _PLACES, qualify(space.ns, word), columns) for word in words]
     if needs_version(look):
         found = [(now, _seen_versions(connection, _SEEN_CURRENT if current else _SEEN_THEN, now, look))]
@@ -163,7 +168,7 @@ def _seen_texts(connection: apsw.Connection, found: Sequence[Frequencies], selec
 
 def _seen_versions(connection: apsw.Connection, template: str, found: Sequence[Frequencies], look: Look) -> list[Seen]:
     parameters = Parameters(rows=_rows(found))
-    parts = {"conditions": conditions(look, parameters)}
+    parts = {"conditions": conditions(look, parameters), "length": _OWN_LENGTH if look.is_closed else _LENGTH}
     if not is_current(look.selection):
         parts["eligible"] = eligible(look, parameters)
     return _seen(connection, template.format(**parts), parameters)

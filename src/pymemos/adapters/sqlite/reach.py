@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import apsw
 
@@ -45,14 +45,14 @@ ORDER BY up.mem"""
 
 
 def hidden(
-    connection: apsw.Connection, selection: Selection, spaces: Mapping[int, str] | None, known: Mapping[str, int]
+    connection: apsw.Connection, selection: Selection, spaces: Sequence[int] | None, known: Mapping[str, int]
 ) -> list[int]:
     """The keys of memories in ``spaces`` whose sources the reach does not admit; ``known`` numbers its namespaces."""
     if selection.reach is None:
         return []
     parameters = Parameters()
     place = "1" if spaces is None else f"d.ns IN ({', '.join(parameters.add(ns) for ns in spaces)})"
-    if not selection.rules:
+    if _reads_whole(selection):
         if not connection.execute(_ANY_FAR.format(spaces=place), parameters).get:
             return []
         place += " AND d.far"
@@ -64,6 +64,13 @@ def hidden(
         readable=_readable(selection.reach, known, parameters),
     )
     return [row[0] for row in connection.execute(query, parameters)]
+
+
+def _reads_whole(selection: Selection) -> bool:
+    """Whether the reach holds all of the selection's namespaces, so that only sources elsewhere can be out of it."""
+    if selection.namespaces is None or selection.reach is None:
+        return False
+    return all(selection.reach.of(name) == EVERYTHING for name in selection.namespaces)
 
 
 def _readable(reach: Reach, known: Mapping[str, int], parameters: Parameters) -> str:

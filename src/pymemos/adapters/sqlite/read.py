@@ -121,6 +121,19 @@ class SqliteReadUnit(ReadUnit):
         names = None if namespaces is None else json.dumps(list(namespaces))
         return [row[0] for row in self._rows("known_ids", names=names, after=after or "", limit=limit)]
 
+    def keys_of(self, ids: Sequence[str]) -> dict[str, int]:
+        return dict(self._rows("keys_of", ids=json.dumps(list(ids))))
+
+    def touched(self, namespace: str, *, since: int) -> list[tuple[int, str]]:
+        return [(key, id) for key, id in self._rows("touched", name=namespace, since=since)]
+
+    def seq_at(self, namespace: str, moment: datetime) -> int:
+        stamp = self.namespace(namespace)
+        if stamp is None or stamp.at <= moment:
+            return 0 if stamp is None else stamp.seq
+        row = self._row("seq_at", name=namespace, moment=microseconds(moment))
+        return 0 if row is None else int(row[0])
+
     def _source(self, selection: Selection, parameters: Parameters) -> tuple[str, str, str]:
         """Where the selection's versions come from (to stand before ``AS v``), their condition and their columns."""
         look = self._look(selection)
@@ -132,14 +145,13 @@ class SqliteReadUnit(ReadUnit):
 
     def _look(self, selection: Selection) -> Look:
         """The selection with the numbers of its namespaces, and what its reach hides in them."""
-        spaces = None
-        if selection.namespaces is not None:
-            spaces = {row[0]: row[1] for row in self._wanted_spaces(selection)}
-        known = {name: ns for ns, name in (spaces or {}).items()}
-        for name, _ in selection.reach.parts if selection.reach is not None else ():
+        named = [] if selection.namespaces is None else self._wanted_spaces(selection)
+        known = {row[1]: row[0] for row in named}
+        spaces = None if selection.namespaces is None else list(known.values())
+        for name, _ in (*selection.rules, *(selection.reach.parts if selection.reach is not None else ())):
             if name not in known and (row := self._row("namespace", name=name)):
                 known[name] = row[0]
-        return Look(selection, spaces, hidden(self._connection, selection, spaces, known))
+        return Look(selection, spaces, known, hidden(self._connection, selection, spaces, known))
 
     # Full text.
 

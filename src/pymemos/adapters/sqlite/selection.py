@@ -7,7 +7,7 @@ version (a row of ``memories`` or ``versions``), ``u`` its usage.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -58,6 +58,10 @@ _STATE_THEN = """coalesce(
     (SELECT j.after FROM journal AS j WHERE j.mem = v.mem AND j.at <= {known} ORDER BY j.entry DESC LIMIT 1),
     (SELECT j.before FROM journal AS j WHERE j.mem = v.mem ORDER BY j.entry LIMIT 1),
     u.state, 'generated')"""
+_LAST = """
+SELECT v.mem FROM memories AS m CROSS JOIN versions AS v ON v.mem = m.mem AND v.revision = m.revision
+LEFT JOIN usage AS u ON u.mem = v.mem
+WHERE {spaces} AND {admitted}"""
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -87,7 +91,8 @@ class Look(NamedTuple):
     """A selection with what a unit found of it: the numbers of its namespaces, and what its reach hides."""
 
     selection: Selection
-    spaces: dict[int, str] | None  # number -> name; None: every namespace
+    spaces: list[int] | None  # the numbers of its namespaces; None: every namespace
+    known: Mapping[str, int]  # by name the numbers of the namespaces that it speaks of
     hidden: list[int]
 
     @property
@@ -135,7 +140,7 @@ def conditions(look: Look, parameters: Parameters) -> str:
     if selection.session is not None:
         parts.append(f"v.session = {parameters.add(selection.session)}")
     if not selection.episodes:
-        parts.append("v.type <> 'episode'")
+        parts.append("v.type NOT IN ('episode', 'view')")
     if selection.stages is not None and selection.as_of is not None:
         parts.append(_stands(selection.stages, selection.as_of, selection.known_at, parameters))
     if selection.where is not None:
@@ -145,14 +150,16 @@ def conditions(look: Look, parameters: Parameters) -> str:
 
 def _rules(look: Look, parameters: Parameters) -> Iterator[str]:
     """What access rules leave: of some namespaces a part, and nothing that was made from what is out of reach."""
-    numbers = {name: ns for ns, name in (look.spaces or {}).items()}
     branches = [
-        f"WHEN {parameters.add(numbers[name])} THEN {where(rule, parameters)}"
+        f"WHEN {parameters.add(look.known[name])} THEN {where(rule, parameters)}"
         for name, rule in look.selection.rules
-        if name in numbers
+        if name in look.known
     ]
     if branches:
-        yield f"CASE v.ns {' '.join(branches)} ELSE 1 END"
+        admitted = f"CASE v.ns {' '.join(branches)} ELSE 1 END"
+        yield admitted
+        if not is_current(look.selection):  # what was taken out of reach since is out of it then too
+            yield f"v.mem IN ({_LAST.format(spaces=_spaces(look.spaces, parameters), admitted=admitted)})"
     if look.hidden:
         yield f"v.mem NOT IN (SELECT value FROM json_each({parameters.add(json.dumps(look.hidden))}))"
 

@@ -18,7 +18,7 @@ from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, optional_microseco
 from pymemos.adapters.sqlite.recent import Recent
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import from_microseconds, microseconds
-from pymemos.cube.header import COLD, Behaviour, SemanticType
+from pymemos.cube.header import COLD, UNUSED, Behaviour, Header, SemanticType
 from pymemos.cube.life import StateChange
 from pymemos.cube.payload import Plaintext
 from pymemos.cube.policy import RuleChange, rule_values
@@ -41,7 +41,6 @@ from pymemos.ports import (
     WriteUnit,
 )
 
-_UNUSED = Behaviour()
 DERIVED = "derived_from"  # the kind of the edges from a memory to what it was made from
 
 
@@ -86,9 +85,10 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         for mem, entry in numbered:
             if entry.vectors or entry.edges:
                 self._attach_rest(mem, entry)
-            if entry.cube.header.behaviour != _UNUSED:
-                self._set_usage(mem, entry.cube.header.behaviour)
-            self._note_turn(entry)
+            seen = entry.cube.header.behaviour
+            if seen is not UNUSED and seen != UNUSED:
+                self._set_usage(mem, seen)
+        self._note_turns(entries)
 
     def _next_memory(self) -> int:
         if self._recent.next_memory is None:
@@ -99,10 +99,11 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def _insert_rows(self, numbered: list[tuple[int, Entry]]) -> None:
         rows = []
+        declared = _Declared()
         for mem, entry in numbered:
             cube = entry.cube
             ns, seq, at = self._stamp(cube.namespace)
-            said = (cube.revision, cube.version, cube.content_hash, seq, at, *_declared(entry))
+            said = (cube.revision, cube.version, cube.content_hash, seq, at, *declared.columns(entry))
             rows.append((mem, cube.id, ns, cube.salt, seq, *said))
         try:
             self._connection.executemany(QUERIES["insert_memory"], rows)
@@ -111,19 +112,24 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def _insert_texts(self, numbered: list[tuple[int, Entry]]) -> None:
         """The full-text rows and index entries of new memories, and the totals of their namespaces."""
-        # A turn's terms come again as the context of the next.
-        column = cache(terms.column) if len(numbered) > 1 else terms.column
+        facets_column = cache(terms.column)  # most turns have the same
+        before: tuple[int, tuple[str, ...], str] = (0, (), "")  # a turn's terms come again as the context of the next
         rows: list[tuple[Any, ...]] = []
+        indexed: list[tuple[Any, ...]] = []
         totals: dict[int, tuple[int, int]] = {}
         for mem, entry in numbered:
             if (text := entry.text) is not None:
                 ns, length = self._stamp(entry.cube.namespace)[0], text.length
-                stored = (column(ns, text.terms), column(ns, text.context), column(ns, text.facets))
+                again = text.context is before[1] and ns == before[0]
+                context = before[2] if again else terms.column(ns, text.context)
+                before = ns, text.terms, terms.column(ns, text.terms)
+                stored = before[2], context, facets_column(ns, text.facets)
                 rows.append((mem, text.context_of, optional_microseconds(entry.valid_to), length, *stored))
+                indexed.append((mem, *stored))
                 memories, words = totals.get(ns, (0, 0))
                 totals[ns] = (memories + 1, words + length)
         self._connection.executemany(QUERIES["insert_text"], rows)
-        self._connection.executemany(QUERIES["index_text"], [(row[0], *row[4:]) for row in rows])
+        self._connection.executemany(QUERIES["index_text"], indexed)
         for ns, (memories, words) in totals.items():
             self._row("add_totals", ns=ns, memories=memories, words=words)
 
@@ -135,11 +141,16 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._recent.keep_turn(place, turn, 0 if turn is None else len(document(turn.cube)))
         return turn
 
-    def _note_turn(self, entry: Entry) -> None:
-        cube, said = entry.cube, entry.cube.header.descriptive
-        if said.semantic_type is SemanticType.MESSAGE:
-            size = len(entry.document or document(cube))
-            self._recent.keep_turn((cube.namespace, said.session), Turn(cube=cube, text=entry.text), size)
+    def _note_turns(self, entries: Sequence[Entry]) -> None:
+        """Keep the newest message of each session."""
+        newest = {}
+        for entry in entries:
+            said = entry.cube.header.descriptive
+            if said.semantic_type is SemanticType.MESSAGE:
+                newest[entry.cube.namespace, said.session] = entry
+        for place, entry in newest.items():
+            size = len(entry.document or document(entry.cube))
+            self._recent.keep_turn(place, Turn(cube=entry.cube, text=entry.text), size)
 
     def supersede(self, entry: Entry) -> None:
         self._recent.drop_turns()
@@ -496,8 +507,33 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._connection.execute(QUERIES[query], row)
 
 
+class _Declared:
+    """The columns that repeat what cubes declare, for selections.
+
+    Cubes that were made together may share their header; what follows from it is worked out once.
+    """
+
+    def __init__(self) -> None:
+        self._of_header: dict[
+            tuple[int, datetime, datetime | None], tuple[Header, tuple[Any, ...], tuple[Any, ...]]
+        ] = {}
+
+    def columns(self, entry: Entry) -> tuple[Any, ...]:
+        """The columns of one entry."""
+        header = entry.cube.header
+        place = id(header), entry.valid_from, entry.valid_to
+        known = self._of_header.get(place)
+        if known is None:  # the header is kept, so that no other takes its address
+            known = self._of_header[place] = header, _of_header(entry), _lifespan(entry.cube)
+        raw = entry.document or document(entry.cube)
+        return *known[1], _blob(entry.cube), raw.decode(), *known[2]
+
+
 def _declared(entry: Entry) -> tuple[Any, ...]:
-    """The columns that repeat what a cube declares, for selections."""
+    return _Declared().columns(entry)
+
+
+def _of_header(entry: Entry) -> tuple[Any, ...]:
     said = entry.cube.header.descriptive
     return (
         microseconds(entry.valid_from),
@@ -506,9 +542,6 @@ def _declared(entry: Entry) -> tuple[Any, ...]:
         said.agent,
         said.session,
         said.source_ids[0] if said.source_ids else None,
-        _blob(entry.cube),
-        (entry.document or document(entry.cube)).decode(),
-        *_lifespan(entry.cube),
     )
 
 

@@ -22,6 +22,12 @@ class Buffer:
         """The bytes that it holds, with the room."""
         return self._data.nbytes
 
+    def forked(self) -> Buffer:
+        """Another with the same rows, which shares them until it grows; neither may change one in place."""
+        fork = Buffer(self._data.dtype)
+        fork._shape, fork._data, fork.view = self._shape, self.view, self.view
+        return fork
+
     def reserve(self, rows: int) -> None:
         """Make room for so many more rows, in one step."""
         end = len(self.view) + rows

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pymemos.cube.call import Hit, Selection
+
+if TYPE_CHECKING:
+    from pymemos.ports import Floats
+
+# The vectors of a question's wordings, for all looks with it; None where the embedder failed.
+Vectors = dict[str, "Floats | None"]
 
 
 class Question(NamedTuple):

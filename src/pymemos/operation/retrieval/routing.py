@@ -133,7 +133,7 @@ def _routed(question: str, weights: Mapping[Kind, Weights]) -> tuple[Mapping[Kin
     if _ORDER.search(question):
         return _chat(weights, user=4, length=0), ("it asks in which order: what the user told, step by step",)
     if _SUMMARY.search(question):
-        return _chat(weights, words=0.05, user=-0.5, length=0), ("it asks for a summary: long answers hold most",)
+        return _chat(weights, user=0, length=0), ("it asks for a summary: long answers hold most",)
     if _RECOMMENDATION.search(question):
         return _preferring(weights), ("it asks for a recommendation: preferences count",)
     return weights, ()

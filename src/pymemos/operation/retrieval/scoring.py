@@ -41,7 +41,7 @@ def scored(seen: Evidence, rows: NDArray[np.int64], known: Mapping[str, Floats] 
 
 def _weights(made: Plan, kinds: NDArray[np.int8]) -> dict[str, Floats]:
     """The weights of each signal, of those that count for a kind that is there: one, or one for each row."""
-    present = [kind for kind in Kind if (kinds == kind).any()]
+    present = [Kind(place) for place in np.flatnonzero(np.bincount(kinds)).tolist()]
     if len(present) == 1:
         return {name: np.array(weight, np.float32) for name, weight in made.weights[present[0]].items() if weight}
     names = [name for name in SIGNALS if any(made.weights[kind].get(name) for kind in present)]

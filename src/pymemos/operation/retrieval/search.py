@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -11,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymemos.cube.call import Hit, Selection, Signal, Why
+from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import microseconds
 from pymemos.errors import EmbedderFailed
 from pymemos.infrastructure import analysis
 from pymemos.operation.retrieval.bm25 import WordScores, word_scores
-from pymemos.operation.retrieval.question import Found, Question
+from pymemos.operation.retrieval.forks import Forks
+from pymemos.operation.retrieval.question import Found, Question, Vectors
 from pymemos.operation.retrieval.rescoring import Exact, rescored
 from pymemos.operation.retrieval.routing import Plan, plan
 from pymemos.operation.retrieval.scoring import Scores, scored
@@ -63,9 +66,17 @@ class Search:
         self._embedder = embedder
         self._spaces = Spaces(cache_bytes, coarse_above=coarse_above)
 
-    def search(self, unit: ReadUnit, question: Question, namespaces: Iterable[str]) -> Found:
+    def forked(self) -> Search:
+        """A search for the units of one overlay."""
+        fork = copy(self)
+        fork._spaces = Forks(self._spaces)
+        return fork
+
+    def search(
+        self, unit: ReadUnit, question: Question, namespaces: Iterable[str], vectors: Vectors | None = None
+    ) -> Found:
         """The memories of these namespaces that answer the question best, as the unit sees them."""
-        meanings = _Meanings(self._embedder)
+        meanings = _Meanings(self._embedder, {} if vectors is None else vectors)
         looks = [
             _look(unit, question, namespace, snapshot, meanings)
             for namespace in namespaces
@@ -73,10 +84,7 @@ class Search:
         ]
         candidates = sorted((one for look in looks for one in look.best), key=lambda one: (-one.score, one.key))
         best = candidates[: question.limit]
-        cubes = unit.cubes([one.key for one in best])
-        hits = [
-            Hit(cube=cube, score=_logistic(one.score), why=one.why()) for one, cube in zip(best, cubes, strict=True)
-        ]
+        hits = [Hit(cube=cube, score=_logistic(one.score), why=one.why()) for one, cube in _fetched(unit, best)]
         terms = tuple(dict.fromkeys(word for look in looks for word in look.words))
         return Found(hits, terms, tuple(dict.fromkeys(reason for look in looks for reason in look.reasons)))
 
@@ -89,13 +97,21 @@ class Search:
         return self._spaces.snapshot(unit, namespace, embedder.identity, embedder.dimensions, view)
 
 
+def _fetched(unit: ReadUnit, best: Sequence[_Candidate]) -> Iterable[tuple[_Candidate, MemCube]]:
+    """The memories; one that was erased since it was read into memory, as a what-if may have it, is left out."""
+    cubes = unit.cubes([one.key for one in best])
+    if len(cubes) == len(best):
+        return zip(best, cubes, strict=True)
+    return [(one, cube) for one in best for cube in unit.cubes([one.key])]
+
+
 class _Meanings:
     """The vectors of one question, which is another text in each namespace: without the names of the people there."""
 
-    def __init__(self, embedder: Embedder | None) -> None:
+    def __init__(self, embedder: Embedder | None, vectors: Vectors) -> None:
         self._embedder = embedder
         self.embedder = embedder.identity if embedder is not None else ""
-        self._vectors: dict[str, Floats | None] = {}
+        self._vectors = vectors
 
     def of(self, text: str) -> Floats | None:
         """The vector; None where there is no embedder, or where it fails."""
@@ -123,13 +139,17 @@ def _look(unit: ReadUnit, question: Question, namespace: str, snapshot: Snapshot
         reasons = (*made.reasons, "the embedder failed: by words alone")
     found = _words(unit, question, made, namespace, snapshot)
     seen = evidence(snapshot, made, found, vector)
-    admitted = _admitted(unit, question, seen)
+    admitted = _admitted(unit, question, namespace, seen)
     left_out = int(np.count_nonzero(snapshot.seen) - np.count_nonzero(admitted))
     if left_out:
         reasons = (
             *reasons,
             f"{left_out:,} memories are left out by scope, filter or the end of their validity",
         )
+    if not meanings.embedder:
+        reasons = (*reasons, "no embedder is used: by words alone")
+    elif lacking := snapshot.without_vectors(admitted):
+        reasons = (*reasons, f"{lacking:,} memories have no vectors yet; 'pymemos reembed' makes them")
     scores = scored(seen, np.flatnonzero(admitted))
     if vector is not None and seen.error:
         scores = rescored(Exact(unit, namespace, meanings.embedder, vector), seen, scores, question.limit)
@@ -153,8 +173,9 @@ def _words(unit: ReadUnit, question: Question, made: Plan, namespace: str, snaps
     weights = WEIGHTS if snapshot.speakers else CHAT_WEIGHTS
     if not snapshot.whole:  # the turn before may be one that is left out
         weights = msgspec.structs.replace(weights, context=0.0)
+    languages = tuple(dict.fromkeys([*question.languages, *snapshot.languages]))
     for text in dict.fromkeys(filter(None, (made.words, question.text))):
-        terms = tuple(dict.fromkeys(analysis.query_terms(text, question.languages)))
+        terms = tuple(dict.fromkeys(analysis.query_terms(text, languages)))
         found = word_scores(snapshot, terms, unit.postings(terms, namespace), weights)
         if len(found.rows):
             break
@@ -187,15 +208,19 @@ def _top(total: Floats, keys: NDArray[np.int64], limit: int) -> NDArray[np.int64
     return best[np.lexsort((keys[best], -total[best]))]
 
 
-def _admitted(unit: ReadUnit, question: Question, seen: Evidence) -> NDArray[np.bool_]:
-    """Which rows the selection lets be seen: by columns in the usual case, else by the store's own reading of it."""
+def _admitted(unit: ReadUnit, question: Question, namespace: str, seen: Evidence) -> NDArray[np.bool_]:
+    """Which rows the selection lets be seen: by columns in the usual case, else by the store's own reading of it.
+
+    What access rules leave out is not in the snapshot to begin with.
+    """
     selection, columns = question.selection, seen.snapshot.columns
     allowed = seen.snapshot.seen
     if selection.ended_before is not None:
         allowed = allowed & (columns.ends > microseconds(selection.ended_before))
     if (selection.agent, selection.session, selection.where) == (None, None, None):
         return allowed
-    rows, here = seen.snapshot.turns.rows_of(unit.keys(selection))
+    here_alone = msgspec.structs.replace(selection, namespaces=(namespace,), rules=(), reach=None)
+    rows, here = seen.snapshot.turns.rows_of(unit.keys(here_alone))
     chosen = np.zeros_like(allowed)
     chosen[rows[here]] = True
     return allowed & chosen

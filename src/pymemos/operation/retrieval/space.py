@@ -9,6 +9,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from copy import copy
 from datetime import date, datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,9 +25,9 @@ from pymemos.infrastructure.vault import SAME_TALK
 from pymemos.operation.retrieval.buffer import Buffer
 from pymemos.operation.retrieval.coarse import Coarse
 from pymemos.operation.retrieval.cues import cues_of
-from pymemos.operation.retrieval.vectors import COARSE_ABOVE, Vectors
+from pymemos.operation.retrieval.vectors import COARSE_ABOVE, Vectors, products
 from pymemos.operation.timewords import SessionSpan, known_days_of, may_tell_a_day
-from pymemos.ports import Change, ReadUnit
+from pymemos.ports import Change, OverlaidUnit, ReadUnit
 
 if TYPE_CHECKING:
     from pymemos.ports import Floats
@@ -64,12 +65,13 @@ class Columns(NamedTuple):
     row_terms: NDArray[np.float32]  # how many its full-text row has, with what it carries of the turn before
     length: NDArray[np.float32]  # log(1 + terms)
     cues: NDArray[np.int8]
+    language: NDArray[np.int32]
 
 
 _TYPES: dict[str, Any] = {
     "key": np.int64, "since": np.int64, "until": np.int64, "said": np.int64, "ends": np.int64, "session": np.int32,
     "speaker": np.int32, "kind": np.int8, "user": np.bool_, "terms": np.float32,
-    "row_terms": np.float32, "length": np.float32, "cues": np.int8,
+    "row_terms": np.float32, "length": np.float32, "cues": np.int8, "language": np.int32,
 }  # fmt: skip
 
 
@@ -107,7 +109,7 @@ class Parts(NamedTuple):
         """The cosine of every part with a ``vector``, and how far from the exact one any of them may be."""
         if isinstance(self.vectors, Coarse):
             return self.vectors.cosines(vector)
-        return self.vectors @ vector, 0.0
+        return products(self.vectors, vector), 0.0
 
 
 class View(NamedTuple):
@@ -120,6 +122,13 @@ class View(NamedTuple):
 WHOLE = View()
 
 
+class Mask(NamedTuple):
+    """Which rows satisfy a rule, of those that were seen at ``since`` or came later."""
+
+    since: int  # a seq
+    rows: Buffer
+
+
 class Snapshot(NamedTuple):
     """A space as one unit sees it."""
 
@@ -130,6 +139,13 @@ class Snapshot(NamedTuple):
     known_days: Mapping[str, date]  # such as "clara's birthday", as people told of them
     parts: Parts
     whole: bool = True  # else a part that somebody may see
+    languages: tuple[str, ...] = ()  # of such a part; a question is read in those of the whole anyway
+
+    def without_vectors(self, rows: NDArray[np.bool_]) -> int:
+        """How many texts among some rows cannot be found by what they mean yet."""
+        lacking = rows & (self.columns.terms > 0)
+        lacking[self.parts.rows] = False
+        return int(np.count_nonzero(lacking))
 
     def talks(self, now: datetime) -> list[SessionSpan]:
         """When each conversation began and ended, in no order."""
@@ -159,11 +175,12 @@ class Space:
         self._parts = {"rows": Buffer(np.int64), "starts": Buffer(np.int64)}
         self._rows: dict[int, int] = {}  # key -> its open row
         self._speakers: dict[str, int] = {}
+        self._languages: dict[str, int] = {}
         self._sessions: dict[str, int] = {}
         self._closed = 0
         self._days: dict[int, dict[str, date]] = {}  # the days that the text of a row tells of
         self._views: OrderedDict[tuple[int, View], tuple[Turns, dict[str, int]]] = OrderedDict()  # of a seq
-        self._masks: OrderedDict[Filter, Buffer] = OrderedDict()  # for a rule, which rows satisfy it
+        self._masks: OrderedDict[Filter, Mask] = OrderedDict()
 
     def snapshot(self, unit: ReadUnit, seq: int, view: View = WHOLE) -> Snapshot:
         """The namespace as it is at ``seq``, the unit's own, as far as ``view`` shows it.
@@ -182,24 +199,47 @@ class Space:
             turns, speakers = self._seen_at(seq, view, columns, seen)
             parts = Parts(self._vectors.view, **{name: buffer.view for name, buffer in self._parts.items()})
             days = self._known_days(columns, seen)
-            return Snapshot(columns, seen, turns, speakers, days, parts, whole=view == WHOLE)
+            languages = () if view == WHOLE else tuple(_heard(self._languages, columns.language, seen))
+            return Snapshot(columns, seen, turns, speakers, days, parts, view == WHOLE, languages)
 
     def _mask(
         self, unit: ReadUnit, seq: int, rule: Filter, columns: Columns, seen: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Which rows satisfy a rule: asked of the store once, and of every memory that comes later by itself."""
         held = self._masks.get(rule)
-        if held is not None:
+        if held is not None and held.since <= seq:
             self._masks.move_to_end(rule)
-            return held.view
+            return held.rows.view
         asked = Selection(namespaces=(self.namespace,), rules=((self.namespace, rule),), episodes=True)
         mask = seen & np.isin(columns.key, unit.keys(asked))
         if seq == self.seq:  # else rows are here that the unit does not see, of which it can say nothing
-            self._masks[rule] = Buffer(np.bool_)
-            self._masks[rule].extend(mask)
+            self._masks[rule] = Mask(seq, Buffer(np.bool_))
+            self._masks[rule].rows.extend(mask)
             if len(self._masks) > MASKS:
                 self._masks.popitem(last=False)
         return mask
+
+    def forked(self, unit: ReadUnit, seq: int, *, begins: int) -> Space:
+        """A copy of the namespace as it is at ``seq``, the unit's own, that goes its own way from seq ``begins``."""
+        with self._lock:
+            if seq > self.seq:
+                self._advance(unit.changes(self.namespace, since=self.seq, embedder=self._embedder), seq)
+            fork = copy(self)
+            fork._lock, fork.seq = threading.Lock(), begins
+            fork._columns = {name: buffer.forked() for name, buffer in self._columns.items()}
+            since, until = (self._columns[name].view for name in ("since", "until"))
+            seen = (since <= seq) & (until > seq)
+            fork._columns |= {"since": Buffer(np.int64), "until": Buffer(np.int64)}
+            fork._columns["since"].extend(np.zeros(len(seen), np.int64))
+            fork._columns["until"].extend(np.where(seen, FOREVER, 0))
+            fork._vectors = self._vectors.forked()
+            fork._parts = {name: buffer.forked() for name, buffer in self._parts.items()}
+            rows = np.flatnonzero(seen)
+            fork._rows = dict(zip(self._columns["key"].view[rows].tolist(), rows.tolist(), strict=True))
+            fork._speakers, fork._languages = dict(self._speakers), dict(self._languages)
+            fork._sessions, fork._days = dict(self._sessions), dict(self._days)
+            fork._closed, fork._views, fork._masks = 0, OrderedDict(), OrderedDict()
+            return fork
 
     def _advance(self, changes: Sequence[Change], seq: int) -> None:
         if self._closed > COMPACT_ABOVE and 2 * self._closed > len(self._columns["key"].view):
@@ -214,7 +254,7 @@ class Space:
             if row is not None:
                 self._columns["until"].view[row] = change.seq
                 self._closed += 1
-            if change.cube is None or change.cube.is_episode:
+            if change.cube is None or change.cube.is_manifest:
                 continue
             row = self._rows[change.key] = first + len(added)
             if change.vectors:
@@ -227,11 +267,11 @@ class Space:
         for name, values in zip(_TYPES, zip(*added, strict=True), strict=False):
             self._columns[name].extend(values)
         for rule, mask in self._masks.items():
-            mask.extend([matches(rule, cube) for cube in come])
+            mask.rows.extend([matches(rule, cube) for cube in come])
         for name, places in zip(("rows", "starts"), zip(*parts, strict=True), strict=False):
             self._parts[name].extend(places)
         self._vectors.extend(vectors)
-        buffers = (*self._columns.values(), *self._parts.values(), *self._masks.values())
+        buffers = (*self._columns.values(), *self._parts.values(), *(mask.rows for mask in self._masks.values()))
         self.size = sum(buffer.size for buffer in buffers) + self._vectors.size
         self.seq = seq
 
@@ -253,6 +293,7 @@ class Space:
             change.length,
             math.log1p(change.terms),
             int(cues_of(cube.text)),
+            _code(self._languages, said.language),
         )
 
     def _known_days(self, columns: Columns, seen: NDArray[np.bool_]) -> Mapping[str, date]:
@@ -270,18 +311,19 @@ class Space:
         """The rows in order, and who speaks in them; kept for the views that were asked for last."""
         place = (seq, view)
         if place not in self._views:
-            speakers = dict(self._speakers) if view == WHOLE else _heard(self._speakers, columns, seen)
-            self._views[place] = _in_order(columns, np.flatnonzero(seen)), speakers
+            self._views[place] = _in_order(columns, np.flatnonzero(seen)), _heard(self._speakers, columns.speaker, seen)
             if len(self._views) > VIEWS:
                 self._views.popitem(last=False)
         self._views.move_to_end(place)
         return self._views[place]
 
 
-def _heard(speakers: dict[str, int], columns: Columns, seen: NDArray[np.bool_]) -> dict[str, int]:
-    """The speakers of the rows that are seen."""
-    codes = set(np.unique(columns.speaker[seen]).tolist())
-    return {name: code for name, code in speakers.items() if code in codes}
+def _heard(names: dict[str, int], column: NDArray[np.int32], seen: NDArray[np.bool_]) -> dict[str, int]:
+    """The speakers, or languages, of the rows that are seen, in the order in which these were written."""
+    codes, first = np.unique(column[seen], return_index=True)
+    order = dict(zip(codes.tolist(), first.tolist(), strict=True))
+    heard = [(name, code) for name, code in names.items() if code in order]
+    return dict(sorted(heard, key=lambda one: order[one[1]]))
 
 
 class NeedsReload(Exception):
@@ -313,6 +355,18 @@ class Spaces:
         finally:
             if space.size != before:
                 self._evict()
+
+    def forked(self, unit: OverlaidUnit, namespace: str, embedder: str | None, dimensions: int) -> Space:
+        """A copy of a namespace of the store that an overlay lies over, for the overlay's own changes."""
+        base, begins = unit.base, unit.begins(namespace)
+        stamp = base.namespace(namespace)
+        if stamp is None:
+            return Space(namespace, embedder, dimensions, coarse_above=self._coarse_above)
+        try:
+            return self._space(namespace, embedder, dimensions).forked(base, stamp.seq, begins=begins)
+        except NeedsReload:
+            self.forget(namespace)
+            return self._space(namespace, embedder, dimensions).forked(base, stamp.seq, begins=begins)
 
     def forget(self, namespace: str | None = None) -> None:
         """Let go of a namespace, or of all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
@@ -30,6 +31,7 @@ _TIMELY = frozenset(
     )
 )  # fmt: skip
 _TALKING = frozenset(("session", "talked", "last talked"))
+_DIGIT = re.compile(r"\d")
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -91,7 +93,7 @@ def may_name_a_time(text: str, known_days: Mapping[str, date] = {}) -> bool:
 
     It spares them the lexicons of every language.
     """
-    if any(letter.isdecimal() for letter in text):
+    if _DIGIT.search(text):
         return True
     pieces = lexer.pieces(text)
     return not pieces.isdisjoint(lexer.marks(_TIMELY)) or bool(known_days and among(listed(known_days), [*pieces]))

@@ -39,15 +39,23 @@ def known_days_of(text: str, speaker: str, said_at: datetime) -> dict[str, date]
 
     Only plain statements in English count. Questions, what is denied and dates "before my birthday" tell nothing.
     """
-    text = lexer.normal(text)
     found: dict[str, date] = {}
-    for sentence in re.findall(_SENTENCE, text):
-        if len(sentence) > _LONGEST or sentence.rstrip().endswith("?") or re.search(_DENIED, sentence):
+    for sentence in re.findall(_SENTENCE, lexer.normal(text)):
+        if not _is_telling(sentence):
             continue
         days = [item for item in phrases(sentence, Reading(said_at, foretelling=True), "en", {}) if _is_day(item)]
         if days:
             found |= _told(sentence, days, speaker.lower())
     return found
+
+
+def _is_telling(sentence: str) -> bool:
+    """Whether a sentence speaks plainly of somebody's day; only then are its times worth reading."""
+    if len(sentence) > _LONGEST or not may_tell_a_day(sentence):
+        return False
+    if sentence.rstrip().endswith("?") or re.search(_DENIED, sentence):
+        return False
+    return any(re.search(pattern, sentence) for pattern in (_SUBJECT, _BORN, _MARRIED))
 
 
 def _is_day(item: Item) -> bool:

@@ -7,12 +7,14 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     evaluation,
     lifecycle,
     memories,
+    merging,
     models,
     provenance,
     signing,
     time_machine,
     transfer,
     upkeep,
+    what_if,
 )
 from pymemos.surfaces.cli.app import main
 

@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Function)
 FAILED, INTERRUPTED = 1, 130
 VERBS = (
     "add search list get update append delete restore annotate history diff provenance snapshot snapshots restore-to"
-    " sign signatures freeze unfreeze archive activate sweep"
+    " merge fuse compose undo sign signatures freeze unfreeze archive activate sweep"
     " access log audit import export backup doctor worker jobs keys models reembed eval demo"
 ).split()
 
@@ -170,6 +170,11 @@ def state_option(function: F) -> F:
     """Where memories may stand that are put away."""
     text = "Those that are archived, frozen, expired or in another state; may be given several times."
     return click.option("--state", "states", multiple=True, metavar="STATE", help=text)(function)
+
+
+def view_option(function: F) -> F:
+    """A view to look through."""
+    return click.option("--view", metavar="NAME", help="Through this view, by its name or id.")(function)
 
 
 def limit_option(default: int) -> Callable[[F], F]:

@@ -55,9 +55,12 @@ def _remember(stage: Stage, tour: Tour) -> None:
 def _ask(stage: Stage, tour: Tour) -> None:
     lead = "The evidence for each question, with its place among the hits, its score and the reasons for it."
     stage.step("Ask", f"{lead} Words that were looked for stand out.")
-    for answer in tour.ask():
+    for place, answer in enumerate(tour.ask()):
+        if place:
+            stage.gap()
         draw.answered(stage, answer)
     if not tour.by_meaning:
+        stage.gap()
         stage.learn(
             "All of this by words, names and dates alone. A small model adds meaning; the second command gets it."
         )

@@ -148,7 +148,6 @@ def answered(stage: Stage, answer: Answer) -> None:
     if note:
         rows.append((Text(), Text(note, style="italic")))
     stage.draw(_rows(rows))
-    stage.gap()
     stage.pause()
 
 
@@ -253,9 +252,12 @@ def _cited(stage: Stage, hit: Hit, hits: Hits) -> Text:
 
 
 def _reasons(hit: Hit, hits: Hits) -> str:
-    """Why it was found, what sets it apart from the other hits first; only that comes with its detail."""
+    """Why it was found, what sets it apart from the other hits first; only that comes with its detail.
+
+    A time that the question names is told in any case, for all hits may be of it.
+    """
     usual = _usual(hits)
-    apart = sorted(hit.why, key=lambda one: usual[one.name] - one.value * one.weight)
+    apart = sorted(hit.why, key=lambda one: (one.name != "time", usual[one.name] - one.value * one.weight))
     told = [f"{one.name} {one.value * one.weight:+.2f}" for one in apart if one.value * one.weight > 0]
     detail = f" ({apart[0].detail})" if told and apart[0].detail else ""
     return show.one_line(", ".join([f"{told[0]}{detail}", *told[1:REASONS]]) if told else str(hit.why))

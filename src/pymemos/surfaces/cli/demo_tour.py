@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shlex
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from pymemos.settings import from_environment
+from pymemos.settings import Settings, from_environment
 from pymemos.surfaces.cli import show
 from pymemos.surfaces.cli.demo_story import Change, Look, Question, Session, Story, StoryClock
 
@@ -53,8 +52,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> list[tuple[int, Hit]]:
-        """The evidence with its places, in the order of the question; the first hit where there is none."""
-        places = [rank for rank in self.ranks.values() if rank] or [1][: len(self.hits)]
+        """The evidence with its places, best first; the first hit where there is none."""
+        places = sorted(rank for rank in self.ranks.values() if rank) or [1][: len(self.hits)]
         return [(rank, self.hits[rank - 1]) for rank in places]
 
     @property
@@ -124,7 +123,7 @@ class Stopwatch:
 
 
 class Place:
-    """The folder of the tour's store, and the key that opening it makes in another folder."""
+    """The folder of the tour's store, and the key and the signed head that it has in another folder."""
 
     def __init__(self, home: Path, *, temporary: bool) -> None:
         self.home = home
@@ -133,23 +132,26 @@ class Place:
 
     def removal(self) -> list[str]:
         """The command that leaves nothing behind."""
-        return ["rm", "-r", str(self.home), *map(str, self._made())]
+        return ["rm", "-r", str(self.home), *map(str, self._beside())]
 
     def remove(self) -> None:
         """Leave nothing behind; a folder that somebody named is theirs."""
         if self._temporary:
             shutil.rmtree(self.home, ignore_errors=True)
-            for key in self._made():
-                key.unlink(missing_ok=True)
+            for file in self._beside():
+                file.unlink(missing_ok=True)
 
     def size(self) -> int:
         """How many bytes the store takes on the disk."""
         return sum(file.stat().st_size for file in self.home.rglob("*") if file.is_file())
 
-    def _made(self) -> set[Path]:
-        """The key; none where other stores were made meanwhile, for it cannot be told which is which."""
+    def _beside(self) -> list[Path]:
+        """The key and the head; none where other stores were made meanwhile, for it cannot be told which is which."""
         made = _keys() - self._before
-        return made if len(made) == 1 else set()
+        if len(made) != 1:
+            return []
+        [key] = made
+        return [file for file in (key, key.with_suffix(".head")) if file.exists()]
 
 
 class Tour:
@@ -237,10 +239,7 @@ class Tour:
         from pymemos.system import MemOS
 
         lines = self.watch.time("export", lambda: list(self.mem.export_lines(user_id=USER)))
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            MemOS(folder, key=secrets.token_bytes(32), embedder="none") as other,
-        ):
+        with tempfile.TemporaryDirectory() as folder, MemOS(settings=_passing(Path(folder))) as other:
             self.watch.time("import", lambda: other.import_records(map(from_line, lines)))
             same = list(other.export_lines(user_id=USER)) == lines
         findings = self.watch.time("doctor", self.mem.doctor)
@@ -280,6 +279,11 @@ class Tour:
         if known_at is None:
             return ["history", self.ids[change.turn]]
         return ["search", change.ask, "--known-at", show.moment(known_at).replace(" ", "T")]
+
+
+def _passing(folder: Path) -> Settings:
+    """A store that leaves nothing behind, its key neither."""
+    return Settings(home=folder / "store", config_dir=folder / "keys", embedder="none")
 
 
 def quoted(word: str) -> str:

@@ -26,6 +26,7 @@ from pymemos.surfaces.cli.app import (
     state_option,
     time_options,
     verb,
+    view_option,
 )
 from pymemos.surfaces.cli.show import Column
 
@@ -97,6 +98,7 @@ def add(shell: Shell, text: str | None, messages: str | None, **options: Any) ->
 @scope_options
 @across_option
 @filter_option
+@view_option
 @time_options
 @state_option
 @click.option("--explain", is_flag=True, help="Say why each memory was found.")
@@ -132,10 +134,11 @@ def search(shell: Shell, query: str, explain: bool, tokens: int | None, **option
 @verb(name="list")
 @limit_option(100)
 @click.option("--after", metavar="ID", help="Continue behind this memory.")
-@click.option("--episodes", is_flag=True, help="The manifests of episodes too.")
+@click.option("--episodes", is_flag=True, help="The manifests too: of episodes, and views.")
 @scope_options
 @across_option
 @filter_option
+@view_option
 @time_options
 @state_option
 def list_(shell: Shell, **options: Any) -> None:

@@ -74,6 +74,8 @@ def prepare(shell: Shell, name: str, yes: bool) -> None:
     click.echo(f"{name} is ready{'' if fetched else ' already'}: {made.megabytes:g} MB in {made.folder}.")
     if used_embedder(settings) != name:
         click.echo(f"Another embedder is set; 'pymemos models use {name}' changes that.")
+    else:
+        click.echo("New memories get vectors from now on; 'pymemos reembed' gives them to those that are there.")
 
 
 @verb(group=models)
@@ -96,7 +98,10 @@ def use(shell: Shell, name: str) -> None:
         found = {"identity": embedder.identity, "dimensions": embedder.dimensions} if embedder is not None else {}
         shell.answer({"name": name, **found})
         return
-    click.echo(f"{name} is used from now on; a store that holds vectors of another needs 'pymemos reembed'.")
+    if embedder is None:
+        click.echo("No embedder is used from now on: searches go by words.")
+    else:
+        click.echo(f"{name} is used from now on; a store that has no vectors of it yet needs 'pymemos reembed'.")
     if os.environ.get("PYMEMOS_EMBEDDER"):
         click.echo("PYMEMOS_EMBEDDER is set here, and goes before it.", err=True)
 

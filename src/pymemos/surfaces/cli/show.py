@@ -7,6 +7,7 @@ tabs, with times in ISO 8601, so that ``cut``, ``grep`` and ``sort`` can read it
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from pymemos import Hit, MemCube, Record
 
+BESIDE_SCORE = 6  # columns that a score and the gap behind it take
+NARROWEST = 20  # columns for a reason, however narrow the terminal
 EXCERPT = 400  # characters of a memory that a listing shows; get shows it whole
 _CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "\ufffd")  # what could steer a terminal
 
@@ -214,19 +217,20 @@ def hit_grid(found: Sequence[Hit], *, explain: bool, ids: bool = True) -> Table:
     for hit in found:
         block = _block(hit.cube, ids=ids)
         if explain:
-            block.append("\n" + why_table(hit), style="dim")
+            block.append("\n" + why_table(hit, console().width - BESIDE_SCORE), style="dim")
         rows.append((Text(f"{hit.score:.2f}", style="bold cyan"), block))
     return _grid(rows)
 
 
-def why_table(hit: Hit) -> str:
+def why_table(hit: Hit, width: int) -> str:
     """The signals of a hit, the strongest first: what each added, its value and weight, and its reason."""
     names = max((len(signal.name) for signal in hit.why), default=0)
-    return "\n".join(
-        f"{signal.value * signal.weight:+6.2f}  {signal.name:<{names}}  {signal.value:6.2f} × {signal.weight:<5g} "
-        f"{one_line(signal.detail)}"
-        for signal in hit.why
-    )
+    lines = []
+    for one in hit.why:
+        figures = f"{one.value * one.weight:+6.2f}  {one.name:<{names}}  {one.value:6.2f} × {one.weight:<5g} "
+        detail = textwrap.wrap(one_line(one.detail), max(width - len(figures), NARROWEST)) or [""]
+        lines += [figures + detail[0], *(" " * len(figures) + line for line in detail[1:])]
+    return "\n".join(lines)
 
 
 def versions(records: Sequence[Record]) -> None:
@@ -280,6 +284,8 @@ def shown_text(cube: MemCube) -> str:
     if cube.is_episode:
         turns = msgspec.json.decode(cube.text).get("turns", []) if cube.text else []
         return f"episode of {len(turns)} messages"
+    if cube.is_view:
+        return f"view {cube.text}"
     return cube.text or f"{cube.payload.kind} memory, {getattr(cube.payload, 'size', 0):,} bytes"
 
 

@@ -1,0 +1,171 @@
+"""Probes: how an attacker calls every public method, known by reflection.
+
+``PROBES`` has for each method the arguments of a call that is in order. Whatever a parameter can be aimed at is in
+``AIMS``, and what it cannot in ``HARMLESS``; so a new method, or a new parameter, fails a test until it is looked at.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from tests.adversarial.world import MODEL, Place
+
+from pymemos import MemOS
+from pymemos.cube.payload import Activation
+
+Arguments = Callable[[Place], dict[str, Any]]
+PERMIT = {"actions": ["read"], "who": ["users/bo"]}
+
+METHODS = {name: method for name, method in inspect.getmembers(MemOS, inspect.isfunction) if not name.startswith("_")}
+
+# The arguments of a call by Eve that is in order, or would be if she were the steward.
+PROBES: dict[str, Arguments] = {
+    "access_policies": lambda at: {},
+    "access_report": lambda at: {},
+    "activate": lambda at: {"id": at.own},
+    "add": lambda at: {"content": "Eve likes tea."},
+    "annotate": lambda at: {"id": at.own, "note": "heard"},
+    "append": lambda at: {"id": at.own, "content": "And coffee."},
+    "archive": lambda at: {"id": at.own},
+    "assign_role": lambda at: {"role": "physician", "to": "users/eve"},
+    "audit_export": lambda at: {"what": "access"},
+    "audit_head": lambda at: {},
+    "audit_verify": lambda at: {},
+    "backup": lambda at: {"target": at.folder / "copy.db"},
+    "bind": lambda at: {},
+    "close": lambda at: {},
+    "control_job": lambda at: {"id": at.job, "action": "cancel"},
+    "delete": lambda at: {"filters": {"tags": "nothing has this"}},
+    "diff": lambda at: {"id": at.own, "a": 1, "b": 2},
+    "doctor": lambda at: {},
+    "enqueue": lambda at: {"kind": "note"},
+    "export_lines": lambda at: {},
+    "freeze": lambda at: {"id": at.own},
+    "get": lambda at: {"id": at.own},
+    "history": lambda at: {"id": at.own},
+    "import_from": lambda at: {"path": _notes(at), "kind": "markdown"},
+    "import_records": lambda at: {"memories": []},
+    "jobs": lambda at: {},
+    "lifecycle_policy": lambda at: {},
+    "list": lambda at: {},
+    "log": lambda at: {},
+    "next_due": lambda at: {},
+    "open_blob": lambda at: {"id": at.own},
+    "passages": lambda at: {"id": at.own},
+    "provenance": lambda at: {"id": at.own},
+    "put_blob": lambda at: {"source": b"of Eve"},
+    "reembed": lambda at: {},
+    "remove_access_policy": lambda at: {"name": "none"},
+    "restore": lambda at: {"id": at.own, "version": 1},
+    "restore_to": lambda at: {"moment": at.clock(), "dry_run": True},
+    "search": lambda at: {"query": "Swordfish Krankheit tea"},
+    "set_access_policy": lambda at: {"name": "p", "policy": PERMIT},
+    "set_lifecycle_policy": lambda at: {"policy": None},
+    "share": lambda at: {"to": "users/bo"},
+    "sign": lambda at: {"id": at.own},
+    "signatures": lambda at: {"id": at.own},
+    "keys": lambda at: {},
+    "rotate_key": lambda at: {},
+    "trust_key": lambda at: {"public": "00" * 32, "name": "somebody"},
+    "distrust_key": lambda at: {"name": "somebody"},
+    "snapshot": lambda at: {"name": f"eve's {at.clock().isoformat()}"},
+    "snapshots": lambda at: {},
+    "sweep": lambda at: {"dry_run": True},
+    "tick": lambda at: {},
+    "unfreeze": lambda at: {"id": at.own},
+    "unshare": lambda at: {"name": "none"},
+    "update": lambda at: {"id": at.own, "content": "Eve likes milk."},
+    "why": lambda at: {"namespace": "users/eve"},
+    "withdraw_role": lambda at: {"role": "physician", "to": "users/eve"},
+    # Those of merging and of views, which ask for the same as the others.
+    "merge": lambda at: {"id": at.own, "others": [at.also]},
+    "fuse": lambda at: {"ids": [at.own, at.also]},
+    "plan_merge": lambda at: {"ids": [at.own, at.also]},
+    "compose": lambda at: {"name": "eve's view", "filters": {"tags": "tea"}},
+    "what_if": lambda at: {},
+    "undo": lambda at: {"id": at.own},
+}
+STEWARDS = (  # they concern the store as a whole
+    "assign_role", "backup", "control_job", "distrust_key", "doctor", "import_records", "jobs", "keys", "next_due",
+    "reembed", "rotate_key", "set_lifecycle_policy", "tick", "trust_key", "withdraw_role",
+)  # fmt: skip
+AIMS: dict[str, frozenset[str]] = {
+    "id": frozenset({"id", "memory"}),
+    "ids": frozenset({"parents", "ids", "others"}),
+    "identity": frozenset({"user_id", "agent_id"}),
+    "place": frozenset({"namespace", "namespaces"}),
+    "principal": frozenset({"to", "caller"}),
+    "filter": frozenset({"filters", "when", "policy"}),
+    "name": frozenset(
+        {"name", "role", "task", "purpose", "run_id", "session_id", "dedup_key", "model", "view", "moment"}
+    ),
+    "key": frozenset({"idempotency_key"}),
+    "text": frozenset({"content", "query", "note", "trigger", "context"}),
+}
+HARMLESS = frozenset(
+    # Labels of what the caller writes, which are data and no more.
+    "timestamp metadata tags entities type origin language priority sensitivity valid_from valid_to lifespan "
+    "provenance links expires arguments source "
+    # Bounds, times and choices, which narrow what the call may reach anyway.
+    "since until operation memory_kind memory_type what format version a b expected limit after episodes valid_at "
+    "known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts prune "
+    "accept conflict archive_sources now sign public "
+    # Of the steward's machine: files, programs and what reads them.
+    "target path keys head memories on_progress".split()
+)
+
+
+def parameters(method: str) -> list[str]:
+    """The names of what a method takes."""
+    return [name for name in inspect.signature(METHODS[method]).parameters if name != "self"]
+
+
+def aimed_at(aim: str, *, stewards: bool = False) -> list[str]:
+    """The methods that have a parameter of that kind; those of the steward alone only if they are asked for."""
+    named = [name for name in METHODS if AIMS[aim] & set(parameters(name))]
+    return sorted(name for name in named if stewards or name not in STEWARDS)
+
+
+def targets(method: str, aim: str) -> list[str]:
+    """The parameters of a method that can be aimed at this."""
+    return [name for name in parameters(method) if name in AIMS[aim]]
+
+
+def arguments(method: str, at: Place, **aim: Any) -> dict[str, Any]:
+    """A call that is in order but for what is aimed."""
+    return {**PROBES[method](at), **aim}
+
+
+def aims(method: str, aim: str, values: Iterable[Any]) -> list[dict[str, Any]]:
+    """Each value in each parameter of a method that takes such a thing; lists where it takes lists."""
+    return [
+        {
+            name: [value]
+            if name in ("parents", "others", "namespaces")
+            else [value, value + "-"]
+            if name == "ids"
+            else value
+        }
+        for name in targets(method, aim)
+        for value in values
+    ]
+
+
+def forged(at: Place) -> Activation:
+    """A tensor memory that names Ana's blob."""
+    return Activation(form="kv", blob=at.blob, size=17, model=MODEL)
+
+
+def later(at: Place) -> Any:
+    """A time behind all that was written."""
+    return at.clock() + timedelta(minutes=1)
+
+
+def _notes(at: Place) -> Any:
+    folder = at.folder / "notes"
+    folder.mkdir(exist_ok=True)
+    (folder / "tea.md").write_text("# Tea\n\nMint is best.\n", "utf-8")
+    return folder

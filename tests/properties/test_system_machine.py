@@ -1,0 +1,25 @@
+"""A state machine over life cycle, versions, sharing and time, with a model of its own as oracle."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from tests.properties.rules_kit import BUSY, DEEP
+from tests.properties.system_machine import STEPS, System
+from tests.properties.system_sharing import Sharing
+
+WANTED = 10_000  # steps that a deep run takes at least
+
+
+class Everything(Sharing, System):
+    """All rules together; composition and what-if join them as further mixins."""
+
+
+TestEverything = pytest.mark.timeout(3600 if DEEP else 120)(Everything.TestCase)
+TestEverything.settings = settings(BUSY, max_examples=400 if DEEP else 8, stateful_step_count=50 if DEEP else 25)
+
+
+@pytest.mark.skipif(not DEEP, reason="the quick profile is a sample")
+def test_enough_steps_were_taken() -> None:
+    """Runs behind the machine, which counts every step."""
+    assert next(STEPS) >= WANTED

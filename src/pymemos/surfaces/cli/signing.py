@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pymemos.surfaces.cli import show
-from pymemos.surfaces.cli.app import FAILED, Shell, given, identity_options, main, verb
+from pymemos.surfaces.cli.app import FAILED, Cli, Shell, common_options, given, identity_options, main, verb
 from pymemos.surfaces.cli.show import Column
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def signatures(shell: Shell, id: str, **options: Any) -> int:
         return _say(shell, mem.signatures(id, **given(options)))
 
 
-@main.group()
+@main.group(cls=Cli)
+@common_options
 def keys() -> None:
     """The keys that this instance signs with, and those of others that it trusts."""
 

@@ -123,7 +123,10 @@ class AsyncWorld:
         return self._world.at
 
     def bind(self, **identities: str | None) -> AsyncWorld:
-        """A handle on the same store that carries these identities; it can only narrow further."""
+        """A handle on the same store that carries these identities; it can only narrow further.
+
+        ``role``, ``task``, ``purpose`` and ``model`` are the context that access policies may ask for.
+        """
         return AsyncWorld(self._world.bind(**identities))
 
     async def __aenter__(self) -> Self:

@@ -39,8 +39,10 @@ NOWHERE = format_id(1, 1)  # the id of a memory that never was
 TEAM = "shared/team"
 STEPS = itertools.count()  # over all runs of the machine
 
-callers, users = st.sampled_from(CALLERS), st.sampled_from(USERS)
-which = st.integers(0, 40)
+ANA, BO = USERS[0], USERS[2]
+callers, users = st.sampled_from([*CALLERS, STEWARD, ANA, ANA, BO]), st.sampled_from([*USERS, ANA, ANA, BO])
+which = st.integers(0, 30)
+some = st.just([]) | st.lists(which, min_size=1, max_size=2, unique=True)
 tags = st.sampled_from([(), ("food",), ("work",), TAGS])
 
 
@@ -54,10 +56,15 @@ class System(RuleBasedStateMachine):
         self.store: MemoryStore | None = None
         self.texts = itertools.count()
 
-    @initialize(in_memory=st.sampled_from([True, True, False]))
-    def open(self, in_memory: bool) -> None:
+    @initialize(
+        in_memory=st.sampled_from([True, True, False]),
+        world=st.lists(st.tuples(st.sampled_from([ANA, ANA, BO]), tags), min_size=3, max_size=6),
+    )
+    def open(self, in_memory: bool, world: list[tuple[Caller, tuple[str, ...]]]) -> None:
         self.store = MemoryStore() if in_memory else None
         self._open()
+        for caller, labels in world:
+            self._add(caller, labels, [])
 
     def _open(self) -> None:
         given = {} if self.store is None else {"store": self.store, "blobs": MemoryBlobs()}
@@ -89,7 +96,7 @@ class System(RuleBasedStateMachine):
 
     def id_of(self, pick: int) -> str:
         held = sorted(self.model.memories)
-        return held[pick % len(held)] if held and pick < 40 else NOWHERE
+        return held[pick % len(held)] if held and pick < 30 else NOWHERE
 
     def attempt(self, call: Callable[[], Any], refusals: Errors) -> Any:
         """Make a call; where the model knows reasons against it, it must be refused for one of them."""
@@ -108,42 +115,51 @@ class System(RuleBasedStateMachine):
     @rule(
         caller=callers,
         tags=tags,
-        sources=st.lists(which, max_size=2, unique=True),
+        sources=some,
         days=st.sampled_from([None, None, 1, 400]),
         shared=st.sampled_from([False, False, True]),
     )
     def add(self, caller: Caller, tags: tuple[str, ...], sources: list[int], days: int | None, shared: bool) -> None:
+        self._add(caller, tags, sources, days=days, shared=shared)
+
+    def _add(
+        self,
+        caller: Caller,
+        tags: tuple[str, ...],
+        sources: list[int],
+        *,
+        days: int | None = None,
+        shared: bool = False,
+    ) -> None:
         handle, oracle = self.begin(caller, "add")
         parents = tuple(dict.fromkeys(self.id_of(pick) for pick in sources))
-        version = Version(self.text(), tags, parents, False, "add", self.now)
-        home, ttl = TEAM if shared else caller.namespace, None if days is None else days * DAY
-        one = Memory(NOWHERE, home, ttl, [version])
+        ends = None if days is None else self.now + days * DAY
+        version = Version(self.text(), tags, parents, False, "add", self.now, ends)
+        one = Memory(NOWHERE, TEAM if shared else caller.namespace, [version])
         refusals = self.model.unwritable(oracle, one, version) | self.model.unreadable(oracle, parents)
-        given: dict[str, Any] = {} if ttl is None else {"lifespan": {"ttl_s": ttl.total_seconds()}}
+        given: dict[str, Any] = {} if days is None else {"lifespan": {"ttl_s": days * DAY.total_seconds()}}
         if shared:
             given["namespace"] = TEAM
         added = self.attempt(lambda: handle.add(version.text, tags=tags, parents=parents, **given), refusals)
         if added is not None:
-            one.id, one.known = added.ids[0], [(self.now, 1)]
-            self.model.memories[one.id] = one
+            self.keep(added.ids[0], one)
 
-    @rule(caller=callers, pick=which, tags=st.none() | tags, sources=st.none() | st.lists(which, max_size=1))
+    def keep(self, id: str, one: Memory) -> None:
+        """Note a memory that was written."""
+        one.id, one.known = id, [(self.now, 1)]
+        self.model.memories[id] = one
+
+    @rule(caller=callers, pick=which, tags=st.none() | tags, sources=st.none() | some)
     def update(self, caller: Caller, pick: int, tags: tuple[str, ...] | None, sources: list[int] | None) -> None:
         handle, oracle = self.begin(caller, "update")
         id, text = self.id_of(pick), self.text()
-        parents = None if sources is None else tuple(self.id_of(one) for one in sources)
+        parents = None if sources is None else tuple(dict.fromkeys(map(self.id_of, sources)))
         refusals, one = self.model.refusals(oracle, "write", id), self.model.memories.get(id)
         newer = None
         if one is not None:
-            kept = one.last
-            newer = Version(
-                text,
-                kept.tags if tags is None else tags,
-                kept.parents if parents is None else parents,
-                False,
-                "update",
-                self.now,
-            )
+            changed = {"tags": tags, "parents": parents}
+            said = {name: value for name, value in changed.items() if value is not None}
+            newer = one.last.next("update", self.now, text=text, frozen=False, **said)
             refusals |= self.model.unfit(oracle, one, edits=True) | self.model.unwritable(oracle, one, newer)
             refusals |= frozenset() if parents is None else self.model.unreadable(oracle, parents)
             if id in (parents or ()):
@@ -157,18 +173,17 @@ class System(RuleBasedStateMachine):
         refusals, one = self.model.refusals(oracle, "write", id), self.model.memories.get(id)
         newer = None
         if one is not None:
-            kept = one.last
-            newer = Version(f"{kept.text}\n{text}", kept.tags, kept.parents, False, "append", self.now)
+            newer = one.last.next("append", self.now, text=f"{one.last.text}\n{text}")
             refusals |= self.model.unfit(oracle, one, edits=True)
         if self._changed(id, newer, lambda: handle.append(id, text), refusals):
-            self.model.memories[id].move("merge")
+            self.model.memories[id].move("merge", self.now)
 
     def _changed(self, id: str, newer: Version | None, call: Callable[[], Any], refusals: Errors) -> bool:
         cube = self.attempt(call, refusals)
         if cube is None or newer is None:
             return False
         self.model.memories[id].write(newer)
-        assert (cube.text, cube.header.descriptive.tags) == (newer.text, newer.tags)
+        assert (cube.text, set(cube.header.descriptive.tags)) == (newer.text, set(newer.tags))
         return True
 
     @rule(caller=callers, pick=which)
@@ -181,9 +196,9 @@ class System(RuleBasedStateMachine):
         elif one is not None and one.last.frozen:
             refusals |= {NotAllowed}
         if self.attempt(lambda: handle.delete(id), refusals) is not None and one is not None:
-            self._retired(one)
+            self.retired(one)
 
-    def _retired(self, one: Memory) -> None:
+    def retired(self, one: Memory) -> None:
         one.deleted = True
         one.known.append((self.now, None))
 
@@ -205,9 +220,10 @@ class System(RuleBasedStateMachine):
     def command(self, caller: Caller, pick: int, command: str) -> None:
         handle, oracle = self.begin(caller, command)
         id = self.id_of(pick)
-        refusals, one = self.model.refusals(oracle, "write", id), self.model.memories.get(id)
-        if command == "unfreeze" and not caller.steward and not refusals:
-            refusals |= {NotAllowed}
+        freezing = command in ("freeze", "unfreeze")
+        refusals, one = self.model.refusals(oracle, "read" if freezing else "write", id), self.model.memories.get(id)
+        if freezing and not caller.steward and one is not None and not refusals:  # the owner freezes for good
+            refusals |= {NotAllowed} if command == "unfreeze" or not oracle.may_manage(one.home) else frozenset()
         if one is not None:
             refusals |= self.model.unfit(oracle, one, edits=command in ("archive", "activate"))
         cube = self.attempt(lambda: getattr(handle, command)(id), refusals)
@@ -215,10 +231,9 @@ class System(RuleBasedStateMachine):
             return
         frozen = command == "freeze"
         if command in ("archive", "activate"):
-            assert one.move(command)
+            assert one.move(command, self.now)
         elif one.last.frozen != frozen:
-            kept = one.last
-            one.write(Version(kept.text, kept.tags, kept.parents, frozen, command, self.now))
+            one.write(one.last.next(command, self.now, frozen=frozen))
 
     @rule(caller=callers, dry=st.booleans())
     def sweep(self, caller: Caller, dry: bool) -> None:
@@ -229,7 +244,7 @@ class System(RuleBasedStateMachine):
         if swept is not None:
             assert {move.id: move.after.value for move in swept.moves} == {id: EDGES[due[id]][1] for id in due}
             for id in () if dry else due:
-                assert self.model.memories[id].move(due[id])
+                assert self.model.memories[id].move(due[id], self.now)
 
     @rule(step=st.sampled_from([HOUR, DAY, 100 * DAY, 366 * DAY]))
     def pass_time(self, step: timedelta) -> None:
@@ -260,12 +275,14 @@ class System(RuleBasedStateMachine):
         returned = self.attempt(lambda: handle.restore_to(name, dry_run=dry), refusals)
         if returned is None or moment is None:
             return
-        steps = self.model.way_back(caller.namespace, moment, self.now)
+        steps = self.model.way_back(oracle, caller.namespace, moment)
         assert {step.id: step.act.value for step in returned.steps} == steps
         for id, act in {} if dry else steps.items():
             one = self.model.memories[id]
             if act == "delete":
-                self._retired(one)
+                self.retired(one)
+            elif act == "activate":
+                one.move("activate", self.now)
             elif act != "leave":
                 self.model.go_back(one, one.versions[one.current_at(moment) - 1], self.now)
 
@@ -346,13 +363,13 @@ class System(RuleBasedStateMachine):
         for one in self.model.memories.values():
             records = self.mem.history(one.id)
             assert [
-                (record.cube.text, record.cube.header.descriptive.tags, record.cube.header.governance.frozen)
+                (record.cube.text, set(record.cube.header.descriptive.tags), record.cube.header.governance.frozen)
                 for record in records
-            ] == [(version.text, version.tags, version.frozen) for version in one.versions]
+            ] == [(version.text, set(version.tags), version.frozen) for version in one.versions]
             assert [record.cube.header.descriptive.cause for record in records] == [v.cause for v in one.versions]
             moves = [step for step in self.mem.passages(one.id) if Stage.FROZEN not in (step.before, step.after)]
-            assert [(step.before.value, step.after.value, step.cause) for step in moves] == one.journal
-            for before, after, cause in one.journal:
+            assert [(step.before.value, step.after.value, step.cause, step.at) for step in moves] == one.journal
+            for before, after, cause, _ in one.journal:
                 assert before in EDGES[cause][0]
                 assert after == EDGES[cause][1]
             assert one.state in (*WARM, "archived", "expired")

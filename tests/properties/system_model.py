@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from tests.properties.rules_oracle import Oracle
 
@@ -24,6 +25,8 @@ EDGES = {  # cause → the states that it leaves, and the state that it comes to
     "activate": (KEPT, "activated"),
     "restore": (("archived",), "activated"),
     "ttl": (KEPT, "expired"),
+    "expiry": (KEPT, "expired"),
+    "absorb": (KEPT, "archived"),
 }
 DISUSE = timedelta(days=365)
 LIVE = frozenset(WARM)
@@ -40,6 +43,12 @@ class Version:
     frozen: bool
     cause: str
     at: datetime
+    ends: datetime | None = None
+    by_ttl: bool = True  # else the end is an instant that was named
+
+    def next(self, cause: str, at: datetime, **changed: Any) -> Version:
+        """The version behind it; what is not changed stays."""
+        return replace(self, cause=cause, at=at, **changed)
 
 
 @dataclass
@@ -48,27 +57,22 @@ class Memory:
 
     id: str
     home: str
-    ttl: timedelta | None
     versions: list[Version]
     state: str = "generated"
     deleted: bool = False
     used: datetime | None = None
-    journal: list[tuple[str, str, str]] = field(default_factory=list)  # before, after, cause
+    journal: list[tuple[str, str, str, datetime]] = field(default_factory=list)  # before, after, cause, at
     known: list[tuple[datetime, int | None]] = field(default_factory=list)  # since when which revision was current
 
     @property
     def last(self) -> Version:
         return self.versions[-1]
 
-    @property
-    def ends(self) -> datetime | None:
-        return None if self.ttl is None else self.versions[0].at + self.ttl
-
     def stage(self, now: datetime) -> str:
         """Where it stands for whoever asks now."""
         if self.last.frozen:
             return "frozen"
-        is_over = self.ends is not None and self.ends <= now
+        is_over = self.last.ends is not None and self.last.ends <= now
         return "expired" if is_over else self.state
 
     def write(self, version: Version) -> None:
@@ -76,13 +80,13 @@ class Memory:
         self.deleted = False
         self.known.append((version.at, len(self.versions)))
 
-    def move(self, cause: str) -> bool:
+    def move(self, cause: str, at: datetime) -> bool:
         """Along the table; says whether it has the edge."""
         leaves, after = EDGES[cause]
         if self.last.frozen or self.state not in leaves:
             return False
         if self.state != after:
-            self.journal.append((self.state, after, cause))
+            self.journal.append((self.state, after, cause, at))
             self.state = after
         return True
 
@@ -188,12 +192,13 @@ class Model:
             one = self.memories[id]
             one.used = now if one.used is None else max(one.used, now)
             if not one.deleted:
-                one.move("use")
+                one.move("use", now)
 
     def go_back(self, one: Memory, version: Version, now: datetime) -> None:
-        """What a version said is said again; whether the memory is frozen stays as it is."""
-        one.write(replace(version, frozen=one.last.frozen, cause="restore", at=now))
-        one.move("restore")
+        """What a version said is said again; how long the memory is kept, and whether it is frozen, stays as it is."""
+        kept = {"frozen": one.last.frozen, "ends": one.last.ends, "by_ttl": one.last.by_ttl}
+        one.write(version.next("restore", now, **kept))
+        one.move("restore", now)
 
     def due(self, homes: Callable[[str], bool], now: datetime) -> dict[str, str]:
         """By id the state that a sweep of some namespaces moves memories to."""
@@ -202,15 +207,15 @@ class Model:
             if one.deleted or one.last.frozen or one.state == "expired" or not homes(one.home):
                 continue
             touched = max(filter(None, [one.last.at, one.used]))
-            if one.ends is not None and one.ends <= now:
-                moves[one.id] = "ttl"
+            if one.last.ends is not None and one.last.ends <= now:
+                moves[one.id] = "ttl" if one.last.by_ttl else "expiry"
             elif one.state in WARM and now - touched >= DISUSE:
                 moves[one.id] = "disuse"
         return moves
 
-    def way_back(self, home: str, moment: datetime, now: datetime) -> dict[str, str]:
-        """By id what a return of a namespace to a moment does with each of its memories that changed."""
-        steps = {}
+    def way_back(self, oracle: Oracle, home: str, moment: datetime) -> dict[str, str]:
+        """By id what a return of a namespace does with each memory that changed, and that the caller may change."""
+        steps, now = {}, oracle.now
         for one in self.memories.values():
             then = one.current_at(moment)
             if one.home != home or (then is None and one.deleted):
@@ -225,4 +230,26 @@ class Model:
             elif not is_same:
                 stuck = one.last.frozen or one.stage(now) == "expired"
                 steps[one.id] = "leave" if stuck else "restore"
-        return steps
+        back = [id for id, act in steps.items() if act in ("restore", "delete")]
+        away = [source for id in back for source in self.put_away(self.memories[id], moment)]
+        found = {source.id: "activate" for source in away} | steps
+        return {id: act for id, act in found.items() if self._may_take(oracle, self.memories[id], act, moment)}
+
+    def _may_take(self, oracle: Oracle, one: Memory, act: str, moment: datetime) -> bool:
+        """Whether the caller may change the memory as it is, and read what it would say."""
+        then = None if act in ("delete", "activate") else one.current_at(moment)
+        concerned = [one.last] if then is None else [one.last, one.versions[then - 1]]
+        return all(self.serves(oracle, one, version) for version in concerned)
+
+    def put_away(self, one: Memory, since: datetime) -> list[Memory]:
+        """What went into a memory since a moment, and was put away with that: it is there still, for that reason."""
+        return [
+            source
+            for version in one.versions
+            if version.at > since
+            for source in (self.memories[id] for id in version.parents if id != one.id)
+            if not source.deleted
+            and source.home == one.home
+            and not source.last.frozen
+            and [entry[2:] for entry in source.journal[-1:]] == [("absorb", version.at)]
+        ]

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 from tests.properties.rules_kit import a_line
-from tests.properties.system_machine import HOUR, STEWARD, TEAM, System, users, which
+from tests.properties.system_machine import HOUR, NOWHERE, STEWARD, TEAM, System, users, which
+from tests.properties.system_model import Memory
 
 from pymemos.cube.call import Caller
 from pymemos.cube.filters import Compare
@@ -67,9 +68,7 @@ class Sharing(System):
         handle, oracle = self.begin(caller, "share")
         id, name = self.id_of(pick), "one"
         one = self.model.memories.get(id)
-        refusals = self.model.refusals(oracle, "read", id)
-        if one is not None and not oracle.may_manage(one.home):
-            refusals |= {NotAllowed}
+        refusals = self._may_share(oracle, one)
         if one is not None:
             refusals |= self._held_by_steward(oracle, one.home, name)
         policy = self.attempt(lambda: handle.share(id, to="users/bo", write=write, name=name), refusals)
@@ -97,6 +96,11 @@ class Sharing(System):
         elif (STORE, name) in oracle.holding():
             handle.withdraw_role("cook", to)
             self._note(STORE, name, None, STEWARD)
+
+    def _may_share(self, oracle: Any, one: Memory | None) -> frozenset[type[Exception]]:
+        """Whoever shares a memory by its id manages the place and reads the memory."""
+        refusals = self.model.refusals(oracle, "read", NOWHERE if one is None else one.id)
+        return refusals or (frozenset() if one and oracle.may_manage(one.home) else frozenset({NotAllowed}))
 
     def _may_set(self, oracle: Any, place: str, name: str) -> frozenset[type[Exception]]:
         if oracle.caller.steward:

@@ -134,7 +134,7 @@ class Seen:
 
 @pytest.mark.timeout(3600 if DEEP else 120)
 @settings(BUSY, max_examples=1200 if DEEP else 12)
-@given(log=logs(), people=st.lists(callers, min_size=8, max_size=12), world=worlds(4))
+@given(log=logs(), people=st.lists(callers, min_size=12, max_size=16), world=worlds(5))
 def test_decision_and_both_stores_agree_with_the_oracle(
     sqlite: SqliteStore, log: list[RuleChange], people: list[Caller], world: list[Written]
 ) -> None:

@@ -1,18 +1,20 @@
-"""A state machine over life cycle, versions, sharing and time, with a model of its own as oracle."""
+"""A state machine over life cycle, versions, sharing, merging, what-if and time, with a model of its own as oracle."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import settings
 from tests.properties.rules_kit import BUSY, DEEP
-from tests.properties.system_machine import STEPS, System
+from tests.properties.system_machine import STEPS
+from tests.properties.system_merging import Merging
 from tests.properties.system_sharing import Sharing
+from tests.properties.system_what_if import WhatIf
 
 WANTED = 10_000  # steps that a deep run takes at least
 
 
-class Everything(Sharing, System):
-    """All rules together; composition and what-if join them as further mixins."""
+class Everything(Merging, WhatIf, Sharing):
+    """All rules together."""
 
 
 TestEverything = pytest.mark.timeout(3600 if DEEP else 120)(Everything.TestCase)

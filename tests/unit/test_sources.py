@@ -240,8 +240,8 @@ class TestServing:
 
         assert mem.history(id) == before
 
-    def test_a_source_of_another_owner_tells_nothing(self, mem: MemOS, tmp_path: Path) -> None:
-        """Only an import can bring such a memory; whatever the other owner does, it looks the same."""
+    def test_a_source_of_another_owner_closes_what_was_made_from_it(self, mem: MemOS, tmp_path: Path) -> None:
+        """Only an import can bring such a memory (ADR 0026); what the other owner does then makes no difference."""
         with MemOS(tmp_path / "other", store=MemoryStore(), blobs=MemoryBlobs(), clock=FrozenClock()) as other:
             secret = other.add("Bo's secret.", user_id="bo").cubes[0]
             lines = list(other.export_lines(user_id="bo"))
@@ -251,13 +251,12 @@ class TestServing:
         seen = [mem.get(own.id, user_id="ann").stale]
         mem.import_records([(record,)])
         ann = mem.bind(user_id="ann")
-        seen.append(ann.get(own.id).stale)
-        mem.update(secret.id, "another secret")
-        seen.append(ann.get(own.id).stale)
-        mem.delete(secret.id)
-        seen.append(ann.get(own.id).stale)
+        for happens in (lambda: None, lambda: mem.update(secret.id, "another secret"), lambda: mem.delete(secret.id)):
+            happens()
+            with pytest.raises(errors.UnknownMemory):
+                ann.get(own.id)
 
-        assert seen == [(Source(id=secret.id, standing=Standing.UNKNOWN),)] * 4
+        assert seen == [(Source(id=secret.id, standing=Standing.UNKNOWN),)]
         assert standings(mem.get(own.id)) == ["deleted"]  # the steward may know
 
     def test_an_ordinary_search_asks_nothing_more(self, tmp_path: Path) -> None:

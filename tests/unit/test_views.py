@@ -428,4 +428,4 @@ class TestRights:
                 with pytest.raises(errors.UnknownMemory) as refused:
                     read()
                 assert str(refused.value) == str(errors.UnknownMemory())
-        assert {entry.rule for entry in filled.mem.log(user_id="bo") if not entry.allowed} == {"not-owner", "unknown"}
+        assert {entry.rule for entry in filled.mem.log(user_id="bo") if not entry.allowed} == {"unknown"}

@@ -128,6 +128,10 @@ class Handler(ABC):
         """Slow work, before the unit is opened; nothing, unless the handler has some."""
         return None
 
+    def seen(self, call: MemoryCall, unit: ReadUnit) -> ReadUnit:
+        """Where the memory that a call names is looked up: in the unit, unless the handler sees it otherwise."""
+        return unit
+
     def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
         """What the call wants to reach: its scope, unless the handler knows better."""
         scope = call.scope
@@ -218,7 +222,7 @@ class MemoryAPI:
         )
         target = handler.target(call, unit)
         decision = governance.decide(of, target)
-        rights.check(unit, of, decision, target, self._tools.meter)
+        rights.check(handler.seen(call, unit), of, decision, target, self._tools.meter)
         self._span("decide", started)
         return Work(unit=unit, call=call, decision=decision, of=of, now=now, tools=self._tools)
 

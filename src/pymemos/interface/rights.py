@@ -34,7 +34,7 @@ def check(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target,
         return
     if target.memory is not None:
         cube = last_version(unit, target.memory)
-        if not (decision.admits(cube) and is_open(unit, of, cube)):
+        if not (decision.admits(cube) and _sees(unit, of, target, cube)):
             narrowed = msgspec.structs.replace(decision, allowed=False, reason="a rule leaves this memory out")
             raise _denied(unit, of, narrowed, target)
     for namespace, limit in governance.limits(of, decision.namespaces or ()):
@@ -43,6 +43,15 @@ def check(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target,
         if seconds:
             reason = f"more than {limit.rate.calls} calls in {limit.rate.per_s:g} seconds; try again in {seconds:.3g} s"
             raise DeniedError(Decision(allowed=False, rule="rate-limit", reason=reason), RateLimited(reason))
+
+
+def _sees(unit: ReadUnit, of: Circumstances, target: Target, cube: MemCube) -> bool:
+    """Whether the caller may read the memory that it names: to write takes that already, to manage does not."""
+    if of.action is Action.MANAGE:
+        reading = governance.decide(of.doing(Action.READ), Target(namespaces=target.namespaces, memory=target.memory))
+        if not (reading.allowed and reading.admits(cube)):
+            return False
+    return is_open(unit, of, cube)
 
 
 def last_version(unit: ReadUnit, id: str) -> MemCube:

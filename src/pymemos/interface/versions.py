@@ -69,6 +69,8 @@ def pick_version(versions: list[Record], id: str, version: int | str) -> Record:
     for record in versions:
         if version in (record.cube.revision, record.cube.version):
             return record
+    if not versions:  # none that may be shown: as good as unknown
+        raise UnknownMemory()
     first, last = versions[0].cube.revision, versions[-1].cube.revision
     raise UnknownVersion(f"memory {id!r} has no version {version!r}; it has revisions {first} to {last}")
 

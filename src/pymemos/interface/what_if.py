@@ -100,9 +100,12 @@ class InWorldHandler(Handler):
         vectors = _lacking(tools, world) if isinstance(inner.request, requests.Search) else []
         return Ready(self._handler(inner).prepare(inner, tools), vectors)
 
+    def seen(self, call: MemoryCall, unit: ReadUnit) -> ReadUnit:
+        return _world(call).overlay.over(unit)
+
     def target(self, call: MemoryCall, unit: ReadUnit) -> Target:
         inner = _inner(call)
-        return self._handler(inner).target(inner, _world(call).overlay.over(unit))
+        return self._handler(inner).target(inner, self.seen(call, unit))
 
     def run(self, work: Work, prepared: Ready) -> Outcome:
         world = _world(work.call)

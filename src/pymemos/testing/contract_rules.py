@@ -128,14 +128,16 @@ class RulesContract:
             assert unit.count(narrowed) == 1
             assert [cube.text for cube in unit.cubes(unit.keys(narrowed))] == ["tea"]
 
-    def test_rules_judge_the_version_that_the_times_pick(self, store: Store) -> None:
-        tea = an_entry("tea", tags=("food",))
-        add(store, tea)
-        change(store, the_next(tea, "plan", tags=()), at=WHEN + HOUR)
+    def test_rules_judge_the_version_that_the_times_pick_and_the_memory_as_it_is_now(self, store: Store) -> None:
+        tea, plan = an_entry("tea", tags=("food",)), an_entry("a plan", tags=())
+        kept = an_entry("green tea", tags=("food",))
+        add(store, tea, plan, kept)
+        change(store, the_next(tea, "tea at work", tags=()), at=WHEN + HOUR)
+        change(store, the_next(plan, "a plan for tea", tags=("food",)), at=WHEN + HOUR)
         rules = ((ANA, FOOD),)
 
-        assert found(store, namespaces=(ANA,), rules=rules) == []
-        assert found(store, namespaces=(ANA,), rules=rules, known_at=WHEN) == ["tea"]
+        assert found(store, namespaces=(ANA,), rules=rules) == ["a plan for tea", "green tea"]
+        assert found(store, namespaces=(ANA,), rules=rules, known_at=WHEN) == ["green tea"]
 
     def test_a_score_of_a_part_tells_nothing_of_the_rest(self, store: Store) -> None:
         add(store, *(an_entry(text, tags=("food",), text=a_row(text)) for text in ("tea", "mint tea with milk")))

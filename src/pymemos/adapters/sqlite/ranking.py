@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import nsmallest
 from typing import Any, NamedTuple
 
@@ -122,7 +122,7 @@ def _in_space(
     connection: apsw.Connection, words: Sequence[str], space: Space, look: Look, weights: TermWeights
 ) -> Iterator[Ranked]:
     current = is_current(look.selection)
-    context = 0.0 if look.is_closed else weights.context
+    context = None if look.is_closed else weights.context  # the turn before may be one that is left out
     columns = {"terms": weights.terms, "context": context, "facets": weights.facets}
     look = look._replace(spaces=[space.ns])
     now = [_frequencies(connection, _PLACES, qualify(space.ns, word), columns) for word in words]
@@ -153,11 +153,14 @@ def _of_what_is_seen(found: Sequence[tuple[Sequence[Frequencies], Sequence[Seen]
     return Statistics(holding, len(lengths), sum(lengths) / len(lengths) if any(lengths) else 1.0)
 
 
-def _frequencies(connection: apsw.Connection, places: str, term: str, columns: dict[str, float]) -> Frequencies:
+def _frequencies(
+    connection: apsw.Connection, places: str, term: str, columns: Mapping[str, float | None]
+) -> Frequencies:
     frequencies: Frequencies = {}
     for row, column in connection.execute(places, (term,)):
-        if columns[column]:
-            frequencies[row] = frequencies.get(row, 0.0) + columns[column]
+        weight = columns[column]
+        if weight is not None:
+            frequencies[row] = frequencies.get(row, 0.0) + weight
     return frequencies
 
 

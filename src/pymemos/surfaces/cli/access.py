@@ -8,14 +8,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pymemos.surfaces.cli import show
-from pymemos.surfaces.cli.app import F, Shell, filter_option, given, identity_options, json_object, main, verb
+from pymemos.surfaces.cli.app import (
+    Cli,
+    F,
+    Shell,
+    common_options,
+    filter_option,
+    given,
+    identity_options,
+    json_object,
+    main,
+    verb,
+)
 from pymemos.surfaces.cli.show import Column
 
 if TYPE_CHECKING:
     from pymemos.cube.policy import RuleChange
 
 
-@main.group()
+@main.group(cls=Cli)
+@common_options
 def access() -> None:
     """Say who may do what with which memories, and see why.
 

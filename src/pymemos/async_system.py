@@ -94,6 +94,12 @@ class AsyncMemOS:
     set_privacy_policy = _threaded(MemOS.set_privacy_policy)
     privacy_policy = _threaded(MemOS.privacy_policy)
     scan_privacy = _threaded(MemOS.scan_privacy)
+    sign = _threaded(MemOS.sign)
+    signatures = _threaded(MemOS.signatures)
+    keys = _threaded(MemOS.keys)
+    rotate_key = _threaded(MemOS.rotate_key)
+    trust_key = _threaded(MemOS.trust_key)
+    distrust_key = _threaded(MemOS.distrust_key)
 
     async def what_if(self, *args: Any, **options: Any) -> AsyncWorld:  # noqa: D102 (it is that of MemOS)
         return AsyncWorld(await asyncio.to_thread(self._mem.what_if, *args, **options))

@@ -21,6 +21,7 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.erasure import Counts, Derived, Receipt, Verification
 from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.cube.policy import RuleChange
+from pymemos.cube.signature import Signature
 from pymemos.errors import ForkedStore, LeaseLost, NestedWrite, StoreClosed
 from pymemos.records import Change as Change
 from pymemos.records import Column as Column
@@ -235,6 +236,10 @@ class ReadUnit(ABC):
         """The named moments of a namespace, or of the whole store, in order of their times."""
 
     @abstractmethod
+    def signatures(self, id: str) -> list[Signature]:
+        """The signatures of a memory's versions, by version and key."""
+
+    @abstractmethod
     def last_rule_change(self) -> RuleChange | None:
         """The newest line of the log of rules."""
 
@@ -390,6 +395,10 @@ class WriteUnit(ReadUnit):
     @abstractmethod
     def put_snapshot(self, snapshot: Snapshot) -> None:
         """Name a moment; StoreError where its namespace has one of that name."""
+
+    @abstractmethod
+    def put_signatures(self, id: str, signatures: Iterable[Signature]) -> None:
+        """Keep signatures of versions of a memory that is here; one that is there already stays."""
 
     @abstractmethod
     def put_rule(self, change: RuleChange) -> RuleChange:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pymemos.cube.cube import MemCube
+from pymemos.cube.signature import Signature
 
 
 class Namespace(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     known_to: datetime | None = None
     valid_to: datetime | None = None
     retired: datetime | None = None
+    signatures: tuple[Signature, ...] = ()  # of the versions, with a memory that comes from outside
 
 
 class TextRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -18,10 +18,12 @@ from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
 from pymemos.facade.merging import Merging
 from pymemos.facade.privacy import Privacy
+from pymemos.facade.signing import Signing
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
 from pymemos.facade.upkeep import Upkeep
 from pymemos.facade.what_if import WhatIf
+from pymemos.infrastructure.keyring import KeyRing
 from pymemos.interface import upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
 from pymemos.interface.registry import HANDLERS
@@ -36,7 +38,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy, Erasing, Auditing, Upkeep):
+class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy, Erasing, Auditing, Signing, Upkeep):
     """A memory that keeps what it is told: durable, versioned, searchable, explained.
 
     ``home`` is the folder of the store, created when it is not there; without one, PYMEMOS_HOME or the user's data
@@ -80,6 +82,7 @@ class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy,
             new_id=new_id,
             key=heads.key,
             heads=heads,
+            keys=KeyRing(settings.config_dir / "keys"),
             new_overlay=wiring.new_overlay,
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),

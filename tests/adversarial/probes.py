@@ -69,6 +69,12 @@ PROBES: dict[str, Arguments] = {
     "set_lifecycle_policy": lambda at: {"policy": None},
     "set_privacy_policy": lambda at: {"policy": {"email": "tag"}},
     "share": lambda at: {"to": "users/bo"},
+    "sign": lambda at: {"id": at.own},
+    "signatures": lambda at: {"id": at.own},
+    "keys": lambda at: {},
+    "rotate_key": lambda at: {},
+    "trust_key": lambda at: {"public": "00" * 32, "name": "somebody"},
+    "distrust_key": lambda at: {"name": "somebody"},
     "snapshot": lambda at: {"name": f"eve's {at.clock().isoformat()}"},
     "snapshots": lambda at: {},
     "sweep": lambda at: {"dry_run": True},
@@ -87,8 +93,8 @@ PROBES: dict[str, Arguments] = {
     "undo": lambda at: {"id": at.own},
 }
 STEWARDS = (  # they concern the store as a whole
-    "assign_role", "backup", "control_job", "doctor", "import_records", "jobs", "next_due", "reembed",
-    "set_lifecycle_policy", "tick", "withdraw_role",
+    "assign_role", "backup", "control_job", "distrust_key", "doctor", "import_records", "jobs", "keys", "next_due",
+    "reembed", "rotate_key", "set_lifecycle_policy", "tick", "trust_key", "withdraw_role",
 )  # fmt: skip
 AIMS: dict[str, frozenset[str]] = {
     "id": frozenset({"id", "memory"}),
@@ -110,7 +116,7 @@ HARMLESS = frozenset(
     # Bounds, times and choices, which narrow what the call may reach anyway.
     "since until operation memory_kind memory_type what format version a b expected limit after episodes valid_at "
     "known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts prune "
-    "accept conflict archive_sources now "
+    "accept conflict archive_sources now sign public "
     # Of the steward's machine: files, programs and what reads them.
     "target path keys head memories on_progress".split()
 )

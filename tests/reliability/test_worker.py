@@ -214,7 +214,7 @@ def test_a_slow_worker_cannot_report_the_failure_of_a_job_that_it_lost(
 def test_a_heartbeat_keeps_a_job_that_takes_longer_than_its_lease(store: SqliteStore) -> None:
     ids = SequentialIds()
     mem = MemOS(store=store, key=KEY)
-    tools = Tools(store=store, blobs=None, clock=utc_now, new_id=ids, key=KEY, searcher=None)  # type: ignore[arg-type]
+    tools = Tools(store=store, blobs=None, clock=utc_now, new_id=ids, key=KEY, keys=None, searcher=None)  # type: ignore[arg-type]
     api = MemoryAPI(tools, HANDLERS)
     id = mem.enqueue("note", {"n": 1}, user_id="ana")
     assert id is not None

@@ -126,6 +126,14 @@ SCENARIOS: dict[str, Scenario] = {
         lambda at: at.mem.restore_to(at.mem.snapshot("now", user_id="ana"), user_id="ana"), "restore_to"
     ),
     "search": Scenario(lambda at: at.mem.search("tea", user_id="ana"), "search"),
+    "sign": Scenario(lambda at: at.mem.sign(at.text), "sign"),
+    "signatures": Scenario(lambda at: at.mem.signatures(at.text), "signatures"),
+    "keys": Scenario(lambda at: at.mem.keys(), "keys"),
+    "rotate_key": Scenario(lambda at: at.mem.rotate_key(), "rotate_key"),
+    "trust_key": Scenario(lambda at: at.mem.trust_key("00" * 32, "x"), "trust_key"),
+    "distrust_key": Scenario(
+        lambda at: at.mem.distrust_key(at.mem.trust_key("00" * 32, "x").fingerprint), "distrust_key"
+    ),
     "snapshot": Scenario(lambda at: at.mem.snapshot("now", user_id="ana"), "snapshot"),
     "snapshots": Scenario(lambda at: at.mem.snapshots(user_id="ana"), "snapshots"),
     "tick": Scenario(lambda at: at.mem.tick(), "claim"),

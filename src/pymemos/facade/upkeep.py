@@ -37,18 +37,26 @@ class Upkeep(Handle):
     # The store as a whole.
 
     def export_lines(
-        self, *, user_id: str | None = None, agent_id: str | None = None, redact: Sequence[Kind | str] = ()
+        self,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        redact: Sequence[Kind | str] = (),
+        sign: bool = False,
     ) -> Iterator[bytes]:
         """Whole memories as JSON Lines, every version, in order of their ids: one's own, or, for a steward, all.
 
         ``redact`` names kinds of what is personal or secret that are left out; a memory that holds some becomes a line
         that says so, which no import takes for the memory itself.
+
+        Signatures go with the others; with ``sign`` this instance signs each version that it has not signed yet, so
+        that whoever imports them can tell that it vouches for them and that nobody changed them since.
         """
         kinds = parse_kinds(redact)
         check_available(kinds)
         call, after = self._everywhere(user_id, agent_id), None
         while True:
-            page: transfer.Exported = self._dispatch(call, requests.Export(after=after, redact=kinds))
+            page: transfer.Exported = self._dispatch(call, requests.Export(after=after, redact=kinds, sign=sign))
             yield from page.lines
             after = page.after
             if after is None:

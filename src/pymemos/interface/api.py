@@ -22,6 +22,7 @@ from pymemos.errors import InvalidInput, KeyReused, NotAllowed, UnknownMemory
 from pymemos.infrastructure import audit, governance
 from pymemos.infrastructure.governance import Circumstances, Target
 from pymemos.infrastructure.heads import HeadKeeper
+from pymemos.infrastructure.keyring import KeyRing
 from pymemos.infrastructure.policies import Rulebook
 from pymemos.infrastructure.rates import Meter
 from pymemos.interface import lives, rights
@@ -46,6 +47,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     searcher: Searcher
     embedder: Embedder | None = None
     heads: HeadKeeper | None = None
+    keys: KeyRing
     rules: Rulebook = msgspec.field(default_factory=Rulebook)
     meter: Meter = msgspec.field(default_factory=Meter)
     new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in

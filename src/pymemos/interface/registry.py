@@ -19,6 +19,7 @@ from pymemos.interface.erasure_handlers import HANDLERS as ERASURE
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 from pymemos.interface.merging import HANDLERS as MERGING
 from pymemos.interface.privacy import HANDLERS as PRIVACY
+from pymemos.interface.signatures import HANDLERS as SIGNATURES
 from pymemos.interface.viewing import HANDLERS as VIEWING
 from pymemos.interface.what_if import HANDLERS as WHAT_IF
 
@@ -35,6 +36,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **LIFECYCLE,
     **ACCESS,
     **PRIVACY,
+    **SIGNATURES,
     **MERGING,
     **VIEWING,
     **WHAT_IF,

@@ -145,6 +145,7 @@ class Export(Request, frozen=True, kw_only=True, tag="export"):
     limit: int = 200
     after: str | None = None
     redact: tuple[Kind, ...] = ()
+    sign: bool = False  # sign what this instance has not signed yet; nothing of it is kept
 
 
 class Import(Request, frozen=True, kw_only=True, tag="import"):

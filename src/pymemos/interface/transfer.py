@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import aware
 from pymemos.cube.header import Behaviour
 from pymemos.cube.privacy import Kind
+from pymemos.cube.signature import Signature
 from pymemos.cube.wire import (
     FORMAT,
     behaviour_fields,
@@ -26,6 +28,7 @@ from pymemos.cube.wire import (
 from pymemos.errors import MalformedRecord, NewerFormat
 from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target
+from pymemos.infrastructure.keyring import holds
 from pymemos.infrastructure.privacy.scanning import available
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.auditing import seals_finding
@@ -73,11 +76,7 @@ class ExportHandler(Handler):
         pages = [work.unit.versions(id) for id in ids]
         whole = [versions for versions in pages if all(work.serves(record.cube) for record in versions)]
         memories = tuple(versions[0].cube.id for versions in whole)
-        veil = work.veil
-        lines = tuple(
-            redacted_line(versions, frozenset(request.redact).union(*(veil.hidden(one.cube) for one in versions)))
-            for versions in whole
-        )
+        lines = tuple(_line(work, versions, request) for versions in whole)
         return Outcome(result=Exported(lines=lines, after=ids[-1] if ids else None), memories=memories)
 
 
@@ -96,6 +95,8 @@ class ImportHandler(OnStore):
             sorted_out[verdict].append(records[-1].cube.id)
             if verdict == "written":
                 vault.adopt(work.unit, records, work.now)
+            if verdict != "conflicting" and records[-1].signatures:
+                work.unit.put_signatures(records[-1].cube.id, records[-1].signatures)
         report = Imported(**{name: tuple(ids) for name, ids in sorted_out.items()})
         return Outcome(result=report, memories=report.written)
 
@@ -171,11 +172,31 @@ def _privacy_finding() -> Finding:
     return Finding(check="personal data is found", ok=True, detail=detail)
 
 
-def to_line(records: list[Record]) -> bytes:
+def _line(work: Work, versions: list[Record], request: Export) -> bytes:
+    """A memory as the caller gets it: with its signatures when it is whole, and none when something is left out."""
+    kinds = frozenset(request.redact).union(*(work.veil.hidden(record.cube) for record in versions))
+    shown = [without(record.cube, kinds) for record in versions] if kinds else []
+    if all(cube is record.cube for cube, record in zip(shown, versions, strict=False)):
+        return to_line(versions, _signatures(work, versions, sign=request.sign))
+    return redacted_line(versions, shown, kinds)
+
+
+def _signatures(work: Work, records: list[Record], *, sign: bool) -> list[Signature]:
+    """The signatures of a memory, and those that this instance adds."""
+    id = records[-1].cube.id
+    held: list[Signature] = work.unit.signatures(id)
+    if sign:
+        held += work.tools.keys.sign(id, [record.cube.version for record in records], held)
+    return sorted(held, key=lambda one: (one.version, one.key))
+
+
+def to_line(records: list[Record], signatures: Sequence[Signature] = ()) -> bytes:
     """A memory with all its versions as one line of JSON: the same memory always gives the same bytes."""
     newest = records[-1]
+    signed = {"signatures": signatures} if signatures else {}
     return encode(
         {
+            **signed,
             "pymemos": FORMAT,
             "salt": newest.cube.salt.hex(),
             "retired": newest.retired,
@@ -185,14 +206,11 @@ def to_line(records: list[Record]) -> bytes:
     )
 
 
-def redacted_line(records: list[Record], kinds: frozenset[Kind]) -> bytes:
-    """A memory as a line without some kinds of what is personal or secret; a whole line where it holds none of them.
+def redacted_line(records: list[Record], shown: list[MemCube], kinds: frozenset[Kind]) -> bytes:
+    """A memory as a line without some kinds of what is personal or secret; ``shown`` are its versions without them.
 
     What is left out is gone from the bytes, and so are the hashes and the salt, which would confirm a guess.
     """
-    shown = [without(record.cube, kinds) for record in records] if kinds else []
-    if all(cube is record.cube for cube, record in zip(shown, records, strict=False)):
-        return to_line(records)
     versions = [
         {**_version_fields(msgspec.structs.replace(record, cube=cube)), "version": None}
         for record, cube in zip(records, map(_unpinned, shown), strict=True)
@@ -233,7 +251,23 @@ def from_line(line: bytes | str) -> tuple[Record, ...]:
     except _DAMAGE as error:
         raise MalformedRecord(f"not an exported memory: {type(error).__name__} {error}") from error
     _check_history(records)
-    return records
+    return (*records[:-1], msgspec.structs.replace(records[-1], signatures=_checked_signatures(fields, records)))
+
+
+def _checked_signatures(fields: dict[str, Any], records: tuple[Record, ...]) -> tuple[Signature, ...]:
+    """The signatures of a line, each of which must hold: one that does not was made for something else."""
+    try:
+        signatures = msgspec.convert(fields.get("signatures", []), type=tuple[Signature, ...])
+    except msgspec.ValidationError as error:
+        raise MalformedRecord(f"its signatures cannot be read: {error}") from error
+    id, versions = records[-1].cube.id, {record.cube.version for record in records}
+    for one in signatures:
+        if one.version not in versions or not holds(id, one):
+            raise MalformedRecord(
+                f"memory {id!r} is not what was signed: the signature of version {one.version!r} by key "
+                f"{one.key[:16]!r} does not hold; ask whoever sent it for it again"
+            )
+    return signatures
 
 
 def _version_fields(record: Record) -> dict[str, Any]:

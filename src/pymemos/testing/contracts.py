@@ -29,6 +29,7 @@ pytest.register_assert_rewrite(  # before they are imported, or a failure shows 
     "pymemos.testing.contract_restoring",
     "pymemos.testing.contract_rules",
     "pymemos.testing.contract_search",
+    "pymemos.testing.contract_signatures",
     "pymemos.testing.contract_times",
     "pymemos.testing.contract_units",
 )
@@ -45,6 +46,7 @@ from pymemos.testing.contract_queue import LedgersContract, QueueContract  # noq
 from pymemos.testing.contract_restoring import RestoringContract  # noqa: E402
 from pymemos.testing.contract_rules import RulesContract  # noqa: E402
 from pymemos.testing.contract_search import FilterContract, LexicalContract  # noqa: E402
+from pymemos.testing.contract_signatures import SignaturesContract  # noqa: E402
 from pymemos.testing.contract_times import TimesContract  # noqa: E402
 from pymemos.testing.contract_units import UnitsContract  # noqa: E402
 
@@ -54,6 +56,7 @@ class StoreContract(
     MemoriesContract,
     TimesContract,
     RestoringContract,
+    SignaturesContract,
     FilterContract,
     LexicalContract,
     ChangesContract,

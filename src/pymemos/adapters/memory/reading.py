@@ -20,6 +20,7 @@ from pymemos.cube.header import State as LifeState
 from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.cube.payload import Activation, Parametric, Plaintext
 from pymemos.cube.policy import RuleChange
+from pymemos.cube.signature import Signature
 from pymemos.cube.wire import document
 from pymemos.ports import (
     AuditQuery,
@@ -409,6 +410,9 @@ class MemoryReadUnit(ReadUnit):
             places = [place for place, one in enumerate(held) if one.id == before]
             held = held[: places[0]] if places else []
         return [one for one in reversed(held) if namespaces is None or one.namespace in namespaces][:limit]
+
+    def signatures(self, id: str) -> list[Signature]:
+        return sorted(self._state.signatures.get(id, ()), key=lambda one: (one.version, one.key))
 
     # ── Access rules ────────────────────────────────────────────────────────────────────────────────────────────────
 

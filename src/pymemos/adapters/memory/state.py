@@ -14,6 +14,7 @@ from pymemos.cube.header import COLD, Behaviour
 from pymemos.cube.header import State as LifeState
 from pymemos.cube.life import StateChange
 from pymemos.cube.policy import RuleChange
+from pymemos.cube.signature import Signature
 from pymemos.ports import AuditRecord, Edge, Job, Record, Replay, Snapshot, StoredVector, TextRow
 
 
@@ -123,6 +124,7 @@ class State:
     wiped: dict[str, int] = field(default_factory=dict)  # namespace -> the seq of its last erasure
     receipts: dict[str, Receipt] = field(default_factory=dict)  # in order of erasing
     doomed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # erasure -> blobs that may have to go
+    signatures: dict[str, tuple[Signature, ...]] = field(default_factory=dict)  # by memory
 
     def copied(self) -> State:
         """A state of its own with the same values; the values are frozen, so one level is enough."""

@@ -14,6 +14,7 @@ from pymemos.cube.header import COLD
 from pymemos.cube.life import StateChange
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.policy import RuleChange
+from pymemos.cube.signature import Signature
 from pymemos.errors import StoreError, UnknownJob, UnknownMemory
 from pymemos.ports import (
     AuditRecord,
@@ -202,6 +203,7 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
             gone = Gone(namespace=memory.namespace, number=memory.number, changed=seq, erasure=erasure)
             self._state.erased[id] = gone
             del self._state.memories[id]
+            self._state.signatures.pop(id, None)
         counts = Counts(
             memories=len(going),
             versions=sum(len(one.rows) for one in going.values()),
@@ -307,6 +309,13 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
         if place in self._state.snapshots:
             raise StoreError(f"there is a snapshot {snapshot.name!r} already")
         self._state.snapshots[place] = snapshot
+
+    def put_signatures(self, id: str, signatures: Iterable[Signature]) -> None:
+        if id not in self._state.memories:
+            raise UnknownMemory(f"memory {id!r} is not in the store")
+        held = {(one.version, one.key): one for one in self._state.signatures.get(id, ())}
+        fresh = {(one.version, one.key): one for one in signatures}
+        self._state.signatures[id] = tuple({**fresh, **held}.values())
 
     def put_rule(self, change: RuleChange) -> RuleChange:
         self._state.rules.append(replace(change, entry=len(self._state.rules) + 1))

@@ -24,6 +24,7 @@ from pymemos.cube.erasure import Derived, Receipt
 from pymemos.cube.filters import All, Compare
 from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.cube.policy import RuleChange
+from pymemos.cube.signature import Signature
 from pymemos.errors import StoreError
 from pymemos.ports import (
     Change,
@@ -417,6 +418,9 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
 
     def receipts(self, namespaces: Sequence[str] | None, *, limit: int, before: str | None = None) -> list[Receipt]:
         return self._base.receipts(namespaces, limit=limit, before=before)
+
+    def signatures(self, id: str) -> list[Signature]:
+        return [] if id in self.held.absent else self._base.signatures(id)
 
     # ── Access: the rules of now, over sources on both sides ────────────────────────────────────────────────────────
 

@@ -66,6 +66,7 @@ _REMOVE = {
     "usage": f"DELETE FROM usage WHERE mem IN {_MEMS}",
     "journal": f"DELETE FROM journal WHERE mem IN {_MEMS}",
     "derivations": f"DELETE FROM derivations WHERE mem IN {_MEMS}",
+    "signatures": f"DELETE FROM signatures WHERE mem IN {_MEMS}",
     "edges_from": f"DELETE FROM edges WHERE source IN {_IDS}",
     "edges_to": f"DELETE FROM edges WHERE target IN {_IDS}",
     "idempotency": f"""

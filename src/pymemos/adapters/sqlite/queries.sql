@@ -585,6 +585,18 @@ UPDATE jobs SET state = :state, priority = :priority, due = :due, record = :reco
 -- A finished job.
 DELETE FROM jobs WHERE id = :id;
 
+-- :signatures
+-- The signatures of a memory's versions.
+SELECT s.version, s.key, s.signature
+FROM memories AS m JOIN signatures AS s ON s.mem = m.mem
+WHERE m.id = :id ORDER BY s.version, s.key;
+
+-- :put_signature
+-- Keep a signature of a version.
+INSERT INTO signatures (mem, version, key, signature)
+SELECT mem, :version, :key, :signature FROM memories WHERE id = :id
+ON CONFLICT DO NOTHING;
+
 -- :last_rule_change
 -- The newest line of the log of rules.
 SELECT entry, id, namespace, name, at, author, document FROM rules ORDER BY entry DESC LIMIT 1;

@@ -24,6 +24,7 @@ from pymemos.cube.filters import from_microseconds, microseconds
 from pymemos.cube.header import Behaviour, State
 from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.cube.policy import RuleChange, parse_rule
+from pymemos.cube.signature import Signature
 from pymemos.cube.wire import parse_document
 from pymemos.ports import (
     AuditQuery,
@@ -357,6 +358,10 @@ class SqliteReadUnit(ReadUnit):
     def receipts(self, namespaces: Sequence[str] | None, *, limit: int, before: str | None = None) -> list[Receipt]:
         names = None if namespaces is None else json.dumps(list(namespaces))
         return [_RECEIPT.decode(row[0]) for row in self._rows("receipts", names=names, limit=limit, before=before)]
+
+    def signatures(self, id: str) -> list[Signature]:
+        rows = self._rows("signatures", id=id)
+        return [Signature(version=version, key=key, signature=signed) for version, key, signed in rows]
 
     # Access rules.
 

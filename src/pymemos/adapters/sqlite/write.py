@@ -24,6 +24,7 @@ from pymemos.cube.header import COLD, UNUSED, Behaviour, Header, SemanticType
 from pymemos.cube.life import StateChange
 from pymemos.cube.payload import Plaintext
 from pymemos.cube.policy import RuleChange, rule_values
+from pymemos.cube.signature import Signature
 from pymemos.cube.wire import document, encode
 from pymemos.errors import StoreError, UnknownJob, UnknownMemory
 from pymemos.ports import (
@@ -505,6 +506,12 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             )
         except apsw.ConstraintError as error:
             raise StoreError(f"there is a snapshot {snapshot.name!r} already") from error
+
+    def put_signatures(self, id: str, signatures: Iterable[Signature]) -> None:
+        if self.owner_of(id) is None:
+            raise UnknownMemory()
+        for one in signatures:
+            self._row("put_signature", id=id, version=one.version, key=one.key, signature=one.signature)
 
     def put_rule(self, change: RuleChange) -> RuleChange:
         document = None if change.rule is None else encode(rule_values(change.rule)).decode()

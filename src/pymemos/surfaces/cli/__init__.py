@@ -12,6 +12,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     models,
     privacy,
     provenance,
+    signing,
     time_machine,
     transfer,
     upkeep,

@@ -28,8 +28,9 @@ PROGRESS_STEP = 1 << 14  # bytes between two steps of the bar
 @click.option(
     "--redact", multiple=True, metavar="KIND", help="Leave it out, such as email,phone; may be given several times."
 )
+@click.option("--sign", is_flag=True, help="Sign each version, so that changes show and it is known who vouches.")
 @identity_options
-def export(shell: Shell, file: str, redact: tuple[str, ...], **identity: Any) -> None:
+def export(shell: Shell, file: str, redact: tuple[str, ...], sign: bool, **identity: Any) -> None:
     """Write whole memories as JSON Lines to FILE or stdout.
 
     Every version is written, and deleted memories too.
@@ -38,7 +39,7 @@ def export(shell: Shell, file: str, redact: tuple[str, ...], **identity: Any) ->
     """
     with shell.open() as mem:
         kinds = [kind for given_once in redact for kind in given_once.split(",")]
-        lines = mem.export_lines(redact=kinds, **given(identity))
+        lines = mem.export_lines(redact=kinds, sign=sign, **given(identity))
         if file == "-":
             for line in lines:
                 sys.stdout.buffer.write(line + b"\n")

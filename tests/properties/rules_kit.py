@@ -28,6 +28,7 @@ from pymemos.cube.policy import (
     parse_what,
     parse_when,
 )
+from pymemos.cube.privacy import Kind
 from pymemos.infrastructure.policies import role_rule
 from pymemos.ports import Edge, Entry
 from pymemos.testing import strategies as kit
@@ -118,8 +119,10 @@ def policies(
     actions = draw(st.lists(st.sampled_from(list(Action)), max_size=2, unique=True))
     if effect is Effect.PERMIT and not actions:
         actions = [Action.READ]
+    if effect is Effect.REDACT:
+        actions = [one for one in actions if one is Action.READ]
     span = draw(_spans)
-    whole = Action.MANAGE in actions or effect is Effect.LIMIT
+    whole = Action.MANAGE in actions or effect in (Effect.LIMIT, Effect.RECORD)
     return Policy(
         name=draw(_pick("a", "b", "c", "d")),
         effect=effect,
@@ -130,6 +133,7 @@ def policies(
         starts=span[0],
         expires=span[1],
         rate=Rate(calls=3, per_s=60.0) if effect is Effect.LIMIT else None,
+        kinds=draw(_pick((Kind.EMAIL,), (Kind.PHONE, Kind.CARD))) if effect is Effect.REDACT else (),
         note=draw(_pick("", "for the team")),
     )
 

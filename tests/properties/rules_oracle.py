@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pymemos.cube.call import Caller
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import All, holds, matches
+from pymemos.cube.filters import EVERYTHING, NOTHING, Not, holds, matches
 from pymemos.cube.policy import Policy, RoleGrant, RuleChange
 
 STORE = "*"
@@ -95,8 +95,14 @@ class Oracle(NamedTuple):
     # Memories.
 
     def may(self, action: str, cube: MemCube) -> bool:
-        """Whether the caller may do it with a memory, what that was made from apart; changing takes reading."""
-        return self._may(action, cube) and (action != "write" or self._may("read", cube))
+        """Whether the caller may do it with a memory, what that was made from apart; changing takes reading.
+
+        The manifest of a conversation is for those whom nothing narrows.
+        """
+        actions = ("write", "read") if action == "write" else (action,)
+        if cube.is_episode and not all(self.is_whole(one, cube.namespace) for one in actions):
+            return False
+        return all(self._may(one, cube) for one in actions)
 
     def _may(self, action: str, cube: MemCube) -> bool:
         home = cube.namespace
@@ -114,7 +120,7 @@ class Oracle(NamedTuple):
         if namespace != self.own and not permits:
             return False
         for line in self.policies("deny", namespace, STORE):
-            if line.rule.what == All() and self.speaks(line.rule, "manage", namespace):
+            if line.rule.what == EVERYTHING and self.speaks(line.rule, "manage", namespace):
                 return False
         return not any(
             self.speaks(line.rule, action, namespace)
@@ -123,23 +129,25 @@ class Oracle(NamedTuple):
             for action in ("read", "write")
         )
 
-    def reads_all_of(self, namespace: str) -> bool:
-        """Whether no condition narrows what the caller reads there; what is gone satisfies no other."""
-        allows = namespace in (self.own, "global") or any(
-            line.rule.what == All() and self.speaks(line.rule, "read", namespace)
+    def is_whole(self, action: str, namespace: str) -> bool:
+        """Whether the caller may do it with everything there, and no condition narrows that."""
+        allows = namespace == self.own or (namespace == "global" and action == "read")
+        allows = allows or any(
+            line.rule.what == EVERYTHING and self.speaks(line.rule, action, namespace)
             for line in self.policies("permit", namespace)
         )
         denials = [
             line.rule
             for line in self.policies("deny", namespace, STORE)
-            if self.speaks(line.rule, "read", namespace) and not _says_nothing(line.rule)
+            if self.speaks(line.rule, action, namespace) and not _says_nothing(line.rule)
         ]
         return allows and not denials
 
     def open(self, cube: MemCube, current: Mapping[str, MemCube], homes: Mapping[str, str]) -> bool:
         """Whether everything that a memory was made from may be read, through all generations.
 
-        ``homes`` says where every memory lives or lived. A source that is not current is judged by its place.
+        ``homes`` says where every memory lives or lived. A source that is not current is judged by its place, for what
+        is gone satisfies no condition.
         """
         seen: set[tuple[str, str]] = set()
 
@@ -151,7 +159,7 @@ class Oracle(NamedTuple):
                 seen.add(place)
                 source = current.get(pin.id)
                 if source is None:
-                    if not self.reads_all_of(homes.get(pin.id, one.namespace)):
+                    if not self.is_whole("read", homes.get(pin.id, one.namespace)):
                         return False
                 elif not self.may("read", source) or not climb(source):
                     return False
@@ -165,5 +173,5 @@ class Oracle(NamedTuple):
 
 
 def _says_nothing(policy: Policy) -> bool:
-    """A denial of what nothing satisfies, as written without a word."""
-    return type(policy.what).__name__ == "Any_" and not policy.what.parts
+    """A denial of what nothing satisfies, as it is written without a word."""
+    return policy.what in (NOTHING, Not(EVERYTHING))

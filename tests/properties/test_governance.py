@@ -133,7 +133,7 @@ class Seen:
 
 
 @pytest.mark.timeout(3600 if DEEP else 120)
-@settings(BUSY, max_examples=1200 if DEEP else 12)
+@settings(BUSY, max_examples=1200 if DEEP else 60)
 @given(log=logs(), people=st.lists(callers, min_size=12, max_size=16), world=worlds(5))
 def test_decision_and_both_stores_agree_with_the_oracle(
     sqlite: SqliteStore, log: list[RuleChange], people: list[Caller], world: list[Written]
@@ -236,7 +236,7 @@ steps = st.one_of(
 )
 
 
-@settings(BUSY, max_examples=1000 if DEEP else 25)
+@settings(BUSY, max_examples=1000 if DEEP else 60)
 @given(
     world=worlds(),
     log=logs(4),

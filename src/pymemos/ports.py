@@ -11,8 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
-import msgspec
-
 from pymemos.cube.audit import AuditQuery as AuditQuery
 from pymemos.cube.audit import AuditRecord as AuditRecord
 from pymemos.cube.audit import AuditRow as AuditRow
@@ -27,6 +25,7 @@ from pymemos.records import Change as Change
 from pymemos.records import Column as Column
 from pymemos.records import Edge as Edge
 from pymemos.records import Entry as Entry
+from pymemos.records import Finding as Finding
 from pymemos.records import Job as Job
 from pymemos.records import JobState as JobState
 from pymemos.records import Match as Match
@@ -460,14 +459,6 @@ class Overlay(ABC):
 
 
 # ── Stores ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that a check of the store found: what was checked, whether it is well, and what it says."""
-
-    check: str
-    ok: bool
-    detail: str
 
 
 class Store(ABC):

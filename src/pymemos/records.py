@@ -197,3 +197,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created: datetime | None = None
     begun: datetime | None = None  # for its handler: the time of the turn that does it; never stored
     error: str | None = None  # the last failure: the error's name, never content
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a check of the store found: what was checked, whether it is well, and what it says."""
+
+    check: str
+    ok: bool
+    detail: str

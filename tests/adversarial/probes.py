@@ -43,6 +43,8 @@ PROBES: dict[str, Arguments] = {
     "detect": lambda at: {"text": "Write to eve@example.org."},
     "doctor": lambda at: {},
     "enqueue": lambda at: {"kind": "note"},
+    "erase": lambda at: {"filters": {"tags": "nothing has this"}},
+    "erase_backup": lambda at: {"file": at.folder / "copy.db", "id": at.own},
     "export_lines": lambda at: {},
     "freeze": lambda at: {"id": at.own},
     "get": lambda at: {"id": at.own},
@@ -59,6 +61,8 @@ PROBES: dict[str, Arguments] = {
     "privacy_policy": lambda at: {},
     "provenance": lambda at: {"id": at.own},
     "put_blob": lambda at: {"source": b"of Eve"},
+    "receipt": lambda at: {"id": at.eve.erase(filters={"tags": "nothing has this"}).id},
+    "receipts": lambda at: {},
     "reembed": lambda at: {},
     "remove_access_policy": lambda at: {"name": "none"},
     "restore": lambda at: {"id": at.own, "version": 1},
@@ -82,6 +86,7 @@ PROBES: dict[str, Arguments] = {
     "unfreeze": lambda at: {"id": at.own},
     "unshare": lambda at: {"name": "none"},
     "update": lambda at: {"id": at.own, "content": "Eve likes milk."},
+    "verify_receipt": lambda at: {"receipt": at.eve.erase(filters={"tags": "nothing has this"})},
     "why": lambda at: {"namespace": "users/eve"},
     "withdraw_role": lambda at: {"role": "physician", "to": "users/eve"},
     # Those of merging and of views, which ask for the same as the others.
@@ -92,9 +97,10 @@ PROBES: dict[str, Arguments] = {
     "what_if": lambda at: {},
     "undo": lambda at: {"id": at.own},
 }
+OTHER_IDS = ("receipt",)  # what it takes is the id of no memory
 STEWARDS = (  # they concern the store as a whole
-    "assign_role", "backup", "control_job", "distrust_key", "doctor", "import_records", "jobs", "keys", "next_due",
-    "reembed", "rotate_key", "set_lifecycle_policy", "tick", "trust_key", "withdraw_role",
+    "assign_role", "backup", "control_job", "distrust_key", "doctor", "erase_backup", "import_records", "jobs", "keys",
+    "next_due", "reembed", "rotate_key", "set_lifecycle_policy", "tick", "trust_key", "withdraw_role",
 )  # fmt: skip
 AIMS: dict[str, frozenset[str]] = {
     "id": frozenset({"id", "memory"}),
@@ -114,11 +120,11 @@ HARMLESS = frozenset(
     "timestamp metadata tags entities type origin language priority sensitivity valid_from valid_to lifespan "
     "provenance links expires arguments source trust kinds redact "
     # Bounds, times and choices, which narrow what the call may reach anyway.
-    "since until operation memory_kind memory_type what format version a b expected limit after episodes valid_at "
-    "known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts prune "
-    "accept conflict archive_sources now sign public "
+    "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
+    "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
+    "prune accept conflict archive_sources now sign public wait receipt grep_erased "
     # Of the steward's machine: files, programs and what reads them.
-    "target path keys head memories on_progress".split()
+    "target file path keys head memories on_progress".split()
 )
 
 
@@ -129,12 +135,14 @@ def parameters(method: str) -> list[str]:
 
 def aimed_at(aim: str, *, stewards: bool = False) -> list[str]:
     """The methods that have a parameter of that kind; those of the steward alone only if they are asked for."""
-    named = [name for name in METHODS if AIMS[aim] & set(parameters(name))]
+    named = [name for name in METHODS if targets(name, aim)]
     return sorted(name for name in named if stewards or name not in STEWARDS)
 
 
 def targets(method: str, aim: str) -> list[str]:
     """The parameters of a method that can be aimed at this."""
+    if aim == "id" and method in OTHER_IDS:
+        return []
     return [name for name in parameters(method) if name in AIMS[aim]]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.adversarial.probes import AIMS, METHODS, arguments, forged, parameters
+from tests.adversarial.probes import METHODS, arguments, forged, targets
 from tests.adversarial.world import ANA, Place, dump, holdings, leaks, opened, same_error, strike
 
 from pymemos import AsyncMemOS
@@ -114,9 +114,7 @@ def test_an_archive_that_is_imported_becomes_ones_own(fresh: Place) -> None:
 
 
 ASYNC = [
-    name
-    for name in METHODS
-    if AIMS["id"] & set(parameters(name)) and inspect.iscoroutinefunction(getattr(AsyncMemOS, name, None))
+    name for name in METHODS if targets(name, "id") and inspect.iscoroutinefunction(getattr(AsyncMemOS, name, None))
 ]
 
 
@@ -162,7 +160,7 @@ def exit_code(arguments: list[str]) -> object:
 
 
 def _aimed(method: str, id: str) -> dict[str, str]:
-    return {name: id for name in parameters(method) if name in AIMS["id"]}
+    return dict.fromkeys(targets(method, "id"), id)
 
 
 def test_the_same_error_is_the_same_for_every_secret(place: Place) -> None:

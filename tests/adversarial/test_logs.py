@@ -21,7 +21,7 @@ ORDERS = (
 # The key of another caller.
 
 
-@pytest.mark.parametrize("method", aimed_at("key"))
+@pytest.mark.parametrize("method", [name for name in aimed_at("key") if name != "undo"])  # Eve has nothing to undo
 def test_the_key_of_another_caller_is_just_a_name(fresh: Place, method: str) -> None:
     before = holdings(fresh)
 

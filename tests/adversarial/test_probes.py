@@ -9,7 +9,12 @@ from tests.adversarial.world import Place, leaks, strike
 from pymemos import MemOS
 
 MUTE = ("close",)  # it would end the shared place; a handle that is bound closes nothing
-FREE = ("bind", "put_blob", "close")  # open no unit: they reach nothing that could be refused or recorded
+FREE = (
+    "bind",
+    "put_blob",
+    "close",
+    "verify_receipt",
+)  # open no unit: they reach nothing that could be refused or recorded
 
 
 def test_every_public_method_has_a_probe() -> None:

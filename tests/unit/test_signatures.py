@@ -102,6 +102,14 @@ class TestTravelling:
         assert lines == list(there.export_lines())
         assert lines == list(here.export_lines(sign=True))
 
+    def test_a_line_with_something_left_out_has_no_signatures(self, here: MemOS) -> None:
+        for text in ("Ana likes tea.", "Write to ana@example.org."):
+            here.sign(here.add(text, user_id="ana").ids[0], user_id="ana")
+
+        lines = [json.loads(line) for line in here.export_lines(redact=["email"], sign=True)]
+
+        assert [(False, True), (True, False)] == sorted(("redacted" in line, "signatures" in line) for line in lines)
+
     def test_each_instance_adds_its_own(self, here: MemOS, there: MemOS) -> None:
         id = a_memory(here)
         there.import_records(map(from_line, here.export_lines(sign=True)))

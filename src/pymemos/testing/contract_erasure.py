@@ -16,6 +16,7 @@ from pymemos.cube.filters import parse
 from pymemos.cube.header import SemanticType, State
 from pymemos.cube.life import StateChange
 from pymemos.cube.payload import Activation, ModelRef
+from pymemos.cube.signature import Signature
 from pymemos.errors import StoreError, UnknownMemory
 from pymemos.ports import BlobStore, Change, Edge, Entry, Replay, Store, WriteUnit
 from pymemos.testing.acts import add, change, found, remove, search, use, versions
@@ -45,6 +46,10 @@ def erase(
         return unit.erase([entry.cube.id for entry in entries], kept.id)
 
     return store.write(work)
+
+
+def _sign(store: Store, entry: Entry, signature: Signature) -> None:
+    store.write(lambda unit: unit.put_signatures(entry.cube.id, [signature]))
 
 
 def a_message(words: str, behind: Entry | None = None, context: str = "", **declared: Any) -> Entry:
@@ -87,6 +92,19 @@ class ErasureContract:
         assert found(store) == found(store, known_at=WHEN + HOUR) == ["coffee"]
         assert found(store, valid_at=WHEN) == ["coffee"]
         assert search(store, "tea") == search(store, "tea", known_at=WHEN) == []
+
+    def test_who_signed_what_is_erased_is_gone_too(self, store: Store) -> None:
+        tea, other = an_entry("tea"), an_entry("coffee")
+        add(store, tea, other)
+        for one in (tea, other):
+            signature = Signature(version=one.cube.version, key="aa", signature="00")
+            _sign(store, one, signature)
+
+        erase(store, tea)
+
+        with store.read() as unit:
+            assert unit.signatures(tea.cube.id) == []
+            assert len(unit.signatures(other.cube.id)) == 1
 
     def test_the_words_of_what_is_erased_count_nowhere(self, store: Store) -> None:
         tea, other = an_entry("tea in lisbon"), an_entry("tea at home")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pkgutil
 import subprocess
@@ -34,6 +35,7 @@ def run(name: str) -> Report | None:
 
 def main() -> int:
     """Run them all; a figure that is not met is no failure, a benchmark that breaks is."""
+    argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__).parse_args()
     failed = False
     for name in names():
         report = run(name)

@@ -232,3 +232,19 @@ class OtherEmbedder(ModelError):
     """The store's vectors were made by another embedder; run 'pymemos reembed', or set the one that made them."""
 
     status = 409
+
+
+class ChatFailed(ModelError):
+    """The chat model gave no answer; nothing was kept of the exchange. Check its address, key and name, then repeat."""
+
+
+class PromptTooLong(ModelError):
+    """The prompt is longer than the model's window; give fewer messages or a smaller budget for memory."""
+
+    status = 400
+
+
+class SegmentRefused(ModelError):
+    """A KV segment does not fit this model or what stands before it; it is not used, and its text is read instead."""
+
+    status = 409

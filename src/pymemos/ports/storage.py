@@ -1,4 +1,4 @@
-"""What the system asks of the outside: stores and their units of work, blobs, clocks and ids."""
+"""What the system asks of storage: stores and their units of work, blobs; and of clocks and ids."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from pymemos.cube.audit import AuditQuery as AuditQuery
 from pymemos.cube.audit import AuditRecord as AuditRecord
@@ -38,12 +38,6 @@ from pymemos.records import TermWeights as TermWeights
 from pymemos.records import TextRow as TextRow
 from pymemos.records import Turn as Turn
 from pymemos.records import Vector as Vector
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float32]
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]  # an aware time in UTC
@@ -553,25 +547,6 @@ class Store(ABC):
 
     @abstractmethod
     def _remnants(self) -> Verification: ...
-
-
-class Embedder(Protocol):
-    """Turns texts into vectors whose dot product says how alike they mean; the same text gives the same vector."""
-
-    @property
-    def identity(self) -> str:
-        """The weights and how they are run, in one name; vectors of two identities are never compared."""
-
-    @property
-    def dimensions(self) -> int:
-        """How many numbers a vector has."""
-
-    def embed(self, texts: Sequence[str], *, queries: bool = False) -> Floats:
-        """One row of length 1 for each text: float32, (texts, dimensions).
-
-        ``queries`` says that the texts are questions, which some models read in another way. A text beyond the
-        model's window is cut; callers split long texts first. Raises EmbedderFailed.
-        """
 
 
 class BlobStore(Protocol):

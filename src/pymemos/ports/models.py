@@ -1,0 +1,185 @@
+"""What the system asks of models: embedders, chat models, and engines whose caches and weights memory can reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from pymemos.cube.payload import ModelRef
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+Tokens = tuple[int, ...]
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors whose dot product says how alike they mean; the same text gives the same vector."""
+
+    @property
+    def identity(self) -> str:
+        """The weights and how they are run, in one name; vectors of two identities are never compared."""
+
+    @property
+    def dimensions(self) -> int:
+        """How many numbers a vector has."""
+
+    def embed(self, texts: Sequence[str], *, queries: bool = False) -> Floats:
+        """One row of length 1 for each text: float32, (texts, dimensions).
+
+        ``queries`` says that the texts are questions, which some models read in another way. A text beyond the
+        model's window is cut; callers split long texts first. Raises EmbedderFailed.
+        """
+
+
+# ── Chat ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Utterance(msgspec.Struct, frozen=True):
+    """One message as a model reads it; ``role`` is "system", "user" or "assistant"."""
+
+    role: str
+    content: str
+
+
+class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How an answer is made: greedy at temperature 0; ``schema`` is a JSON schema that the answer has to fit."""
+
+    max_tokens: int = 512
+    temperature: float = 0.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    schema: dict[str, Any] | None = None
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer cost, in tokens; ``cached`` are those of the prompt that were not read again."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a streamed answer; the last one says why it ended ("stop", "length") and what it cost."""
+
+    text: str = ""
+    finish: str | None = None
+    usage: Usage | None = None
+
+
+class ChatModel(Protocol):
+    """Answers a conversation."""
+
+    @property
+    def identity(self) -> str:
+        """The model, and where it runs, in one name."""
+
+    @property
+    def window(self) -> int | None:
+        """The tokens that prompt and answer may have together; None where it is not known."""
+
+    def stream(self, messages: Sequence[Utterance], options: ChatOptions) -> Iterator[Piece]:
+        """The answer, piece by piece, as it is made. Raises ChatFailed."""
+
+
+# ── Engines: local models whose state memory can reach ─────────────────────────────────────────────────────────────
+
+
+class Kv(Protocol):
+    """The keys and values of consecutive tokens in every layer, in memory; opaque outside its engine."""
+
+    @property
+    def start(self) -> int:
+        """The position of the first token."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """The ids of the tokens."""
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the tensors."""
+
+    @property
+    def on_device(self) -> bool:
+        """Whether they lie where the model computes, rather than in the memory of the host or in a mapped file."""
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt in pieces that are tokenised apart, so that equal pieces have equal tokens."""
+
+    head: Tokens  # how the template begins, and the system's text
+    notes: tuple[Tokens, ...]  # one for each memory, in order
+    tail: Tokens  # the end of the system's message, the conversation, and where the answer begins
+
+    @property
+    def tokens(self) -> Tokens:
+        """The whole prompt."""
+        return (*self.head, *(token for note in self.notes for token in note), *self.tail)
+
+
+class SegmentSource(msgspec.Struct, frozen=True):
+    """A memory, as the version that a segment was made from."""
+
+    id: str
+    version: str
+    content_hash: str
+
+
+class SegmentAbout(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file says of a segment beside its tensors and its model: whose it is, and what it continues."""
+
+    namespace: str
+    sources: tuple[SegmentSource, ...] = ()
+    prefix: str | None = None  # the hash of the blob that comes before it; None where it begins a prompt
+    prefix_tokens: str | None = None  # a digest of all tokens before it
+    form: str = "exact"  # "exact": the model's own dtype; "int8": lossy, a scale for each token and head
+
+
+class SteeringUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A steering vector added to what leaves some layers, times ``scale``; ``vectors`` is opaque outside its engine."""
+
+    vectors: Any
+    scale: float = 1.0
+
+
+class Engine(ChatModel, Protocol):
+    """A local model: what it computes for a prefix can be kept and injected, and its layers can be steered."""
+
+    @property
+    def ref(self) -> ModelRef:
+        """The exact weights, tokenizer, template and dtype: nothing made with another is ever used."""
+
+    def prompt(self, system: str, notes: Sequence[str], turns: Sequence[Utterance]) -> Prompt:
+        """The pieces of a prompt, by the model's chat template."""
+
+    def prefill(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> Kv:
+        """Keys and values of ``tokens`` alone, as they are after ``prefix``, which stays as it is.
+
+        Raises SegmentRefused where the prefix has a gap, and TooLong beyond the window.
+        """
+
+    def cut(self, kv: Kv, length: int) -> Kv:
+        """The first ``length`` tokens of a segment."""
+
+    def dump(self, kv: Kv, about: SegmentAbout) -> bytes:
+        """The segment as a safetensors file."""
+
+    def load(self, file: memoryview, about: SegmentAbout, tokens: Sequence[int], start: int) -> Kv:
+        """The segment of a file; raises SegmentRefused where anything in it is not what was expected, and says what."""
+
+    def run(
+        self,
+        tokens: Sequence[int],
+        options: ChatOptions,
+        *,
+        prefix: Sequence[Kv] = (),
+        steering: Sequence[SteeringUse] = (),
+    ) -> Iterator[Piece]:
+        """What the model says after ``tokens``, those of ``prefix`` taken from memory instead of read."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+import torch
+from tests.unit.tiny_models import write_tiny
+
+from pymemos.models.local import LocalEngine, open_local
 from pymemos.ports import Engine
 from pymemos.testing.contracts import EngineContract
 from pymemos.testing.toy_engine import ToyEngine
@@ -30,3 +35,46 @@ class TestToy(EngineContract):
         engine.logits(range(120), prefix=[kv])
 
         assert engine.read - before == 20
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> LocalEngine:
+    return _opened(tmp_path_factory.mktemp("tiny"), seed=0)
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> LocalEngine:
+    return _opened(tmp_path_factory.mktemp("other"), seed=1)
+
+
+class TestTiny(EngineContract):
+    @pytest.fixture
+    def engine(self, tiny: LocalEngine) -> Engine:
+        return tiny
+
+    @pytest.fixture
+    def stranger(self, other: LocalEngine) -> Engine:
+        return other
+
+    @pytest.fixture
+    def vectors(self) -> object:
+        return {1: 3 * torch.randn(48, generator=torch.Generator().manual_seed(5))}
+
+
+class TestTinyHalf(TestTiny):
+    """The same in bfloat16, in which logits are coarse, and what is injected still is what was computed."""
+
+    tolerance = 0.1
+
+    @pytest.fixture
+    def engine(self, tmp_path: Path) -> Engine:
+        return _opened(tmp_path, seed=0, dtype="bfloat16")
+
+    @pytest.fixture
+    def stranger(self, tmp_path: Path) -> Engine:
+        return _opened(tmp_path / "other", seed=1, dtype="bfloat16")
+
+
+def _opened(folder: Path, *, seed: int, dtype: str = "float32") -> LocalEngine:
+    torch.set_num_threads(1)
+    return open_local("tiny", write_tiny(folder / "model", seed=seed), cache=folder, device="cpu", dtype=dtype)

@@ -7,7 +7,7 @@ import math
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -108,8 +108,13 @@ def _placed(entries: dict[str, _Entry], size: int) -> dict[str, tuple[Shape, int
     return placed
 
 
-class Pieces(io.RawIOBase):
-    """A file to read whose bytes come from an iterator: a large one is stored without being put together in memory."""
+def file_of(pieces: Iterator[bytes | memoryview]) -> BinaryIO:
+    """A file to read once, whose bytes come from an iterator: a large one is stored without being whole in memory."""
+    return io.BufferedReader(_Pieces(pieces))
+
+
+class _Pieces(io.RawIOBase):
+    """What ``file_of`` reads from."""
 
     def __init__(self, pieces: Iterator[bytes | memoryview]) -> None:
         self._pieces = pieces

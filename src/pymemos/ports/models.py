@@ -127,7 +127,11 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SteeringUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A steering vector added to what leaves some layers, times ``scale``; ``vectors`` is opaque outside its engine."""
+    """A steering vector added to what leaves some layers, times ``scale``; ``vectors`` is opaque outside its engine.
+
+    It acts on the last token of the prompt and on those that are generated: the rest of the prompt is what it is
+    without, and can be taken from memory.
+    """
 
     vectors: Any
     scale: float = 1.0

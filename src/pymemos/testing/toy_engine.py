@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
 from pymemos.cube import segment
 from pymemos.cube.payload import ModelRef
 from pymemos.cube.segment import SegmentAbout
-from pymemos.cube.tensors import Pieces, Shape
+from pymemos.cube.tensors import Shape, file_of
 from pymemos.errors import ChatFailed, InvalidInput, PromptTooLong, SegmentRefused
 from pymemos.ports import ChatOptions, Kv, Piece, Prompt, SteeringUse, Tokens, Usage, Utterance
 
@@ -91,11 +90,11 @@ class ToyEngine:
             return own
         return msgspec.structs.replace(own, states=bytes(own.states), on_device=on_device)
 
-    def dump(self, kv: Kv, about: SegmentAbout) -> io.RawIOBase:
+    def dump(self, kv: Kv, about: SegmentAbout) -> BinaryIO:
         """A file with one tensor beside the token ids."""
         own = self._own(kv)
         said = segment.metadata(self.ref, about, own.tokens, own.start, rope="")
-        return Pieces(iter([*segment.begin(said, own.tokens, _shapes(own.tokens)), own.states]))
+        return file_of(iter([*segment.begin(said, own.tokens, _shapes(own.tokens)), own.states]))
 
     def load(self, file: memoryview, about: SegmentAbout, tokens: Sequence[int], start: int) -> ToyKv:
         """The states of a file that is what was expected."""
@@ -158,8 +157,9 @@ class ToyEngine:
         yield Piece(text=said[sent:], finish=finish, usage=usage)
 
     def _read(self, tokens: Sequence[int], before: list[ToyKv], steered: bytes = b"") -> bytes:
-        """The state of the prompt's last token."""
-        return self._states(tokens[_end(before) :], _last(before), steered)[-WIDTH:]
+        """The state of the prompt's last token, from which on a steering acts."""
+        states = _last(before) + self._states(tokens[_end(before) : -1], _last(before))
+        return self._states(tokens[-1:], states[-WIDTH:], steered)
 
     def _states(self, tokens: Sequence[int], state: bytes, steered: bytes = b"") -> bytes:
         states = bytearray()

@@ -77,4 +77,4 @@ class TestTinyHalf(TestTiny):
 
 def _opened(folder: Path, *, seed: int, dtype: str = "float32") -> LocalEngine:
     torch.set_num_threads(1)
-    return open_local("tiny", write_tiny(folder / "model", seed=seed), cache=folder, device="cpu", dtype=dtype)
+    return open_local(str(write_tiny(folder / "tiny", seed=seed)), folder, "cpu", dtype)

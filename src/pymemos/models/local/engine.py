@@ -169,6 +169,8 @@ class LocalEngine:
     ) -> Tensor:
         """One pass over tokens behind those of the cache, which keeps them: the last one's logits, (vocabulary,)."""
         start, count = cache.length, len(tokens)
+        if min(tokens) < 0 or max(tokens) >= self.model.config.vocab_size:
+            raise InvalidInput("the model has no such token; tokens are those that its own tokenizer gives")
         ids = torch.tensor([list(tokens)], device=self.device)
         positions = torch.arange(start, start + count, device=self.device)[None]
         steer, adapt = steered(self.layers, steering), adapted(self.model, adapters, start, count)

@@ -61,6 +61,11 @@ class PromptContract:
         assert one.notes[:1] == alone.notes
         assert one.tail == alone.tail != other.tail
 
+    def test_nobody_has_to_ask_for_head_and_notes_to_be_known(self, engine: Engine) -> None:
+        asked, alone = engine.prompt(SYSTEM, NOTES, ASKS), engine.prompt(SYSTEM, NOTES, ())
+
+        assert (alone.head, alone.notes) == (asked.head, asked.notes)
+
     def test_the_pieces_in_order_are_the_prompt(self, engine: Engine) -> None:
         prompt = engine.prompt(SYSTEM, NOTES, ASKS)
 

@@ -20,7 +20,7 @@ from pymemos.models.local.hooks import AdapterUse
 from pymemos.models.local.identity import KNOWN, digest_of
 from pymemos.models.local.past import SHORT
 from pymemos.ports import ChatOptions, SegmentAbout, SteeringUse, Utterance
-from pymemos.testing.contract_engine import chained, mutated, said, stored
+from pymemos.testing.engines import chained, mutated, said, stored
 
 HIDDEN = 48
 ABOUT = SegmentAbout(namespace="users/ana")
@@ -119,6 +119,11 @@ class TestExact:
 
         assert expected[0] != expected[1]
         assert wrong == []
+
+    def test_a_token_that_does_not_exist_is_refused(self, engine):
+        for tokens in ([5, 100_000], [-1]):
+            with pytest.raises(InvalidInput, match="no such token"):
+                engine.logits(tokens)
 
 
 class TestAttention:

@@ -211,6 +211,8 @@ class LocalEngine:
     ) -> Tensor:
         """The same with the logits of the last ``keep`` tokens, (keep, vocabulary), and places of ``layout``."""
         start, count = cache.length, len(tokens)
+        if min(tokens) < 0 or max(tokens) >= self.model.config.vocab_size:
+            raise InvalidInput("the model has no such token; tokens are those that its own tokenizer gives")
         ids = torch.tensor([list(tokens)], device=self.device)
         places = torch.arange(start, start + count, device=self.device) if layout is None else layout.positions
         steer, adapt = steered(self.layers, steering), adapted(self.model, adapters, start, count)

@@ -18,6 +18,8 @@ from pymemos.ports import Prompt, Tokens, Utterance
 _PLACE: Final = "[[pymemos:{}]]"  # stands for a text while the template is looked at
 _BETWEEN: Final = "\n\n"  # system and question, where a template knows no system
 _SYSTEM: Final = "system"
+_USER: Final = "user"
+_NOBODY: Final = Utterance(_USER, "")  # asks where only head and notes are wanted
 
 
 class Template:
@@ -32,14 +34,14 @@ class Template:
 
     def prompt(self, system: str, notes: Sequence[str], turns: Sequence[Utterance]) -> Prompt:
         """Head (up to the system's text), notes (each on a line of its own behind it), and tail."""
-        if not turns or turns[0].role == "assistant":
-            raise InvalidInput("a conversation begins with a message of the user")
+        turns = turns or [_NOBODY]
         if not system and not notes:
             return Prompt(head=(), notes=(), tail=self._whole(turns))
         if self._knows_system:
             return self._split(system, notes, [Utterance(_SYSTEM, ""), *turns])
-        first = Utterance(turns[0].role, "")
-        return self._split(system, notes, [first, *turns[1:]], then=_BETWEEN + turns[0].content)
+        if turns[0].role != _USER:
+            raise InvalidInput("the model's chat template knows no system; begin with a message of the user")
+        return self._split(system, notes, [Utterance(_USER, ""), *turns[1:]], then=_BETWEEN + turns[0].content)
 
     def _split(self, system: str, notes: Sequence[str], messages: list[Utterance], then: str = "") -> Prompt:
         """The pieces where system and notes are the first message's text, and ``then`` what follows in it."""
@@ -77,7 +79,7 @@ class Template:
 
     def _takes(self, role: str) -> bool:
         """Whether the template has a message of this role before the user's, and says its text."""
-        messages = [{"role": role, "content": _PLACE.format(0)}, {"role": "user", "content": _PLACE.format(1)}]
+        messages = [{"role": role, "content": _PLACE.format(0)}, {"role": _USER, "content": _PLACE.format(1)}]
         try:
             return _PLACE.format(0) in self._rendered(messages)
         except InvalidInput:

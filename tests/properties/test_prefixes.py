@@ -12,7 +12,9 @@ from pymemos.cube.segment import INT8, tokens_digest
 from pymemos.operation.prefixes import PrefixTree, Segment, chain, digests, shortened
 
 Text = tuple[int, ...]
-words = st.lists(st.integers(0, 2), min_size=1, max_size=10).map(tuple)  # few tokens, so that prompts have much in common
+words = st.lists(st.integers(0, 2), min_size=1, max_size=10).map(
+    tuple
+)  # few tokens, so that prompts have much in common
 
 
 def segment_of(prompt: Text, start: int, end: int, id: str, *, known: bool = True, **fields: Any) -> Segment:
@@ -40,7 +42,9 @@ def trees(draw: st.DrawFn, *, known: bool | None = None) -> tuple[PrefixTree, di
         end = draw(st.integers(1, len(prompt)))
         start = draw(st.integers(0, end - 1))
         has_tokens = draw(st.booleans()) if known is None else known
-        one = segment_of(prompt, start, end, f"s{number}", known=has_tokens, form=draw(st.sampled_from(["exact", INT8])))
+        one = segment_of(
+            prompt, start, end, f"s{number}", known=has_tokens, form=draw(st.sampled_from(["exact", INT8]))
+        )
         segments.append(one)
         through[one.id] = prompt[:end]
     return PrefixTree(segments), through

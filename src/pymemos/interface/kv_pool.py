@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from pymemos.cube.cube import MemCube
 from pymemos.cube.header import HEAT_HALF_LIFE, Priority
+from pymemos.cube.payload import Activation
 from pymemos.operation import tiers
 from pymemos.operation.tiers import RESIDENT, Budget, Held, Room, Step, Tier
 
@@ -43,6 +45,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     frozen: bool
     heat: float
     last_used: datetime
+    leaving: bool = False  # found by nobody any more, and freed as soon as it is given back
 
 
 class _Entry:
@@ -91,10 +94,11 @@ class KvPool:
         """The bytes that may lie on the device and in the memory of the host."""
         return self._budget
 
-    def lease(self, keeping: Keeping, read: Callable[[], Kv], now: datetime) -> Lease:
+    def lease(self, keeping: Keeping, read: Callable[[bool], Kv], now: datetime) -> Lease:
         """A segment to read from: where it lies, else from its file, and kept in memory if that is worth it.
 
-        ``read`` maps and checks the file; what it raises is raised here, and leaves everything as it was.
+        ``read`` maps and checks the file, and is told whether that is going to be kept in memory; what it raises is
+        raised here, and leaves everything as it was.
         """
         with self._lock:
             uses = self._uses[keeping.blob] = self._uses.get(keeping.blob, 0) + 1
@@ -102,8 +106,8 @@ class KvPool:
             if entry is not None and entry.kv is not None:
                 return self._leased(entry, keeping, now)
         started = self._timer()
-        kv = read()
         wanted = tiers.wanted(uses, keeping.priority, self._budget, frozen=keeping.frozen)
+        kv = read(wanted.tier in RESIDENT)
         if wanted.tier is Tier.DISK:
             return Lease(kv, Tier.DISK, wanted.why)
         return self._brought(keeping, kv, wanted.tier, wanted.why, started, now)
@@ -134,12 +138,38 @@ class KvPool:
                 if entry is not None and entry.held.locks:
                     self._leaving.append(entry)
 
+    def keep_only(self, namespace: str, ids: Container[str]) -> None:
+        """Forget the segments of a namespace whose memories are not among these."""
+        with self._lock:
+            gone = [
+                blob
+                for blob, entry in self._entries.items()
+                if entry.keeping.namespace == namespace and entry.keeping.id not in ids
+            ]
+        self.drop(gone)
+
+    def forget(self, ids: Container[str]) -> None:
+        """Forget the segments of these memories."""
+        with self._lock:
+            gone = [blob for blob, entry in self._entries.items() if entry.keeping.id in ids]
+        self.drop(gone)
+
+    def namespaces(self) -> set[str]:
+        """Where the memories live whose segments lie in memory."""
+        with self._lock:
+            return {entry.keeping.namespace for entry in self._entries.values()}
+
     def freeze(self, blob: str, frozen: bool) -> None:
         """Let a segment stay in memory whatever comes, or no longer."""
         with self._lock:
             entry = self._entries.get(blob)
             if entry is not None:
                 entry.held = msgspec.structs.replace(entry.held, frozen=frozen)
+
+    def follow(self, cube: MemCube) -> None:
+        """Take over what the memory of a segment says now of how it is kept."""
+        if isinstance(cube.payload, Activation):
+            self.freeze(cube.payload.blob, cube.header.governance.frozen)
 
     def tier_of(self, blob: str) -> Tier:
         """Where a segment lies."""
@@ -150,7 +180,8 @@ class KvPool:
     def placements(self) -> tuple[Placement, ...]:
         """Everything that takes memory, also what is only waiting to be freed."""
         with self._lock:
-            return tuple(_placement(entry) for entry in (*self._entries.values(), *self._leaving))
+            here = [_placement(entry) for entry in self._entries.values()]
+            return (*here, *(_placement(entry, leaving=True) for entry in self._leaving))
 
     def used(self, tier: Tier) -> int:
         """The bytes that are taken, or reserved, in a tier."""
@@ -241,7 +272,7 @@ class KvPool:
         return [entry.held for entry in (*self._entries.values(), *self._leaving)]
 
 
-def _placement(entry: _Entry) -> Placement:
+def _placement(entry: _Entry, *, leaving: bool = False) -> Placement:
     held, keeping = entry.held, entry.keeping
     return Placement(
         id=keeping.id,
@@ -253,6 +284,7 @@ def _placement(entry: _Entry) -> Placement:
         frozen=held.frozen,
         heat=held.heat,
         last_used=held.last_used,
+        leaving=leaving,
     )
 
 

@@ -36,6 +36,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0  # bytes of the file
     namespace: str = ""
     version: str = ""  # of the memory
+    source: str | None = None  # the memory whose text it holds
     tokens: Tokens | None = None
 
     @property

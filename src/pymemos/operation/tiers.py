@@ -1,4 +1,4 @@
-"""Tiers: where KV segments lie, device, host memory, disk or only as text, and which makes room for another (4.1, 5.4.2).
+"""Tiers: where KV segments lie (device, host memory, disk, text), and which makes room for another (4.1, 5.4.2).
 
 Everything here is pure: it is told what is held, in which budget, and at which time, and gives steps with reasons. The
 file on the disk stays whatever happens above it; below it there is always the text that a segment was made from.
@@ -75,7 +75,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
         Uses to come are taken to be as many as there were, of which half are forgotten in every half-life.
         """
-        forgotten = 0.5 ** (max((now - self.last_used).total_seconds(), 0.0) / HEAT_HALF_LIFE.total_seconds())
+        forgotten: float = 0.5 ** (max((now - self.last_used).total_seconds(), 0.0) / HEAT_HALF_LIFE.total_seconds())
         return self.heat * forgotten * self.cost() / max(self.nbytes, 1) * 1e6
 
 
@@ -135,7 +135,7 @@ def room(held: Iterable[Held], budget: Budget, tier: Tier, nbytes: int, now: dat
     Where there can be none, as everything is locked or frozen, the next tier down is tried; the last is the file.
     """
     here = {one.blob: one for one in held}
-    reasons = []
+    reasons: list[str] = []
     while tier in RESIDENT:
         steps = _emptied(here, budget, tier, nbytes, now)
         if steps is not None:

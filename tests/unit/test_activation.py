@@ -98,7 +98,7 @@ class TestEncoding:
         assert 0 < other.reused < len(SYSTEM)
 
     def test_a_document_is_kept_as_text_first(self, ana: MemOS) -> None:
-        encoded = ana.encode("Lisbon is a city.\n\nIt lies by the sea.", system=SYSTEM)
+        encoded = ana.encode(document="Lisbon is a city.\n\nIt lies by the sea.", system=SYSTEM)
 
         [id] = encoded.sources
         assert ana.get(id).text == "Lisbon is a city.\n\nIt lies by the sea."
@@ -108,7 +108,7 @@ class TestEncoding:
     def test_a_long_document_becomes_several_memories_that_lose_nothing(self, ana: MemOS) -> None:
         paragraphs = [f"Paragraph {n} " + "word " * 200 for n in range(60)]
 
-        encoded = ana.encode("\n\n".join(paragraphs))
+        encoded = ana.encode(document="\n\n".join(paragraphs))
 
         kept = " ".join(ana.get(id).text for id in encoded.sources)
         assert len(encoded.sources) > 1
@@ -135,6 +135,11 @@ class TestEncoding:
         ]:
             with pytest.raises(error):
                 ana.encode([id])
+
+    def test_it_takes_ids_or_a_document(self, ana: MemOS) -> None:
+        for given in ({}, {"ids": told(ana), "document": "Lisbon is a city."}, {"ids": "one text"}, {"ids": []}):
+            with pytest.raises(errors.InvalidInput):
+                ana.encode(**given)
 
     def test_without_an_engine_it_says_what_is_missing(self, tmp_path: Path) -> None:
         with opened(tmp_path) as bare, pytest.raises(errors.ModelError, match="engine="):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from pymemos.cube.header import Priority
+import msgspec
+
+from pymemos.cube.call import Caller, Scope
+from pymemos.cube.header import Priority, SemanticType
 from pymemos.errors import InvalidInput, ModelError
 from pymemos.facade.handle import Handle
 from pymemos.interface import requests
@@ -14,6 +17,7 @@ from pymemos.interface.arguments import check_id, check_ids, check_member, check
 from pymemos.interface.encoding import Encoded, Moved, Verified, parts, verified
 from pymemos.interface.injecting import Injected
 from pymemos.interface.kv_pool import Placement
+from pymemos.interface.requests import Added, Labels
 from pymemos.operation.tiers import RESIDENT, Tier
 from pymemos.ports import SegmentSource, Utterance
 
@@ -25,8 +29,9 @@ class ActivationMemory(Handle):
 
     def encode(
         self,
-        content: str | Sequence[str],
+        ids: Sequence[str] | None = None,
         *,
+        document: str | None = None,
         system: str = "",
         form: str = "exact",
         priority: Priority | str | None = None,
@@ -36,26 +41,21 @@ class ActivationMemory(Handle):
         run_id: str | None = None,
         session_id: str | None = None,
     ) -> Encoded:
-        """Keep the KV cache of memories (a list of ids, in the order of a prompt), or of a document (a text).
+        """Keep the KV cache of memories, in the order in which they stand in a prompt, or of a document.
 
         A document is kept as text first, in several memories where it is long, so that there is always something to
         fall back to. Each segment goes on behind the system's text and all memories before it, and is made from
         exactly these: when one of them changes, it is stale. What is stored already is not computed again.
-        ``form="int8"`` is a quarter to half as large, and lossy. Raises StaleVersion where a memory keeps changing.
+        ``form="int8"`` is smaller, and lossy. Raises StaleVersion where a memory keeps changing meanwhile.
         """
         encoder = self._needs(self._encoder)
         who = self._bind(user_id, agent_id, run_id, session_id)
         labels = parse_labels(priority=priority, tags=tags)
-        prompt = check_text(system, "system", limit=self._settings.text_limit) if system else ""
-        if isinstance(content, str):
-            text = check_text(content, "the document", limit=self._settings.text_limit)
-            messages, _ = parse_messages([{"content": part} for part in parts(text)], text_limit=len(text))
-            about = parse_labels(priority=priority, tags=tags, type="domain_knowledge")
-            added = self._dispatch(who, requests.Add(messages=messages, labels=about, conversation=False))
-            ids: Sequence[str] = added.ids
-        else:
-            ids = check_ids(content, "content", least=1)
-        return encoder.encode(who, ids, system=prompt, form=form, labels=labels)
+        prompt = self._system(system)
+        if (ids is None) == (document is None):
+            raise InvalidInput("pass the ids of memories, or document= with a text")
+        given = self._kept_as_text(who, document, labels) if document is not None else check_ids(ids, "ids", least=1)
+        return encoder.encode(who, given, system=prompt, form=form, labels=labels)
 
     def inject(
         self,
@@ -75,6 +75,7 @@ class ActivationMemory(Handle):
         why. What is not stored, or may not be used now, is read as text, and named.
         """
         injector, encoder = self._needs(self._injector), self._needs(self._encoder)
+        system = self._system(system)
         who = self._bind(user_id, agent_id, run_id, session_id)
         said, _ = parse_messages(list(turns), text_limit=self._settings.text_limit) if turns else ((), ())
         asked = [Utterance(_role(one.role), one.content) for one in said]
@@ -117,6 +118,17 @@ class ActivationMemory(Handle):
         _, scope = self._everywhere(user_id, agent_id)
         held = () if self._injector is None else self._injector.pool.placements()
         return tuple(one for one in held if scope.namespace in (None, one.namespace))
+
+    def _kept_as_text(self, who: tuple[Caller, Scope], document: str, labels: Labels) -> tuple[str, ...]:
+        """The ids of the memories that a document was kept as."""
+        text = check_text(document, "the document", limit=self._settings.text_limit)
+        messages, _ = parse_messages([{"content": part} for part in parts(text)], text_limit=len(text))
+        about = msgspec.structs.replace(labels, semantic_type=SemanticType.KNOWLEDGE)
+        added: Added = self._dispatch(who, requests.Add(messages=messages, labels=about, conversation=False))
+        return added.ids
+
+    def _system(self, text: str) -> str:
+        return check_text(text, "system", limit=self._settings.text_limit) if text else ""
 
     @staticmethod
     def _needs(part: Part | None) -> Part:

@@ -160,11 +160,13 @@ class Injector:
 
         ``placed`` are ids of memories whose segments have just come to memory, perhaps too late.
         """
-        index = self._tools.segments
+        index, ids, names = self._tools.segments, list(placed), self.pool.namespaces()
+        if not ids and not names:
+            return
         with self._tools.store.read() as unit:  # tells nobody anything, so it needs no decision
-            index.follow(unit, self.pool.namespaces())
-            alive = {record.cube.id for record in unit.current(list(placed))}
-        self.pool.forget(set(placed) - alive)
+            index.follow(unit, names)
+            alive = {record.cube.id for record in unit.current(ids)}
+        self.pool.forget(set(ids) - alive)
 
     def take(
         self, links: Sequence[Usable], tokens: Tokens, length: int, leases: ExitStack

@@ -88,7 +88,7 @@ def case(seed: int) -> Case:
     return Case(tuple(note for note, _ in pairs), draw(pairs)[1])
 
 
-def home(d: Draw, a: str, b: str) -> Pair:
+def home(d: Draw, a: str, _: str) -> Pair:
     p, q = d.two(PLACES)
     text = f"{a} moved from {p} to {q} in {d(MONTHS)} {d.number(2012, 2024)} and now lives near the {d(NEAR)}."
     return text, f"Where does {a} live now?"
@@ -121,7 +121,7 @@ def plan(d: Draw, a: str, b: str) -> Pair:
     return text, f"When and where is {a} going to travel?"
 
 
-def bought(d: Draw, a: str, b: str) -> Pair:
+def bought(d: Draw, a: str, _: str) -> Pair:
     text = f"In {d(MONTHS)} {a} bought {d(THINGS)} for {d.number(80, 950)} euros {d(REASONS)}."
     return text, f"What did {a} buy, and how much did it cost?"
 

@@ -20,6 +20,7 @@ from pymemos.facade.memories import Memories
 from pymemos.facade.merging import Merging
 from pymemos.facade.privacy import Privacy
 from pymemos.facade.signing import Signing
+from pymemos.facade.steering import SteeringMemory
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
 from pymemos.facade.upkeep import Upkeep
@@ -47,6 +48,7 @@ class MemOS(
     TimeMachine,
     WhatIf,
     ActivationMemory,
+    SteeringMemory,
     Lifecycle,
     Privacy,
     Erasing,

@@ -71,10 +71,10 @@ class Composer:
         if size >= self.engine.window:
             raise PromptTooLong(f"{size} tokens leave no room for an answer in a window of {self.engine.window}")
         if not loose:
-            cache = self._past(before, size)
+            cache = self.engine.new_past(size, before)
             return Blend(cache, self.engine.passed(tail, cache, keep=keep), 0, 0)
-        middle = placed(loose, start, self.rotation, self._model)
-        again = self._chosen(before, middle, tail)
+        middle = self.middle(loose, start)
+        again = self.chosen(before, middle, tail)
         return self._passed(before, middle, again, tail, keep)
 
     def run(self, prefix: Sequence[Kv], loose: Sequence[Loose], tail: Tokens, options: ChatOptions) -> Iterator[Piece]:
@@ -83,17 +83,17 @@ class Composer:
         cached = blend.cache.length - len(tail) - blend.recomputed
         return self.engine.speak(blend.rows[-1], blend.cache, options, cached=cached)
 
-    def _past(self, segments: Sequence[LocalKv], end: int) -> Past:
-        start = segments[-1].end if segments else 0
-        return Past(segments, layers=len(self.engine.layers), room=end - start, device=self.engine.device)
+    def middle(self, loose: Sequence[Loose], start: int) -> LocalKv:
+        """Loose segments one behind the other from a position on, as one."""
+        return placed(loose, start, self.rotation, self._model)
 
-    def _chosen(self, before: Sequence[LocalKv], middle: LocalKv, tail: Tokens) -> list[int]:
+    def chosen(self, before: Sequence[LocalKv], middle: LocalKv, tail: Tokens) -> list[int]:
         """The indexes of the loose tokens that are computed again, in order."""
         budget = int(self.share * len(middle.tokens))
         if not budget:
             return []
         attention = _Attention(middle.start)
-        self.engine.passed(tail, self._past([*before, middle], middle.end + len(tail)), watch=attention)
+        self.engine.passed(tail, self.engine.new_past(middle.end + len(tail), [*before, middle]), watch=attention)
         best = attention.of_memory[: len(middle.tokens)].topk(budget).indices
         return sorted(best.tolist())
 
@@ -108,7 +108,7 @@ class Composer:
         known = torch.cat([torch.arange(start), torch.tensor(kept, dtype=torch.long) + start, places])
         mask = (known[None] <= places[:, None])[None, None]
         layout = Layout(places.to(self.engine.device), mask.to(self.engine.device))
-        cache = self._past([*before, rest], start + count + len(tail))
+        cache = self.engine.new_past(start + count + len(tail), [*before, rest])
         tokens = [*(middle.tokens[index] for index in again), *tail]
         return Blend(cache, self.engine.passed(tokens, cache, layout=layout, keep=keep), count, len(again))
 

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from pymemos.cube.payload import ModelRef
+from pymemos.cube.steering import Effect, MadeSteering, SteeringItem
 from pymemos.errors import ChatFailed, InvalidInput, ModelError, PromptTooLong
 from pymemos.models.local import past, segments
+from pymemos.models.local import steering as steering_vectors
 from pymemos.models.local.attention import Watch
-from pymemos.models.local.hooks import AdapterUse, adapted, steered
+from pymemos.models.local.hooks import AdapterUse, Record, adapted, recorded, steered
 from pymemos.models.local.identity import digest_of, identity_of, rope_of
 from pymemos.models.local.past import LocalKv, Past
 from pymemos.models.local.prompts import Template
@@ -87,7 +89,7 @@ class LocalEngine:
     def logits(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> Floats:
         """The logits of what follows the prompt."""
         before = self._covering(tokens, prefix)
-        cache = self._past(before, len(tokens))
+        cache = self.new_past(len(tokens), before)
         row: Floats = self.forward(tokens[cache.start :], cache).float().cpu().numpy()
         return row
 
@@ -107,7 +109,7 @@ class LocalEngine:
         adapters: Sequence[AdapterUse],
     ) -> Iterator[Piece]:
         room = min(options.max_tokens, self.window - len(tokens), _ROOM)
-        cache = self._past(before, len(tokens) + room)
+        cache = self.new_past(len(tokens) + room, before)
         cached = cache.start
         row = self.forward(tokens[cached:], cache, steering=steering, adapters=adapters)
         yield from self.speak(row, cache, options, cached=cached, steering=steering, adapters=adapters)
@@ -139,6 +141,26 @@ class LocalEngine:
         usage = Usage(prompt=size, cached=cached, completion=count)
         yield Piece(text=stops.rest(), finish="stop" if ended else "length", usage=usage)
 
+    # ── Steering ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def make_steering(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        layers: Sequence[int] | None = None,
+        scales: Sequence[float] | None = None,
+    ) -> MadeSteering:
+        """A vector from contrasting pairs."""
+        return steering_vectors.make(self, pairs, layers=layers, scales=scales or steering_vectors.SCALES)
+
+    def load_steering(self, file: memoryview, layers: Sequence[int]) -> dict[int, Tensor]:
+        """The vectors of a file, by layer."""
+        return steering_vectors.load(self, file, layers)
+
+    def steering_effect(self, items: Sequence[SteeringItem], steering: Sequence[SteeringUse]) -> Effect:
+        """What steerings do on labelled items."""
+        return steering_vectors.measure(self, items, steering)
+
     # ── Segments ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prefill(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> LocalKv:
@@ -149,7 +171,7 @@ class LocalEngine:
         end = (before[-1].end if before else 0) + len(tokens)
         if end > self.window:
             raise PromptTooLong(f"{end} tokens do not fit into a window of {self.window}")
-        cache = self._past(before, end)
+        cache = self.new_past(end, before)
         self.forward(tokens, cache)
         return cache.segment(self._model, tokens)
 
@@ -183,7 +205,8 @@ class LocalEngine:
 
     # ── The forward pass ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _past(self, before: Sequence[LocalKv], end: int) -> Past:
+    def new_past(self, end: int, before: Sequence[LocalKv] = ()) -> Past:
+        """A cache behind segments, with room up to ``end``."""
         start = before[-1].end if before else 0
         return Past(before, layers=len(self.layers), room=end - start, device=self.device)
 
@@ -205,18 +228,22 @@ class LocalEngine:
         *,
         layout: Layout | None = None,
         watch: Watch | None = None,
+        record: Record | None = None,
         keep: int = 1,
         steering: Sequence[SteeringUse] = (),
         adapters: Sequence[AdapterUse] = (),
     ) -> Tensor:
-        """The same with the logits of the last ``keep`` tokens, (keep, vocabulary), and places of ``layout``."""
+        """The same with the logits of the last ``keep`` tokens, (keep, vocabulary), which are steered.
+
+        ``layout`` puts tokens to other places, ``watch`` sees what is attended with, ``record`` what leaves layers.
+        """
         start, count = cache.length, len(tokens)
         if min(tokens) < 0 or max(tokens) >= self.model.config.vocab_size:
             raise InvalidInput("the model has no such token; tokens are those that its own tokenizer gives")
         ids = torch.tensor([list(tokens)], device=self.device)
         places = torch.arange(start, start + count, device=self.device) if layout is None else layout.positions
-        steer, adapt = steered(self.layers, steering), adapted(self.model, adapters, start, count)
-        with self._lock, steer, adapt, torch.inference_mode():
+        steer, adapt = steered(self.layers, steering, keep), adapted(self.model, adapters, start, count)
+        with self._lock, steer, adapt, recorded(self.layers, record), torch.inference_mode():
             out = self.model(
                 input_ids=ids,
                 position_ids=places[None],

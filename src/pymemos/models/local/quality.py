@@ -20,7 +20,6 @@ from pymemos.models.local.engine import LocalEngine
 from pymemos.models.local.fillers import RECIPE
 from pymemos.models.local.identity import digest_of
 from pymemos.models.local.invented import Case, cases_from
-from pymemos.models.local.past import Past
 from pymemos.ports import Kv, Prompt, Utterance
 
 BOUND: Final = 0.03  # nats a token: how far a blended answer may be from the model's own, on average
@@ -89,7 +88,7 @@ def examine(composer: Composer, case: Case) -> Finding:
 
 def reference(engine: LocalEngine, prompt: Prompt, length: int = ANSWER) -> tuple[list[int], Tensor]:
     """The greedy answer to a whole prompt, and the log-probabilities that it was chosen by, (length, vocabulary)."""
-    cache = Past([], layers=len(engine.layers), room=len(prompt.tokens) + length, device=engine.device)
+    cache = engine.new_past(len(prompt.tokens) + length)
     rows, given = [], list(prompt.tokens)
     for _ in range(length):
         rows.append(engine.forward(given, cache).float().log_softmax(-1))

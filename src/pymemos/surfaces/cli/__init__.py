@@ -14,6 +14,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     privacy,
     provenance,
     signing,
+    steering,
     time_machine,
     transfer,
     upkeep,

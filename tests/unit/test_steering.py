@@ -36,7 +36,7 @@ def mem(request, tmp_path):
 def tiny(tmp_path_factory) -> LocalEngine:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("steered")
-    # Logits are what a state has in common with each token's embedding: so a direction in states is one in what is said.
+    # Logits are what a state has in common with a token's embedding: a direction in states is one in what is said.
     made = write_tiny(folder / "tiny", tie_word_embeddings=True, initializer_range=0.05)
     return open_local(str(made), folder, "cpu", "float32")
 

@@ -89,7 +89,7 @@ class LocalEngine:
     def logits(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> Floats:
         """The logits of what follows the prompt."""
         before = self._covering(tokens, prefix)
-        cache = self.new_past(len(tokens), before)
+        cache = self._past(before, len(tokens))
         row: Floats = self.forward(tokens[cache.start :], cache).float().cpu().numpy()
         return row
 
@@ -109,7 +109,7 @@ class LocalEngine:
         adapters: Sequence[AdapterUse],
     ) -> Iterator[Piece]:
         room = min(options.max_tokens, self.window - len(tokens), _ROOM)
-        cache = self.new_past(len(tokens) + room, before)
+        cache = self._past(before, len(tokens) + room)
         cached = cache.start
         row = self.forward(tokens[cached:], cache, steering=steering, adapters=adapters)
         yield from self.speak(row, cache, options, cached=cached, steering=steering, adapters=adapters)
@@ -171,7 +171,7 @@ class LocalEngine:
         end = (before[-1].end if before else 0) + len(tokens)
         if end > self.window:
             raise PromptTooLong(f"{end} tokens do not fit into a window of {self.window}")
-        cache = self.new_past(end, before)
+        cache = self._past(before, end)
         self.forward(tokens, cache)
         return cache.segment(self._model, tokens)
 
@@ -207,6 +207,9 @@ class LocalEngine:
 
     def new_past(self, end: int, before: Sequence[LocalKv] = ()) -> Past:
         """A cache behind segments, with room up to ``end``."""
+        return self._past(before, end)
+
+    def _past(self, before: Sequence[LocalKv], end: int) -> Past:
         start = before[-1].end if before else 0
         return Past(before, layers=len(self.layers), room=end - start, device=self.device)
 

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+import msgspec
 import torch
 from torch import Tensor
 
 from pymemos.cube.payload import ModelRef
+from pymemos.cube.segment import INT8
 from pymemos.errors import ChatFailed, InvalidInput, ModelError, PromptTooLong
 from pymemos.models.local import past, segments
 from pymemos.models.local.hooks import AdapterUse, adapted, steered
@@ -140,9 +142,11 @@ class LocalEngine:
         return segments.dump(self._own(kv), self.ref, about, rope=self._rope)
 
     def load(self, file: memoryview, about: SegmentAbout, tokens: Sequence[int], start: int) -> LocalKv:
-        """The segment of a file, over the file's own bytes; an int8 one is restored into memory."""
+        """The segment of a file, over the file's own bytes; an int8 one is restored into the host's memory."""
         sizes, dtype = self.sizes, self.model.dtype
-        return segments.load(file, self.ref, about, tokens, start, rope=self._rope, sizes=sizes, dtype=dtype)
+        kv = segments.load(file, self.ref, about, tokens, start, rope=self._rope, sizes=sizes, dtype=dtype)
+        restored = about.form == INT8 and self.device.type == "cpu"
+        return msgspec.structs.replace(kv, on_device=restored)
 
     @property
     def sizes(self) -> list[tuple[segments.Size, segments.Size]]:
@@ -196,7 +200,7 @@ class LocalEngine:
         difference = float((whole - apart).abs().max() / whole.std())
         if not difference <= _SAME.get(self.model.dtype, _ROUNDED):  # a comparison that NaN does not pass
             raise ModelError(
-                f"what the model computed for a prefix cannot be used again (logits differ by {difference:.2g})"
+                f"what the model computed for a prefix cannot be used again; logits differ by {difference:.2g}"
             )
 
 

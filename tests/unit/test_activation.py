@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -641,6 +642,20 @@ class TestFiles:
         with opened(home, ToyEngine(), key=bytes(32)) as mem, injected(mem, stored[:3]) as found:
             assert found.report.injected == 0
             assert "this instance" in found.report.refused[0].reason
+
+    def test_what_a_crash_left_of_an_encoding_goes_with_the_next_erasure(
+        self, home: Path, stored: tuple[str, ...]
+    ) -> None:
+        with opened(home) as mem:
+            orphan, young = (mem.put_blob(data)[0] for data in (b"a segment without a memory", b"that waits for one"))
+            two_days_ago = time.time() - 2 * 86_400
+            os.utime(home / "blobs" / orphan[:2] / orphan, (two_days_ago, two_days_ago))
+
+            mem.erase(stored[0], wait=True)
+
+            names = mem._tools.blobs.names()
+            assert orphan not in names
+            assert young in names
 
     def test_the_doctor_looks_at_the_files(self, home: Path, stored: tuple[str, ...]) -> None:
         with opened(home) as mem:

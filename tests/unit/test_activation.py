@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -236,7 +237,7 @@ class TestInjecting:
                 with injected(again, ids) as found:
                     seen.append(tiers(found)[0])
                     assert is_exact(engine, found)
-        assert seen == ["disk", "device", "device"]
+        assert seen == ["disk", "disk", "device"]
 
     def test_a_prompt_that_says_other_words_inside_of_a_segment_takes_what_is_common(
         self, ana: MemOS, engine: MeddlingEngine
@@ -620,10 +621,11 @@ class TestFiles:
             data[-1] ^= 1
             file.write_bytes(data)
 
-            injected(mem, stored[:3]).close()
+            for _ in range(2):
+                injected(mem, stored[:3]).close()
             with injected(mem, stored[:3]) as found:
                 assert tiers(found) == ["device", "text", "text"]
-                assert "bytes of blob" in found.report.refused[0].reason
+                assert "bytes of its file" in found.report.refused[0].reason
             checks = {one.name: one.ok for one in mem.verify(stored[-2]).checks}
             assert (checks["file"], checks["can be read"]) == (False, True)
 
@@ -640,6 +642,20 @@ class TestFiles:
         with opened(home, ToyEngine(), key=bytes(32)) as mem, injected(mem, stored[:3]) as found:
             assert found.report.injected == 0
             assert "this instance" in found.report.refused[0].reason
+
+    def test_what_a_crash_left_of_an_encoding_goes_with_the_next_erasure(
+        self, home: Path, stored: tuple[str, ...]
+    ) -> None:
+        with opened(home) as mem:
+            orphan, young = (mem.put_blob(data)[0] for data in (b"a segment without a memory", b"that waits for one"))
+            two_days_ago = time.time() - 2 * 86_400
+            os.utime(home / "blobs" / orphan[:2] / orphan, (two_days_ago, two_days_ago))
+
+            mem.erase(stored[0], wait=True)
+
+            names = mem._tools.blobs.names()
+            assert orphan not in names
+            assert young in names
 
     def test_the_doctor_looks_at_the_files(self, home: Path, stored: tuple[str, ...]) -> None:
         with opened(home) as mem:
@@ -696,10 +712,12 @@ class TestMoving:
         with MemOS(engine=ToyEngine(), embedder="none", settings=small) as mem:
             ids = told(mem)
             mem.encode(ids, system=SYSTEM, priority="high")
-            with injected(mem, ids) as found:
-                assert tiers(found) == ["device", "disk", "disk"]
-                assert "in use or frozen" in found.report.notes[1].why
-                assert sum(one.nbytes for one in mem.placements()) <= 40 * WIDTH
+            with injected(mem, ids):
+                injected(mem, ids).close()  # while everything is in use
+                with injected(mem, ids) as found:
+                    assert tiers(found) == ["device", "disk", "disk"]
+                    assert "in use or frozen" in found.report.notes[1].why
+                    assert sum(one.nbytes for one in mem.placements()) <= 40 * WIDTH
 
     def test_loading_what_is_stale_is_refused(self, ana: MemOS) -> None:
         ids = told(ana)
@@ -748,7 +766,15 @@ class TestThreads:
         world = Race(ana, note)
         workers = [
             threading.Thread(target=world.run, args=(work,))
-            for work in (world.edit, world.encode, world.revoke, lambda: world.use(ana), lambda: world.use(bo))
+            for work in (
+                world.edit,
+                world.encode,
+                world.revoke,
+                world.erase,
+                world.use_the_doomed,
+                lambda: world.use(ana),
+                lambda: world.use(bo),
+            )
         ]
         for worker in workers:
             worker.start()
@@ -759,6 +785,7 @@ class TestThreads:
         assert world.stale == []
         assert world.wrong == []
         assert world.hits > 0
+        assert world.doomed_hits > 0
         ana.erase(note)
         with world.prompt_of(ana, world.acknowledged) as found:
             assert found.report.notes[0].injected == 0
@@ -777,7 +804,9 @@ class Race:
         self.errors: list[Exception] = []
         self.stale: list[Any] = []
         self.wrong: list[Any] = []
-        self.hits = 0
+        self.hits = self.doomed_hits = 0
+        self.doomed: tuple[str, Any] | None = None  # a text, and the pin of the memory that is erased next
+        self.gone: set[str] = set()  # for sure
         self.is_over = threading.Event()
         ana.encode([note], system=SYSTEM)
 
@@ -816,6 +845,32 @@ class Race:
             self.ana.unshare("all")
             self.closed = True
             self.is_over.wait(0.003)
+
+    def erase(self) -> None:
+        number = 0
+        while not self.is_over.is_set():
+            text = f"Secret {(number := number + 1)}."
+            [id] = told(self.ana, text)
+            self.ana.encode([id], system=SYSTEM)
+            self.doomed = (text, self.ana.get(id).pin())
+            before, until = self.doomed_hits, time.monotonic() + 0.2
+            while number % 2 and self.doomed_hits == before and time.monotonic() < until:
+                time.sleep(0.001)
+            self.ana.erase(id)
+            self.gone.add(id)
+
+    def use_the_doomed(self) -> None:
+        while not self.is_over.is_set():
+            if self.doomed is None:
+                continue
+            text, pin = self.doomed
+            was_gone = pin.id in self.gone
+            prompt = self.engine.prompt(SYSTEM, [f"- {text}"], ASKED)
+            with raw(self.ana, prompt, [pin]) as found:
+                if found.report.notes[0].injected == found.report.notes[0].tokens:
+                    self.doomed_hits += 1
+                    if was_gone:
+                        self.stale.append((text, "erased"))
 
     def use(self, mem: MemOS) -> None:
         is_bo = mem._caller.user == "bo"

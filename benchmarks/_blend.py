@@ -12,10 +12,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import Row
-from pymemos.models.local.invented import Case
 
 if TYPE_CHECKING:
     from pymemos.models.local.engine import LocalEngine
+    from pymemos.models.local.invented import Case
     from pymemos.models.local.quality import Finding
 
 METRICS = ("blend_kl", "blend_kl_worst_tenth", "blend_recomputed", "blend_changed")
@@ -82,6 +82,8 @@ class Draw:
 
 def case(seed: int) -> Case:
     """Six to eight notes about three to five people, and a question that one of the notes answers."""
+    from pymemos.models.local.invented import Case
+
     draw = Draw(seed)
     people = draw.source.sample(NAMES, draw.number(3, 5))
     pairs = [kind(draw, *draw.two(people)) for kind in draw.source.sample(KINDS, draw.number(6, 8))]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 import torch
+from benchmarks import _blend
 from tests.unit.tiny_models import write_tiny
 
 from pymemos import errors
@@ -190,14 +191,18 @@ class TestBlend:
         assert (blend.rows[-1].float() - whole(half, prompt.tokens)).abs().max() < 0.2
 
 
-def good(engine: LocalEngine, **other: object) -> Quality:
-    probed = judging.probe(engine, cases=2, seed=3)
+@pytest.fixture(scope="module")
+def probed(engine) -> Quality:
+    return judging.probe(engine, cases=2, seed=3)
+
+
+def good(probed: Quality, **other: object) -> Quality:
     return msgspec.structs.replace(probed, **{"cases": LEAST, "kl": 0.01, **other})
 
 
 class TestGate:
-    def test_a_probe_measures_this_model_on_cases_of_its_own(self, engine):
-        found = judging.probe(engine, cases=2, seed=3)
+    def test_a_probe_measures_this_model_on_cases_of_its_own(self, engine, probed):
+        found = probed
 
         assert found.model == judging.digest_of(engine.ref)
         assert found.cases == 2
@@ -205,18 +210,17 @@ class TestGate:
         assert 0 < found.recomputed <= found.share
         assert judging.probe(engine, cases=2, seed=3) == found
 
-    def test_it_is_kept_beside_the_model(self, engine, tmp_path):
-        found = judging.probe(engine, cases=2)
+    def test_it_is_kept_beside_the_model(self, engine, probed, tmp_path):
         assert judging.kept(engine.ref, tmp_path) is None
 
-        path = judging.keep(found, tmp_path / "cache")
+        path = judging.keep(probed, tmp_path / "cache")
 
-        assert judging.kept(engine.ref, tmp_path / "cache") == found
+        assert judging.kept(engine.ref, tmp_path / "cache") == probed
         path.write_text("{")
         assert judging.kept(engine.ref, tmp_path / "cache") is None
 
-    def test_a_model_that_is_good_enough_is_blended(self, engine):
-        assert open_blender(engine, good(engine)).share == 0.15
+    def test_a_model_that_is_good_enough_is_blended(self, engine, probed):
+        assert open_blender(engine, good(probed)).share == 0.15
 
     @pytest.mark.parametrize(
         ("other", "reason"),
@@ -228,9 +232,9 @@ class TestGate:
             ({"recipe": "loose-0"}, "probe again"),
         ],
     )
-    def test_any_other_is_refused_with_the_reason(self, engine, other, reason):
+    def test_any_other_is_refused_with_the_reason(self, engine, probed, other, reason):
         with pytest.raises(errors.BlendRefused, match=reason):
-            open_blender(engine, good(engine, **other))
+            open_blender(engine, good(probed, **other))
 
     def test_one_that_was_never_probed_is_refused(self, engine):
         with pytest.raises(errors.BlendRefused, match="never measured"):
@@ -242,3 +246,26 @@ def test_cases_are_the_same_again_and_their_questions_are_about_a_note():
 
     assert cases == cases_from(1, 20) != cases_from(2, 20)
     assert all(6 <= len(case.notes) <= 8 for case in cases)
+
+
+def test_the_benchmarks_cases_are_its_own_and_the_same_again():
+    seeds = range(_blend.FRESH, _blend.FRESH + 50)
+    cases = [_blend.case(seed) for seed in seeds]
+    words = {word for case in cases for note in case.notes for word in names_in(note)}
+    probed = {word for case in cases_from(0, 50) for note in case.notes for word in names_in(note)}
+
+    assert cases == [_blend.case(seed) for seed in seeds]
+    assert all(6 <= len(case.notes) <= 8 for case in cases)
+    assert words & set(_blend.NAMES)
+    assert not probed & set(_blend.NAMES)  # nothing that a probe or a filler speaks of was fitted to them
+
+
+def test_the_benchmarks_rows_are_means_of_what_was_found():
+    found = [judging.Finding(kl=kl, changed=kl > 0.02, recomputed=0.14) for kl in (0.01, 0.02, 0.06)]
+    rows = {row.metric: row for row in _blend.rows(found)}
+
+    assert tuple(rows) == _blend.METRICS
+    assert (rows["blend_kl"].value, rows["blend_kl"].met) == (0.03, True)
+    assert rows["blend_kl_worst_tenth"].value == 0.06
+    assert (rows["blend_recomputed"].value, rows["blend_recomputed"].met) == (0.14, True)
+    assert rows["blend_changed"].value == 0.3333

@@ -104,11 +104,10 @@ class MemOS(
             new_overlay=wiring.new_overlay,
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
-            engine=engine,
-            segments=None if engine is None else SegmentIndex(engine.ref),
+            segments=SegmentIndex(),
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
-        self._injector, self._encoder = wiring.activation(self._api, self._tools, settings)
+        self._activations = wiring.Activations(self._api, self._tools, settings, lambda: engine)
         self._caller = Caller(steward=True)
         self._root = True
         own = upkeep.own_jobs(self._api, self._tools)

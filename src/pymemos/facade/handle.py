@@ -14,10 +14,9 @@ from pymemos.cube.policy import check_namespace
 from pymemos.errors import InvalidInput
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.arguments import check_id, check_name
-from pymemos.interface.encoding import Encoder
-from pymemos.interface.injecting import Injector
 from pymemos.interface.worker import Worker
 from pymemos.settings import Settings
+from pymemos.wiring import Activations
 
 READABLE = "*"  # in place of namespaces: whatever the caller may read
 
@@ -31,8 +30,7 @@ class Handle:
     _worker: Worker
     _caller: Caller
     _root: bool
-    _injector: Injector | None = None  # gives prompts their stored beginning, where there is a local model
-    _encoder: Encoder | None = None
+    _activations: Activations | None = None  # what injects and encodes KV memories
 
     def bind(
         self,
@@ -76,8 +74,8 @@ class Handle:
 
     def _let_go(self) -> None:
         """Free what is kept in memory of KV segments that are no more, whoever erased or deleted them."""
-        if self._injector is not None:
-            self._injector.let_go()
+        if self._activations is not None and self._activations.made is not None:
+            self._activations.made[0].let_go()
 
     # From arguments to calls.
 

@@ -34,7 +34,6 @@ from pymemos.ports import (
     BlobStore,
     Clock,
     Embedder,
-    Engine,
     NewId,
     NewOverlay,
     ReadUnit,
@@ -63,8 +62,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rulebook = msgspec.field(default_factory=Rulebook)
     meter: Meter = msgspec.field(default_factory=Meter)
     new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
-    engine: Engine | None = None  # the local model whose state memory can reach
-    segments: Any = None  # a SegmentIndex: the KV segments that the engine can read
+    segments: Any = None  # a SegmentIndex: the KV segments that the local model can read
     new_salt: Callable[[], bytes] = partial(os.urandom, 16)
 
 

@@ -158,8 +158,7 @@ class TestFiles:
                 vectors = tiny.load_steering(memoryview(mutant), made.layers)
             except errors.SegmentRefused:
                 continue
-            accepted += 1  # bits that differ in the data alone, which the blob's hash finds
-            assert len(mutant) == len(made.file)
+            accepted += 1  # only the data differs, or spaces in the header: the blob's hash finds it
             assert all(vector.shape == (48,) and bool(vector.isfinite().all()) for vector in vectors.values())
         assert accepted < 500
 

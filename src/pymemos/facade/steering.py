@@ -80,7 +80,7 @@ class SteeringMemory(Handle):
         who = self._bind(user_id, agent_id)
         uses = []
         for id in named:
-            cube: MemCube = self._dispatch(who, UseSteering(id=id))
+            cube: MemCube = self._dispatch(who, UseSteering(id=id, model=engine.ref))
             payload = cube.payload
             assert isinstance(payload, Activation)  # noqa: S101 (it was just checked)
             file = self._tools.blobs.open(payload.blob)
@@ -108,9 +108,11 @@ class SteeringMemory(Handle):
         return self._engine().steering_effect(labelled, used.uses)
 
     def _engine(self) -> Engine:
-        if self._tools.engine is None:
+        """The local model, opened when it is first needed."""
+        if self._activations is None:
             raise ModelError(NO_ENGINE)
-        return self._tools.engine
+        injector, _ = self._activations.needed()
+        return injector.engine
 
 
 def _several(given: Any, name: str) -> Sequence[Any]:

@@ -12,7 +12,7 @@ import msgspec
 from pymemos.cube.call import Request
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Descriptive, Governance, Origin, Priority, SemanticType, Stage
-from pymemos.cube.payload import Activation
+from pymemos.cube.payload import Activation, ModelRef
 from pymemos.cube.steering import Effect
 from pymemos.cube.wire import digest, encode
 from pymemos.errors import InvalidInput, NotAllowed, SegmentRefused, StaleMemory
@@ -38,9 +38,10 @@ class KeepSteering(Request, frozen=True, kw_only=True, tag="keep_steering"):
 
 
 class UseSteering(Request, frozen=True, kw_only=True, tag="use_steering"):
-    """Read a vector that is about to be used; refused where it may not be, as of now."""
+    """Read a vector that is about to be used by a model; refused where it may not be, as of now."""
 
     id: str
+    model: ModelRef
 
 
 class Steered(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +122,7 @@ class UseSteeringHandler(OnMemory):
             raise InvalidInput(f"memory {cube.id!r} is no steering vector; 'steering list' shows which there are")
         if payload.seal != seal_of(cube.namespace, payload, work.tools.key):
             raise SegmentRefused(f"vector {cube.id!r} was not made by this instance; make it again")
-        if work.tools.engine is not None and payload.model != work.tools.engine.ref:
+        if payload.model != request.model:
             raise SegmentRefused(
                 f"vector {cube.id!r} was taken from another model ({payload.model.name}); make it again"
             )

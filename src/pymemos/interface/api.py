@@ -332,7 +332,7 @@ class MemoryAPI:
 
 def _veiled(work: Work, outcome: Outcome) -> Outcome:
     """The outcome as the caller may see it."""
-    if work.of.powerful or work.of.book.is_empty:
+    if work.of.powerful or not work.of.book.redacts:
         return outcome
     return msgspec.structs.replace(outcome, result=work.veil.result(outcome.result))
 

@@ -44,8 +44,8 @@ def cells(name: str, shape: dict[str, int] | None = None, device: str = "cuda") 
         held = engine.prefill(tokens[:context])
         for query, paper in zip(QUERIES, expected, strict=True):
             asked = tokens[: context + query]
-            injected = _median(torch, device, lambda asked=asked, held=held: engine.logits(asked, prefix=[held]))
-            full = _median(torch, device, lambda asked=asked: engine.logits(asked))
+            injected = _median(lambda asked=asked, held=held: engine.logits(asked, prefix=[held]))
+            full = _median(lambda asked=asked: engine.logits(asked))
             floor = _floor(engine.model, query, context, rate, bandwidth)
             saving = 100 * (1 - injected / full)
             cell = f"{short}_{context}_{query}"
@@ -77,13 +77,14 @@ def random_engine(name: str, shape: dict[str, int], device: str) -> Any:
             model = Qwen3ForCausalLM(config).eval().requires_grad_(False)
     finally:
         torch.set_default_dtype(before)
-    words = Tokenizer(models.WordLevel({"<end>": 0}, unk_token="<end>"))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>")
+    end = {"unk_token": "<end>"}
+    words = Tokenizer(models.WordLevel({"<end>": 0}, **end))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, **end, **{"eos_token": "<end>"})
     tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
     return LocalEngine(model, tokenizer, ModelRef(name=name, weights="random", dtype="bfloat16"))
 
 
-def _median(torch: Any, device: str, act: Callable[[], object]) -> float:
+def _median(act: Callable[[], object]) -> float:
     times = []
     for _ in range(REPEATS + 1):
         started = time.perf_counter()

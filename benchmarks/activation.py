@@ -113,15 +113,10 @@ def flops(model: Any, new: int, before: int) -> float:
     """
     config = model.config
     layers = sum(weight.numel() for name, weight in model.get_decoder().named_parameters() if "embed" not in name)
-    width = config.num_attention_heads * (
-        getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    )
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     pairs = new * before + new * (new + 1) / 2
-    return (
-        2.0 * layers * new
-        + 4.0 * config.num_hidden_layers * width * pairs
-        + 2.0 * config.vocab_size * config.hidden_size
-    )
+    attention = 4.0 * config.num_hidden_layers * config.num_attention_heads * size * pairs
+    return 2.0 * layers * new + attention + 2.0 * config.vocab_size * config.hidden_size
 
 
 def ttft(bench: Bench) -> Iterable[Row]:

@@ -91,7 +91,7 @@ def activation(api: MemoryAPI, tools: Tools, settings: Settings) -> tuple[Inject
     pool = KvPool(tools.engine, Budget(device=settings.kv_device_bytes, host=settings.kv_host_bytes))
     tools.segments.on_left, tools.segments.on_changed = pool.keep_only, pool.follow
     injector = Injector(api, tools, tools.engine, pool)
-    return injector, Encoder(injector, tools)
+    return injector, Encoder(injector, tools, low_form=settings.kv_low_form)
 
 
 def new_overlay(at: datetime) -> Overlay:

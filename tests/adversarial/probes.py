@@ -97,7 +97,7 @@ PROBES: dict[str, Arguments] = {
     "what_if": lambda at: {},
     # Those of KV memories.
     "encode": lambda at: {"ids": [at.also]},
-    "inject": lambda at: {"ids": [at.own]},
+    "inject": lambda at: {"ids": [at.own], "messages": "Swordfish Krankheit tea"},
     "load": lambda at: {"id": at.segment},
     "verify": lambda at: {"id": at.segment},
     "evict": lambda at: {"id": at.segment},
@@ -120,7 +120,7 @@ AIMS: dict[str, frozenset[str]] = {
         {"name", "role", "task", "purpose", "run_id", "session_id", "dedup_key", "model", "view", "moment"}
     ),
     "key": frozenset({"idempotency_key"}),
-    "text": frozenset({"content", "query", "note", "trigger", "context", "text", "system"}),
+    "text": frozenset({"content", "query", "note", "trigger", "context", "text", "messages", "system"}),
 }
 HARMLESS = frozenset(
     # Labels of what the caller writes, which are data and no more.
@@ -129,7 +129,7 @@ HARMLESS = frozenset(
     # Bounds, times and choices, which narrow what the call may reach anyway.
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
-    "document turns form tier exact_only prune accept conflict archive_sources now sign public wait receipt "
+    "document form tier exact_only prune accept conflict archive_sources now sign public wait receipt "
     "grep_erased "
     # Of the steward's machine: files, programs and what reads them.
     "target file path keys head memories on_progress".split()

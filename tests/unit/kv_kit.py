@@ -11,11 +11,12 @@ from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.cube import Parent
 from pymemos.interface.injecting import Injected
-from pymemos.ports import ChatOptions, Engine, Kv, Prompt, SegmentSource, Tokens
+from pymemos.ports import ChatOptions, Engine, Kv, Prompt, SegmentSource, Tokens, Utterance
 from pymemos.testing.toy_engine import ToyEngine, ToyKv
 
 SYSTEM = "Be brief."
-TURNS = [{"role": "user", "content": "Where does Ana live?"}]
+QUESTION = "Where does Ana live?"
+ASKED = (Utterance("user", QUESTION),)
 TEXTS = ("Ana lives in Lisbon.", "Ana likes tea.", "Ana has a boat.")
 
 
@@ -38,7 +39,7 @@ def told(mem: MemOS, *texts: str, **labels: Any) -> tuple[str, ...]:
 
 def injected(mem: MemOS, ids: Sequence[str], **given: Any) -> Injected:
     """A prompt of these memories, and the same question always."""
-    return mem.inject(ids, **{"system": SYSTEM, "turns": TURNS, **given})
+    return mem.inject(ids, QUESTION, **{"system": SYSTEM, **given})
 
 
 def raw(mem: MemOS, prompt: Prompt, pins: Iterable[Parent] = ()) -> Injected:

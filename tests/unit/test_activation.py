@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.unit.kv_kit import (
+    ASKED,
     SYSTEM,
     TEXTS,
     MeddlingEngine,
@@ -252,7 +254,7 @@ class TestInjecting:
     def test_the_last_token_is_always_left_to_read(self, ana: MemOS, engine: MeddlingEngine) -> None:
         ids = told(ana)
         ana.encode(ids, system=SYSTEM)
-        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ())
+        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)
         bare = replace(prompt, tail=())
 
         with raw(ana, bare) as found:
@@ -267,6 +269,14 @@ class TestInjecting:
             assert {note.form for note in lossy.report.notes} == {"int8"}
             assert (exact.report.injected, exact.report.lossy) == (0, ())
 
+    def test_the_settings_say_in_which_form_low_priority_is_kept(self, tmp_path: Path) -> None:
+        lossy = Settings(home=tmp_path / "home", config_dir=tmp_path / "keys", kv_low_form="int8")
+        with MemOS(engine=ToyEngine(), embedder="none", settings=lossy) as mem:
+            ids = told(mem)
+            low, mid = (mem.encode(ids, priority=priority).cubes[-1].payload for priority in ("low", "mid"))
+
+        assert (low.encoding, mid.encoding) == ("int8", None)
+
     def test_an_exact_segment_never_goes_on_behind_a_lossy_one(self, ana: MemOS) -> None:
         ids = told(ana)
         ana.encode(ids[:2], system=SYSTEM, form="int8")
@@ -276,6 +286,16 @@ class TestInjecting:
         assert (exact.reused, len(exact.cubes)) == (0, 4)
         with injected(ana, ids) as found:
             assert found.report.lossy == ()
+
+    def test_a_conversation_has_two_sides(self, ana: MemOS) -> None:
+        ids = told(ana)
+        turns = [("user", "Where?"), ("assistant", "In Lisbon."), ("user", "Since when?")]
+
+        with ana.inject(ids, [{"role": role, "content": text} for role, text in turns]) as found:
+            assert found.report.injected == 0
+        for wrong in ([], [{"role": "tool", "content": "42"}], ""):
+            with pytest.raises(errors.InvalidInput):
+                ana.inject(ids, wrong)
 
     def test_nothing_is_stored_of_another_place(self, mem: MemOS, ana: MemOS) -> None:
         ids = told(ana)
@@ -321,7 +341,7 @@ class TestCoherence:
     ) -> None:
         ids = (*told(ana, TEXTS[0]), *told(ana, TEXTS[1], lifespan={"ttl_s": 3600}), *told(ana, TEXTS[2]))
         encoded = ana.encode(ids, system=SYSTEM)
-        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ())  # as somebody still has it
+        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)  # as somebody still has it
         pins = tuple(encoded.cubes[-1].parents)
         before = raw(ana, prompt, pins)
         before.close()
@@ -343,7 +363,7 @@ class TestCoherence:
         with opened(tmp_path, engine, clock=clock) as mem:
             happens = iter([1])
             engine.meddle = lambda: [end(mem, ids, clock) for _ in happens] and None
-            prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ())
+            prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)
 
             with raw(mem, prompt, pins) as found:
                 assert tiers(found) == ["disk", "text", "text"]
@@ -403,7 +423,7 @@ class TestCoherence:
         with opened(tmp_path, engine) as here, opened(tmp_path) as there:
             ids = told(here)
             pins = here.encode(ids, system=SYSTEM).cubes[-1].parents
-            prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ())
+            prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)
             there.erase(ids[0])
 
             with raw(here, prompt, pins) as found:
@@ -452,7 +472,7 @@ class TestRights:
 
     def test_what_is_revoked_is_not_used_from_that_instant(self, mem: MemOS, engine: MeddlingEngine) -> None:
         ana, bo, _ = self.shared(mem)
-        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ())
+        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)
 
         ana.unshare("all of it")
         with raw(bo, prompt) as found:
@@ -466,7 +486,7 @@ class TestRights:
         ana.update(ids[1], tags=["private"])  # a label: the text stays, and nothing is stale
         deny = {"effect": "deny", "what": {"tags": "private"}, "who": ["users/bo"]}
         ana.set_access_policy("private", deny)
-        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ())
+        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)
         pins = [cube.pin() for cube in map(ana.get, ids)]
 
         with raw(ana, prompt, pins) as own, raw(bo, prompt, pins) as other:
@@ -480,7 +500,7 @@ class TestRights:
         ana.encode(ids, system=SYSTEM)
         ana.share(to="users/bo", name="all of it")
         ana.set_access_policy("no addresses", {"effect": "redact", "kinds": ["email"], "who": ["users/bo"]})
-        prompt = engine.prompt(SYSTEM, ["- Write to ana@example.org."], ())
+        prompt = engine.prompt(SYSTEM, ["- Write to ana@example.org."], ASKED)
 
         with raw(bo, prompt, [ana.get(ids[0]).pin()]) as found:
             assert tiers(found) == ["text"]
@@ -501,7 +521,7 @@ class TestRights:
         made = eve.add(forged, parents=[note.id], namespace="shared/team").ids[0]
         copied = eve.add(true, parents=[note.id], namespace="shared/team").ids[0]
         eve.add(replace(forged, seal=None), parents=[note.id])
-        prompt = engine.prompt(SYSTEM, [f"- {TEXTS[0]}"], ())
+        prompt = engine.prompt(SYSTEM, [f"- {TEXTS[0]}"], ASKED)
 
         with raw(ana, prompt, [note.pin()]) as found, injected(eve, [note.id]) as own:
             assert is_exact(engine, found)
@@ -509,6 +529,28 @@ class TestRights:
             assert {made, copied}.isdisjoint(one.id for one in found.report.segments)
             assert own.report.injected == 0
         assert not mem.verify(made, user_id="ana").ok
+
+    def test_what_a_policy_refuses_is_not_kept_as_the_systems_text_either(self, mem: MemOS, ana: MemOS) -> None:
+        ids = told(ana)
+        mem.set_privacy_policy({"email": "refuse", "phone": "redact"}, namespace="*")
+
+        for system in ("Write to ana@example.org.", "Call +351 912 345 678."):
+            with pytest.raises(errors.SensitiveText):
+                ana.encode(ids, system=system)
+
+        assert mem._tools.blobs.names() == set()
+
+    def test_a_head_that_is_redacted_for_the_caller_is_read_as_text(self, mem: MemOS, engine: MeddlingEngine) -> None:
+        ana, bo, _ = self.shared(mem)
+        system = "Write to ana@example.org."
+        ana.encode(told(ana)[:1], system=system)
+        ana.set_access_policy("no addresses", {"effect": "redact", "kinds": ["email"], "who": ["users/bo"]})
+        prompt = engine.prompt(system, [f"- {TEXTS[0]}"], ASKED)
+        pins = [ana.list(filters={"kind": "plaintext"}).cubes[-3].pin()]
+
+        with raw(bo, prompt, pins) as other, raw(ana, prompt, pins) as own:
+            assert own.report.notes[0].tier is Tier.DEVICE
+            assert other.report.injected == 1  # the mark with which every prompt begins
 
     def test_a_segment_whose_memory_is_given_other_sources_is_refused(self, ana: MemOS) -> None:
         ids = told(ana)
@@ -693,7 +735,7 @@ class TestMoving:
         assert set(everything) - {one.name for one in found.checks} == {"model", "can be read"}
 
 
-ROUNDS = 40
+ROUNDS = 24
 
 
 class TestThreads:
@@ -750,7 +792,10 @@ class Race:
             for version in range(1, ROUNDS):
                 self.pins[version] = self.ana.update(self.note, f"Version {version}.").pin()
                 self.acknowledged = version
-                self.is_over.wait(0.01)
+                if version % 2:  # long enough to be used, or hardly
+                    before, until = self.hits, time.monotonic() + 0.2
+                    while self.hits == before and time.monotonic() < until:
+                        time.sleep(0.001)
         finally:
             self.is_over.set()
 
@@ -790,7 +835,7 @@ class Race:
                     self.stale.append((old, before))
 
     def prompt_of(self, mem: MemOS, version: int) -> Any:
-        prompt = self.engine.prompt(SYSTEM, [f"- Version {version}."], ())
+        prompt = self.engine.prompt(SYSTEM, [f"- Version {version}."], ASKED)
         return raw(mem, prompt, [self.pins[version]])
 
 

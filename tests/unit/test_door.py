@@ -112,7 +112,7 @@ SCENARIOS: dict[str, Scenario] = {
     "doctor": Scenario(lambda at: at.mem.doctor(), "doctor"),
     "enqueue": Scenario(lambda at: at.mem.enqueue("note", user_id="ana"), "enqueue"),
     "encode": Scenario(lambda at: at.mem.encode([at.text], user_id="ana"), "encode"),
-    "inject": Scenario(lambda at: at.mem.inject([segment(at) and at.text], user_id="ana").close(), "inject"),
+    "inject": Scenario(lambda at: at.mem.inject([segment(at) and at.text], "Tea?", user_id="ana").close(), "inject"),
     "load": Scenario(lambda at: at.mem.load(segment(at), user_id="ana"), "segments"),
     "verify": Scenario(lambda at: at.mem.verify(segment(at), user_id="ana"), "segments"),
     "evict": Scenario(lambda at: at.mem.evict(segment(at), user_id="ana"), "segments"),

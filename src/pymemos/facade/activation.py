@@ -32,8 +32,8 @@ class ActivationMemory(Handle):
         ids: Sequence[str] | None = None,
         *,
         document: str | None = None,
-        system: str = "",
-        form: str = "exact",
+        system: str | None = None,
+        form: str | None = None,
         priority: Priority | str | None = None,
         tags: Sequence[str] | None = None,
         user_id: str | None = None,
@@ -46,41 +46,43 @@ class ActivationMemory(Handle):
         A document is kept as text first, in several memories where it is long, so that there is always something to
         fall back to. Each segment goes on behind the system's text and all memories before it, and is made from
         exactly these: when one of them changes, it is stale. What is stored already is not computed again.
-        ``form="int8"`` is smaller, and lossy. Raises StaleVersion where a memory keeps changing meanwhile.
+        ``form="int8"`` is smaller, and lossy; it is "exact" unless the settings say otherwise of low priority. Raises
+        StaleVersion where a memory keeps changing meanwhile.
         """
         encoder = self._needs(self._encoder)
         who = self._bind(user_id, agent_id, run_id, session_id)
         labels = parse_labels(priority=priority, tags=tags)
-        prompt = self._system(system)
+        said = self._system(system)
         if (ids is None) == (document is None):
             raise InvalidInput("pass the ids of memories, or document= with a text")
         given = self._kept_as_text(who, document, labels) if document is not None else check_ids(ids, "ids", least=1)
-        return encoder.encode(who, given, system=prompt, form=form, labels=labels)
+        return encoder.encode(who, given, system=said, form=form, labels=labels)
 
     def inject(
         self,
         ids: Sequence[str],
+        messages: str | Sequence[Mapping[str, str]],
         *,
-        system: str = "",
-        turns: Sequence[Mapping[str, str]] = (),
+        system: str | None = None,
         exact_only: bool = False,
         user_id: str | None = None,
         agent_id: str | None = None,
         run_id: str | None = None,
         session_id: str | None = None,
     ) -> Injected:
-        """A prompt of memories and a conversation, its stored beginning taken from memory; close it after use.
+        """A prompt of memories and a question or conversation, its stored beginning from memory; close it after use.
 
         Pass ``prefix`` with all ``tokens`` to the engine. ``report`` says of each memory from which tier it comes and
         why. What is not stored, or may not be used now, is read as text, and named.
         """
         injector, encoder = self._needs(self._injector), self._needs(self._encoder)
-        system = self._system(system)
+        head = encoder.head(self._system(system))
         who = self._bind(user_id, agent_id, run_id, session_id)
-        said, _ = parse_messages(list(turns), text_limit=self._settings.text_limit) if turns else ((), ())
+        given = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+        said, _ = parse_messages(given, text_limit=self._settings.text_limit)
         asked = [Utterance(_role(one.role), one.content) for one in said]
         cubes = encoder.sources(who, check_ids(ids, "ids", least=1))
-        prompt = injector.engine.prompt(system, [encoder.render(cube) for cube in cubes], asked)
+        prompt = injector.engine.prompt(head, [encoder.render(cube) for cube in cubes], asked)
         pins = [SegmentSource(cube.id, cube.version, cube.content_hash) for cube in cubes]
         return injector.inject(who, prompt, pins, exact_only=exact_only)
 
@@ -127,8 +129,8 @@ class ActivationMemory(Handle):
         added: Added = self._dispatch(who, requests.Add(messages=messages, labels=about, conversation=False))
         return added.ids
 
-    def _system(self, text: str) -> str:
-        return check_text(text, "system", limit=self._settings.text_limit) if text else ""
+    def _system(self, text: str | None) -> str | None:
+        return check_text(text, "system", limit=self._settings.text_limit) if text else None
 
     @staticmethod
     def _needs(part: Part | None) -> Part:

@@ -12,17 +12,19 @@ from typing import Any
 import msgspec
 
 from pymemos.cube.call import MemoryCall, Request
-from pymemos.cube.cube import MemCube
+from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.header import Descriptive, Governance, Origin, Priority, SemanticType
 from pymemos.cube.payload import Activation, Plaintext
 from pymemos.cube.policy import Action
 from pymemos.cube.segment import EXACT, SegmentAbout, SegmentSource
-from pymemos.errors import InvalidInput, ModelError, StaleMemory, StaleVersion, UnknownMemory
+from pymemos.errors import InvalidInput, ModelError, SensitiveText, StaleMemory, StaleVersion, UnknownMemory
 from pymemos.infrastructure import vault
 from pymemos.infrastructure.governance import Target
+from pymemos.infrastructure.privacy.scanning import scan
 from pymemos.infrastructure.vault import Draft
-from pymemos.interface.api import Handler, Outcome, Work
+from pymemos.interface.api import Handler, Outcome, Tools, Work
 from pymemos.interface.kv_pool import Keeping
+from pymemos.interface.letting_in import Places, joined, let_in
 from pymemos.interface.requests import Labels, Pin
 from pymemos.interface.segments import CLOSED, SegmentIndex, about_of, judged, seal_of, segment_of
 from pymemos.interface.sources import marked, may_read, pinned
@@ -166,9 +168,14 @@ class EncodeHandler(Handler):
 
     changes = True
 
-    def run(self, work: Work, prepared: Any) -> Outcome:
+    def prepare(self, call: MemoryCall, tools: Tools) -> list[Places]:
+        """What is personal or secret in the texts at the beginning of prompts, which are kept with their segments."""
+        request: Encode = call.request  # type: ignore[assignment]
+        return [scan(one.system or "") for one in request.segments]
+
+    def run(self, work: Work, prepared: list[Places]) -> Outcome:
         request: Encode = work.call.request  # type: ignore[assignment]
-        cubes = [_kept(work, one, request.labels) for one in request.segments]
+        cubes = [_kept(work, one, request.labels, found) for one, found in zip(request.segments, prepared, strict=True)]
         check_written(work, cubes)
         vault.write_turns(work.unit, [Draft(cube=cube) for cube in cubes], work.now)
         return Outcome(result=tuple(cubes), memories=tuple(cube.id for cube in cubes))
@@ -272,17 +279,14 @@ def _check_encodable(work: Work, cube: MemCube) -> None:
         raise InvalidInput(f"something in memory {cube.id!r} is hidden from the caller; encode what may be read whole")
 
 
-def _kept(work: Work, one: NewSegment, labels: Labels) -> MemCube:
+def _kept(work: Work, one: NewSegment, labels: Labels, found: Places) -> MemCube:
     """A segment as a memory; refused where anything that stands in or before it is no longer what was read."""
-    id = work.tools.new_id(work.now)
-    parents = pinned(work, [Pin(id=source.id, version=source.version) for source in one.sources], id)
-    current = {record.cube.id: record.cube for record in work.unit.current([pin.id for pin in parents])}
-    for pin, source in zip(parents, one.sources, strict=True):
-        cube = current.get(pin.id)
-        if cube is None or cube.content_hash != source.content_hash or pin.content_hash != source.content_hash:
-            raise StaleVersion(f"memory {pin.id!r} was changed while it was encoded; encode it again")
+    parents, sensitivity = _pinned(work, one, id := work.tools.new_id(work.now))
     caller, scope = work.call.caller, work.call.scope
     namespace = scope.namespace or caller.namespace
+    text, tags = let_in(work, namespace, one.system or "", found)
+    if text != (one.system or ""):
+        raise SensitiveText(f"the privacy policy of {namespace!r} would redact the system's text; leave that out of it")
     seal = seal_of(namespace, one.payload, one.sources, work.tools.key)
     said = Descriptive(
         created=work.now,
@@ -298,9 +302,11 @@ def _kept(work: Work, one: NewSegment, labels: Labels) -> MemCube:
         tags=labels.tags or (),
         metadata={} if one.system is None else {SYSTEM: one.system},
     )
-    sensitivity = dict.fromkeys(label for cube in current.values() for label in cube.header.governance.sensitivity)
     rules = Governance(
-        owner=namespace, namespace=namespace, priority=labels.priority or Priority.MID, sensitivity=tuple(sensitivity)
+        owner=namespace,
+        namespace=namespace,
+        priority=labels.priority or Priority.MID,
+        sensitivity=joined(sensitivity, tags),
     )
     return MemCube.make(
         id=id,
@@ -321,6 +327,18 @@ def _unfit(work: Work, notes: Sequence[SegmentSource], links: Sequence[Link]) ->
     trees = [_index(work).at(work.unit, name) for name in work.decision.namespaces or ()]
     own = [one for tree in trees for one in tree.segments.values() if one.source == missing]
     return tuple(Refused(id, reason) for id, reason in judged(work, own).items())
+
+
+def _pinned(work: Work, one: NewSegment, id: str) -> tuple[tuple[Parent, ...], tuple[str, ...]]:
+    """The sources of a segment, each as it was read and still is, and what makes them sensitive."""
+    parents = pinned(work, [Pin(id=source.id, version=source.version) for source in one.sources], id)
+    current = {record.cube.id: record.cube for record in work.unit.current([pin.id for pin in parents])}
+    for pin, source in zip(parents, one.sources, strict=True):
+        cube = current.get(pin.id)
+        if cube is None or cube.content_hash != source.content_hash or pin.content_hash != source.content_hash:
+            raise StaleVersion(f"memory {pin.id!r} was changed while it was encoded; encode it again")
+    labels = [label for cube in current.values() for label in cube.header.governance.sensitivity]
+    return parents, joined(labels, ())
 
 
 def _usable(work: Work, links: Sequence[Link]) -> tuple[Usable, ...]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pymemos.cube.cube import MemCube
+from pymemos.cube.header import Priority
 from pymemos.cube.payload import Activation
 from pymemos.cube.segment import EXACT, INT8, SegmentAbout, SegmentSource, tokens_digest, verify_blob
 from pymemos.errors import InvalidInput, MissingBlob, NotAllowed, PromptTooLong, SegmentRefused, StaleVersion
@@ -27,7 +28,7 @@ from pymemos.interface.segments import KV, is_sealed, segment_of
 from pymemos.operation.fences import line
 from pymemos.operation.prefixes import Segment
 from pymemos.operation.tiers import RESIDENT, Budget, Tier
-from pymemos.ports import Prompt, Tokens
+from pymemos.ports import Prompt, Tokens, Utterance
 
 if TYPE_CHECKING:
     from pymemos.interface.api import Tools
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 ATTEMPTS = 3  # at encoding memories that others change meanwhile
 PART = 50_000  # characters of a document that one memory holds (ours)
 FORMS = (EXACT, INT8)
+ASKED = (Utterance("user", "?"),)  # templates want a conversation; what stands before it is the same for all
 Render = Callable[[MemCube], str]  # a memory as it stands in a prompt
+Head = Callable[[str | None], str]  # the system's text as it stands in a prompt, from what a caller asked for
 
 
 class Encoded(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,11 +109,22 @@ class _New(msgspec.Struct, frozen=True):
     about: SegmentAbout
 
 
-class Encoder:
-    """Makes, loads, verifies and evicts segments; ``render`` puts a memory as a prompt has it."""
+def as_given(system: str | None) -> str:
+    """The system's text as the caller gave it."""
+    return system or ""
 
-    def __init__(self, injector: Injector, tools: Tools, render: Render = line) -> None:
-        self._injector, self._tools, self.render = injector, tools, render
+
+class Encoder:
+    """Makes, loads, verifies and evicts segments.
+
+    ``render`` and ``head`` put a memory, and what the system says, as the prompts have them that are to be served.
+    """
+
+    def __init__(
+        self, injector: Injector, tools: Tools, *, render: Render = line, head: Head = as_given, low_form: str = EXACT
+    ) -> None:
+        self._injector, self._tools, self.render, self.head = injector, tools, render, head
+        self._low_form = low_form
         self._engine = injector.engine
         self._lock = threading.Lock()  # one prefill at a time: so nothing is computed twice in this process
 
@@ -119,21 +133,22 @@ class Encoder:
         who: Who,
         ids: Sequence[str],
         *,
-        system: str = "",
-        form: str = EXACT,
+        system: str | None = None,
+        form: str | None = None,
         labels: Labels = Labels(),  # noqa: B008 (frozen)
     ) -> Encoded:
         """Compute and keep what is not stored yet of a prompt that begins with ``system`` and these memories.
 
         The files come first, then, in one transaction, the memories that name them: refused where a source changed
-        meanwhile, and done again. What is encoded again exactly is left as it is.
+        meanwhile, and done again. What is stored already is left as it is. Without a ``form`` the policy decides.
         """
-        if form not in FORMS:
+        chosen = form or (self._low_form if labels.priority is Priority.LOW else EXACT)
+        if chosen not in FORMS:
             raise InvalidInput(f"form is {form!r}; use one of {', '.join(FORMS)}")
         with self._lock:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    return self._encoded(who, ids, system, form, labels)
+                    return self._encoded(who, ids, self.head(system), chosen, labels)
                 except StaleVersion:
                     if attempt == ATTEMPTS:
                         raise
@@ -195,7 +210,7 @@ class Encoder:
     def _encoded(self, who: Who, ids: Sequence[str], system: str, form: str, labels: Labels) -> Encoded:
         started = time.perf_counter()
         cubes = self.sources(who, ids)
-        prompt = self._engine.prompt(system, [self.render(cube) for cube in cubes], ())
+        prompt = self._engine.prompt(system, [self.render(cube) for cube in cubes], ASKED)
         pins = tuple(SegmentSource(cube.id, cube.version, cube.content_hash) for cube in cubes)
         tokens = _before_the_talk(prompt)
         self._check_room(tokens)
@@ -313,7 +328,7 @@ class Encoder:
     def _tokens_of(self, shown: Shown) -> Tokens:
         """The tokens of a prompt up to a segment's end, made again from the memories that it holds."""
         segment = _segment(shown)
-        prompt = self._engine.prompt(shown.system or "", [self.render(cube) for cube in shown.sources], ())
+        prompt = self._engine.prompt(shown.system or "", [self.render(cube) for cube in shown.sources], ASKED)
         tokens = _before_the_talk(prompt)[: segment.end]
         if tokens_digest(tokens) != segment.through:
             raise SegmentRefused("its tokens are not those that its sources have in a prompt now; encode them again")

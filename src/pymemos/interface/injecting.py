@@ -74,6 +74,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return sum(one.nbytes for one in self.segments)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was done otherwise than hoped, in sentences."""
+        told = [f"segment {one.id} was read as text: {one.reason}" for one in self.refused]
+        told += [f"memories were injected in the lossy form {form}" for form in self.lossy]
+        if self.others:
+            told.append(f"{self.others} segments were made by other models than {self.model}, and are of no use to it")
+        return tuple(told)
+
+    @property
     def lossy(self) -> tuple[str, ...]:
         """The lossy forms that were used."""
         return tuple(dict.fromkeys(one.form for one in self.segments if one.form != EXACT))

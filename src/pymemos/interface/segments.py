@@ -229,7 +229,7 @@ def _reason(
         return "it is archived; activate it to use it again"
     if cube.stale:
         return f"it is stale: {'; '.join(map(str, cube.stale[:3]))}"
-    if veiled and _above(cube, sources) & veiled:
+    if work.veil.hides(cube) or (veiled and _above(cube, sources) & veiled):
         return "something in its sources is hidden from the caller, who reads their text without it"
     return ""
 

@@ -21,6 +21,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store; ``text_limit`` is the longest text of one memory, in characters;
     ``cache_bytes`` is what searches may keep in memory; ``embedder`` names what gives texts their meaning (None: MiniLM
     where it is prepared), ``embedder_key`` is the key of an endpoint; ``cache_dir`` holds prepared models.
+    ``chat`` names the model that answers (None: none), ``chat_key`` is the key of its endpoint; ``device`` and
+    ``dtype`` say where and in what numbers a model of this machine runs ("auto": its own numbers, on a GPU if there is
+    one).
     """
 
     home: Path
@@ -30,6 +33,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_dir: Path = msgspec.field(default_factory=lambda: cache_folder(os.environ, Path.home()))
     embedder: str | None = None
     embedder_key: str | None = None
+    chat: str | None = None
+    chat_key: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
 
 
 def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
@@ -46,6 +53,10 @@ def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
         cache_dir=cache_folder(environ, user_home),
         embedder=environ.get("PYMEMOS_EMBEDDER") or kept.get("embedder"),
         embedder_key=environ.get("PYMEMOS_EMBEDDER_KEY"),
+        chat=environ.get("PYMEMOS_CHAT") or kept.get("chat"),
+        chat_key=environ.get("PYMEMOS_CHAT_KEY"),
+        device=environ.get("PYMEMOS_DEVICE") or "auto",
+        dtype=environ.get("PYMEMOS_DTYPE") or "auto",
     )
 
 

@@ -14,7 +14,7 @@ from pymemos.errors import InvalidInput
 from pymemos.infrastructure import audit
 from pymemos.infrastructure.heads import HeadKeeper
 from pymemos.interface.transfer import BLOBS_SUFFIX
-from pymemos.ports import BlobStore, Clock, Embedder, Overlay, Store, WriteUnit
+from pymemos.ports import BlobStore, ChatModel, ChatOptions, Clock, Embedder, Overlay, Store, Utterance, WriteUnit
 from pymemos.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,25 @@ def open_embedder(settings: Settings, named: str | None) -> Embedder | None:
     from pymemos.models.embed.catalog import open_embedder
 
     return open_embedder(named or settings.embedder, cache=settings.cache_dir, key=settings.embedder_key)
+
+
+def open_chat(settings: Settings, named: str | None = None) -> ChatModel | None:
+    """The chat model that is named, else that of the settings; None where there is none."""
+    from pymemos.models.chat.catalog import open_chat
+
+    setting = named or settings.chat
+    return open_chat(
+        setting, cache=settings.cache_dir, key=settings.chat_key, device=settings.device, dtype=settings.dtype
+    )
+
+
+def check_chat(settings: Settings, name: str) -> ChatModel | None:
+    """The chat model that the setting ``name`` gives, after it said something; raises ModelError where it cannot."""
+    model = open_chat(settings, name)
+    if model is not None:
+        for _ in model.stream([Utterance("user", "Say yes.")], ChatOptions(max_tokens=8)):
+            pass
+    return model
 
 
 def catalogue(settings: Settings) -> list[Entry]:

@@ -13,12 +13,14 @@ from pymemos import wiring
 from pymemos.cube.call import Caller
 from pymemos.cube.ids import new_id
 from pymemos.facade.auditing import Auditing
+from pymemos.facade.chatting import Chatting
 from pymemos.facade.erasing import Erasing
 from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
 from pymemos.facade.merging import Merging
 from pymemos.facade.privacy import Privacy
 from pymemos.facade.signing import Signing
+from pymemos.facade.talk import ChatSeat
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
 from pymemos.facade.upkeep import Upkeep
@@ -29,7 +31,7 @@ from pymemos.interface.api import MemoryAPI, Span, Tools
 from pymemos.interface.registry import HANDLERS
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import BlobStore, Clock, Embedder, NewId, Store
+from pymemos.ports import BlobStore, ChatModel, Clock, Embedder, NewId, Store
 from pymemos.settings import Settings, from_environment
 
 
@@ -38,7 +40,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy, Erasing, Auditing, Signing, Upkeep):
+class MemOS(
+    Memories, Chatting, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy, Erasing, Auditing, Signing, Upkeep
+):
     """A memory that keeps what it is told: durable, versioned, searchable, explained.
 
     ``home`` is the folder of the store, created when it is not there; without one, PYMEMOS_HOME or the user's data
@@ -48,7 +52,8 @@ class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy,
     ``jobs`` maps kinds of jobs to handlers of the application. ``store``, ``blobs``, ``clock``, ``new_id``, ``key``
     replace what is wired in otherwise; the doubles of ``pymemos.testing`` are made for that. ``embedder`` is one,
     or the name of one ("none" for none); else the settings say. Only with ``reembedding`` may it be another than the
-    one that made the store's vectors: ``reembed`` comes next.
+    one that made the store's vectors: ``reembed`` comes next. ``chat`` is a chat model or the name of one, else the
+    settings say; it is opened when ``chat`` is first called.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy,
         key: bytes | None = None,
         embedder: Embedder | str | None = None,
         reembedding: bool = False,
+        chat: ChatModel | str | None = None,
         on_span: Span | None = None,
     ) -> None:
         settings = settings or from_environment(os.environ, Path.home())
@@ -88,6 +94,7 @@ class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
+        self._seat = ChatSeat(lambda: wiring.open_chat(settings, chat) if isinstance(chat, str | None) else chat)
         self._caller = Caller(steward=True)
         self._root = True
         own = upkeep.own_jobs(self._api, self._tools)

@@ -17,6 +17,7 @@ from pymemos.errors import PymemosError
 from pymemos.operation.hits import Hits
 from pymemos.operation.tracing import Lineage
 from pymemos.testing.doubles import FrozenClock, SequentialIds
+from pymemos.testing.scripted import Messages, ScriptedChat
 
 ADAPTERS = ("sqlite", "memory")
 ANA, EVE = "users/ana", "users/eve"
@@ -71,8 +72,14 @@ def opened(adapter: str, folder: Path) -> Iterator[Place]:
     """A store of its own with everything in it."""
     clock = FrozenClock()
     doubles: Any = {"store": MemoryStore(), "blobs": MemoryBlobs()} if adapter == "memory" else {}
-    with MemOS(folder / "home", clock=clock, new_id=SequentialIds(), embedder="none", **doubles) as mem:
+    chat = ScriptedChat(_everything)
+    with MemOS(folder / "home", clock=clock, new_id=SequentialIds(), embedder="none", chat=chat, **doubles) as mem:
         yield furnished(mem, clock, folder)
+
+
+def _everything(messages: Messages) -> str:
+    """The answer of a model that tells all that it was told."""
+    return "\n".join(one["content"] for one in messages)
 
 
 def furnished(mem: MemOS, clock: FrozenClock, folder: Path) -> Place:

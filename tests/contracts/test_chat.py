@@ -20,7 +20,7 @@ SHORT = ChatOptions(max_tokens=16)
 ANSWER = "I remember that you like tea."
 
 
-def answering(messages):
+def answering(_):
     return ANSWER
 
 

@@ -1,0 +1,66 @@
+"""Prompting: a layout as the text that a model reads (ADR 0034). The same values always give the same text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pymemos.cube.cube import MemCube
+from pymemos.infrastructure.vault import valid_from
+from pymemos.operation.fences import NOTE, line
+from pymemos.operation.layout import Exchange, Layout, Note
+from pymemos.ports import Utterance
+
+SYSTEM = "You are a helpful assistant."
+MANNER = (
+    "You remember what was said in earlier conversations. Such memories are lines with the day that they are of. Use "
+    "the ones that matter for the answer, and no others; where two disagree, the later one holds. If neither they nor "
+    "the conversation tell, say that you do not know."
+)
+STABLE_HEAD = "Memories:"
+FRESH_HEAD = "(Memories that may matter here, as of {day}:)"
+
+
+class Script(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt in words: what the system says, the lines of the stable block, and the turns, the question last."""
+
+    system: str
+    notes: tuple[str, ...]
+    turns: tuple[Utterance, ...]
+
+    @property
+    def messages(self) -> tuple[Utterance, ...]:
+        """All of it as messages, for a model that is given nothing but messages."""
+        return (Utterance("system", "\n".join([self.system, *self.notes])), *self.turns)
+
+
+def script(layout: Layout, question: str, *, system: str | None, day: str) -> Script:
+    """The prompt of a layout; ``day`` is today, in ISO 8601."""
+    told = [turn for exchange in layout.history for turn in _turns(exchange)]
+    asked = Utterance("user", question_with(question, layout.fresh, day))
+    head = f"{system or SYSTEM}\n\n{MANNER} {NOTE}"
+    return Script(
+        system=f"{head}\n\n{STABLE_HEAD}" if layout.stable else head,
+        notes=tuple(note.text for note in layout.stable),
+        turns=(*told, asked),
+    )
+
+
+def question_with(question: str, notes: Sequence[Note], day: str) -> str:
+    """What a user asked, behind the memories that the question brought in."""
+    if not notes:
+        return question
+    lines = "\n".join(note.text for note in notes)
+    return f"{FRESH_HEAD.format(day=day)}\n{lines}\n\n{question}"
+
+
+def dated(cube: MemCube) -> str:
+    """A memory as one line with its day; in a fence what is not trusted."""
+    return f"- [{valid_from(cube).date().isoformat()}] {line(cube).removeprefix('- ')}"
+
+
+def _turns(exchange: Exchange) -> list[Utterance]:
+    asked = question_with(exchange.asked, exchange.notes, exchange.day)
+    told = [Utterance("user", asked), Utterance("assistant", exchange.answer)]
+    return [one for one in told if one.content]

@@ -117,8 +117,15 @@ class TestFresh:
 
     def test_popular_ones_stand_first_and_what_was_rewritten_lately_last(self):
         found = [memory("edited", heat=9, changed=WHEN), memory("plain"), memory("popular", heat=2)]
+        long_ago = memory("once edited", changed=WHEN - timedelta(days=4))
 
-        assert ids(lay_out(found=found, now=WHEN).fresh) == ["popular", "plain", "edited"]
+        layout = lay_out(found=[*found, long_ago], now=WHEN)
+
+        assert ids(layout.fresh) == ["popular", "once edited", "plain"]
+        assert ids(layout.volatile) == ["edited"]
+        assert words(layout, "Tea?").endswith(
+            "Tea?\n\n(Memories that were changed lately, as of 2025-05-08:)\n- edited likes tea"
+        )
 
     def test_what_stands_in_the_prompt_already_is_not_said_again(self):
         first = lay_out(found=[memory("a")], hot=[memory("b", heat=9)], now=WHEN)
@@ -156,6 +163,9 @@ class TestStale:
         second = lay_out(found=[newer], history=[told(1)], last=last, current={"a": "other"}, now=WHEN)
 
         assert [note.text for note in second.notes] == ["- a likes coffee"]
+        assert second.volatile == second.notes
+        third = lay_out(found=[], history=[told(1), told(2)], last=next_turn(second, 2), now=WHEN)
+        assert third.notes == ()
 
 
 class TestHistory:

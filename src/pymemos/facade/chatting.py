@@ -108,7 +108,7 @@ class Chatting(Handle):
         filters: Mapping[str, Any] | None = None,
         namespaces: Sequence[str] | str | None = None,
         memory_tokens: int = 1_000,
-        history_tokens: int = 3_000,
+        history_tokens: int = 6_000,
         max_tokens: int = 512,
         temperature: float = 0.0,
         stop: Sequence[str] = (),

@@ -2,8 +2,9 @@
 
 An engine with a prefix cache reads only what stands behind the first token that differs from a prompt that it knows.
 So what stays the same stands first: the system's text, a stable block of the hottest memories, then the conversation
-turn by turn, each turn with the memories that it brought in, and what is new last. A memory is placed once and keeps
-its place; what no longer holds is taken out, and from there on the prompt is read again.
+turn by turn, each turn with the memories that it brought in, then the question, and behind it what was rewritten
+lately, which is looked up anew in each turn. A memory is placed once and keeps its place; what no longer holds is taken
+out, and from there on the prompt is read again.
 
 Everything here is a value, and nothing is looked up: memories are rated before they come in, and the last layout of a
 conversation is an argument.
@@ -69,7 +70,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens: of memories that a turn may bring in, with the stable block; and of the conversation before it."""
 
     memory: int = 1_000
-    history: int = 3_000
+    history: int = 6_000
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -80,23 +81,27 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in a prompt, in order: the stable block, the conversation, and what this turn brings in."""
+    """What stands in a prompt, in order: the stable block, the conversation, and what this turn brings in.
+
+    ``fresh`` stands before the question and stays there, ``volatile`` behind it, and in the next prompt no more.
+    """
 
     stable: tuple[Note, ...] = ()
     history: tuple[Exchange, ...] = ()
     fresh: tuple[Note, ...] = ()
+    volatile: tuple[Note, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """Every memory in the prompt, in order."""
         said = tuple(note for exchange in self.history for note in exchange.notes)
-        return (*self.stable, *said, *self.fresh)
+        return (*self.stable, *said, *self.fresh, *self.volatile)
 
     @property
     def tokens(self) -> int:
         """What the memories and the conversation before this turn cost."""
-        fixed = sum(note.tokens for note in (*self.stable, *self.fresh))
+        fixed = sum(note.tokens for note in (*self.stable, *self.fresh, *self.volatile))
         return fixed + sum(exchange.cost for exchange in self.history)
 
 
@@ -125,11 +130,15 @@ def lay_out(
     placed = {note.id for note in stable} | {id for one in kept for id in (one.asked_id, one.answer_id)}
     placed |= {note.id for one in kept for note in one.notes}
     room = budget.memory - sum(note.tokens for note in stable)
-    fresh, no_room = _chosen([one for one in found if one.id not in placed], room)
+    chosen, no_room = _chosen([one for one in found if one.id not in placed], room)
+    popular = sorted(chosen, key=lambda one: (-one.heat, one.id))
     return Layout(
         stable=stable,
         history=kept,
-        fresh=tuple(_placed(one, now) for one in sorted(fresh, key=lambda one: _lateness(one, now))),
+        fresh=tuple(_note(one, _why("for this question", one)) for one in popular if not is_volatile(one, now)),
+        volatile=tuple(
+            _note(one, _why("last, for it was rewritten lately", one)) for one in popular if is_volatile(one, now)
+        ),
         left_out=(*dict.fromkeys(gone), *(LeftOut(one.id, "no room in the budget") for one in no_room)),
     )
 
@@ -211,19 +220,13 @@ def _chosen(found: Sequence[Candidate], room: float) -> tuple[list[Candidate], l
     return list(found), []
 
 
-def _lateness(one: Candidate, now: datetime) -> tuple[bool, float, str]:
-    """Popular ones first, and behind all of them what was rewritten lately."""
-    return is_volatile(one, now), -one.heat, one.id
-
-
 def is_volatile(one: Candidate, now: datetime) -> bool:
     """Whether a memory was rewritten so lately that it may be rewritten again."""
     return one.changed is not None and now - one.changed < VOLATILE
 
 
-def _placed(one: Candidate, now: datetime) -> Note:
-    place = "last, for it was rewritten lately" if is_volatile(one, now) else "for this question"
-    return _note(one, f"{place}: {one.why}" if one.why else place)
+def _why(place: str, one: Candidate) -> str:
+    return f"{place}: {one.why}" if one.why else place
 
 
 def _note(one: Candidate, why: str) -> Note:

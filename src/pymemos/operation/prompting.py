@@ -19,6 +19,7 @@ MANNER = (
     "the conversation tell, say that you do not know."
 )
 STABLE_HEAD = "Memories:"
+CHANGED_HEAD = "(Memories that were changed lately, as of {day}:)"
 FRESH_HEAD = "(Memories that may matter here, as of {day}:)"
 
 
@@ -38,7 +39,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 def script(layout: Layout, question: str, *, system: str | None, day: str) -> Script:
     """The prompt of a layout; ``day`` is today, in ISO 8601."""
     told = [turn for exchange in layout.history for turn in _turns(exchange)]
-    asked = Utterance("user", question_with(question, layout.fresh, day))
+    asked = Utterance("user", question_with(question, layout.fresh, day) + _changed(layout.volatile, day))
     head = f"{system or SYSTEM}\n\n{MANNER} {NOTE}"
     return Script(
         system=f"{head}\n\n{STABLE_HEAD}" if layout.stable else head,
@@ -51,13 +52,21 @@ def question_with(question: str, notes: Sequence[Note], day: str) -> str:
     """What a user asked, behind the memories that the question brought in."""
     if not notes:
         return question
-    lines = "\n".join(note.text for note in notes)
-    return f"{FRESH_HEAD.format(day=day)}\n{lines}\n\n{question}"
+    return f"{_block(FRESH_HEAD, notes, day)}\n\n{question}"
 
 
 def dated(cube: MemCube) -> str:
     """A memory as one line with its day; in a fence what is not trusted."""
     return f"- [{valid_from(cube).date().isoformat()}] {line(cube).removeprefix('- ')}"
+
+
+def _changed(notes: Sequence[Note], day: str) -> str:
+    """What stands behind the question: the next prompt has it no more, and is the same up to there."""
+    return f"\n\n{_block(CHANGED_HEAD, notes, day)}" if notes else ""
+
+
+def _block(head: str, notes: Sequence[Note], day: str) -> str:
+    return "\n".join([head.format(day=day), *(note.text for note in notes)])
 
 
 def _turns(exchange: Exchange) -> list[Utterance]:

@@ -318,6 +318,13 @@ class TestConversation:
 
         assert room.prompt().startswith(room.prompt(0))
 
+    def test_whatever_is_brought_along_user_and_assistant_take_turns(self, room):
+        talk = [("assistant", "Hello!"), ("user", "Hi."), ("user", "One more thing."), ("user", "Lisbon?")]
+
+        room.ana.chat([{"role": role, "content": text} for role, text in talk])
+
+        assert [one["role"] for one in room.model.calls[-1]] == ["system", *["user", "assistant"] * 2, "user"]
+
     def test_what_is_often_used_stands_first_and_stays_there(self, room):
         for _ in range(4):
             room.ana.search("Lisbon")
@@ -502,8 +509,8 @@ class TestEngine:
         room.ana.log()
 
         @contextmanager
-        def inject(model, prompt, caller, notes):
-            assert (model, caller.user) == (engine, "ana")
+        def inject(model, prompt, who, notes):
+            assert (model, who[0].user, who[1].namespace) == (engine, "ana", "users/ana")
             assert prompt.tokens == (1, 2, 3, 10, 20, 4)
             open_blocks.append(1)
             try:

@@ -156,7 +156,7 @@ class Talk:
             yield from model.stream(words.messages, options)
             return
         prompt = model.prompt(words.system, words.notes, words.turns)
-        with self._seat.injector(model, prompt, self._looking[0], layout.stable) as injected:
+        with self._seat.injector(model, prompt, self._looking, layout.stable) as injected:
             injection.value = injected
             yield from model.run(prompt.tokens, options, prefix=injected.prefix)
 

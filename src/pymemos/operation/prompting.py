@@ -18,6 +18,7 @@ MANNER = (
     "the ones that matter for the answer, and no others; where two disagree, the later one holds. If neither they nor "
     "the conversation tell, say that you do not know."
 )
+PAUSE = "…"
 STABLE_HEAD = "Memories:"
 CHANGED_HEAD = "(Memories that were changed lately, as of {day}:)"
 FRESH_HEAD = "(Memories that may matter here, as of {day}:)"
@@ -40,12 +41,17 @@ def script(layout: Layout, question: str, *, system: str | None, day: str) -> Sc
     """The prompt of a layout; ``day`` is today, in ISO 8601."""
     told = [turn for exchange in layout.history for turn in _turns(exchange)]
     asked = Utterance("user", question_with(question, layout.fresh, day) + _changed(layout.volatile, day))
-    head = f"{system or SYSTEM}\n\n{MANNER} {NOTE}"
     return Script(
-        system=f"{head}\n\n{STABLE_HEAD}" if layout.stable else head,
+        system=head(system, notes=bool(layout.stable)),
         notes=tuple(note.text for note in layout.stable),
         turns=(*told, asked),
     )
+
+
+def head(system: str | None = None, *, notes: bool = True) -> str:
+    """What the system says, up to the memories of the stable block where there are any."""
+    text = f"{system or SYSTEM}\n\n{MANNER} {NOTE}"
+    return f"{text}\n\n{STABLE_HEAD}" if notes else text
 
 
 def question_with(question: str, notes: Sequence[Note], day: str) -> str:
@@ -69,7 +75,7 @@ def _block(head: str, notes: Sequence[Note], day: str) -> str:
     return "\n".join([head.format(day=day), *(note.text for note in notes)])
 
 
-def _turns(exchange: Exchange) -> list[Utterance]:
+def _turns(exchange: Exchange) -> tuple[Utterance, Utterance]:
+    """Both halves, for templates want them in turns; a half that is missing is a pause."""
     asked = question_with(exchange.asked, exchange.notes, exchange.day)
-    told = [Utterance("user", asked), Utterance("assistant", exchange.answer)]
-    return [one for one in told if one.content]
+    return Utterance("user", asked or PAUSE), Utterance("assistant", exchange.answer or PAUSE)

@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import msgspec
 
+from pymemos.cube.call import Caller, Scope
 from pymemos.cube.cube import Source
 from pymemos.operation.layout import Layout, LeftOut, Note
 from pymemos.ports import ChatModel, Engine, Kv, Prompt, Usage
-
-if TYPE_CHECKING:
-    from pymemos.cube.call import Caller
 
 
 class Tier(StrEnum):
@@ -120,14 +118,15 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(kv.tokens) for kv in self.prefix)
 
 
-Injector = Callable[[Engine, Prompt, "Caller", Sequence[Note]], AbstractContextManager[Injection]]
+Who = tuple[Caller, Scope]
+Injector = Callable[[Engine, Prompt, Who, Sequence[Note]], AbstractContextManager[Injection]]
 """Finds keys and values for a prompt whose ``notes`` are these memories; what it gives stays valid inside the block."""
 
 
 @contextmanager
-def as_text(engine: Engine, prompt: Prompt, caller: Caller, notes: Sequence[Note]) -> Iterator[Injection]:
+def as_text(engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note]) -> Iterator[Injection]:
     """Injects nothing: every memory is read as text."""
-    del engine, prompt, caller, notes
+    del engine, prompt, who, notes
     yield Injection()
 
 

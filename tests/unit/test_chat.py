@@ -111,6 +111,17 @@ class TestAnswer:
         assert reply.data == {"city": "Lisbon"}
         assert room.model.options[-1].schema == {"type": "object"}
 
+    def test_a_rule_keeps_memories_from_a_model(self, room):
+        room.ana.add("Lisbon: the PIN is 4711.", tags=["private"])
+        rule = {"effect": "deny", "what": {"tags": "private"}, "when": {"model": {"contains": "scripted"}}}
+        room.ana.set_access_policy("not for models", rule)
+
+        room.ana.chat("Lisbon, the PIN?", session_id="s")
+        room.ana.chat("Lisbon, the PIN?", session_id="s")
+
+        assert "4711" not in room.prompt()
+        assert "4711" in str(room.ana.search("PIN").context())
+
     def test_memories_of_other_places_are_used_where_they_are_open(self, room):
         room.mem.set_access_policy("team", {"actions": ["read"], "who": ["users/ana"]}, namespace="shared/team")
         shared = room.mem.add("The team is in Lisbon.", namespace="shared/team").ids[0]
@@ -172,7 +183,7 @@ class TestKept:
         ]
         assert [pin.id for pin in answer.parents] == [room.home]
         assert said[1].provenance.model == "scripted"
-        assert question.parents == ()
+        assert (question.parents, said[0].provenance) == ((), None)
 
     def test_an_answer_is_trusted_no_further_than_what_it_was_made_from(self, room):
         room.ana.add("Lisbon is sinking.", trust="web")

@@ -8,11 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pymemos.cube.call import Caller, Request, Scope
+from pymemos.cube.call import Request
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import Filter
 from pymemos.cube.header import Trust
@@ -22,7 +22,7 @@ from pymemos.interface.requests import Message
 from pymemos.operation.context import estimate_tokens
 from pymemos.operation.layout import Budget, Candidate, Exchange, Layout, LeftOut, lay_out
 from pymemos.operation.prompting import Script, dated, script
-from pymemos.operation.replies import Cost, Injection, Injector, Plan, Reply, as_text, is_engine, used_of
+from pymemos.operation.replies import Cost, Injection, Injector, Plan, Reply, Who, as_text, is_engine, used_of
 from pymemos.ports import ChatModel, ChatOptions, Piece, Usage
 
 TURNS: Final = 80  # messages of a session that are looked at: beyond any usual budget for the conversation
@@ -34,7 +34,7 @@ NO_MODEL: Final = (
     "no chat model is set; run 'pymemos models use --chat https://host/v1#model' for an endpoint (a key goes into "
     "PYMEMOS_CHAT_KEY), set PYMEMOS_CHAT, or pass MemOS(chat=...)"
 )
-Dispatch = Callable[[tuple[Caller, Scope], Request], Any]
+Dispatch = Callable[[Who, Request], Any]
 Key = tuple[str | None, ...]
 
 
@@ -82,16 +82,37 @@ class ChatSeat:
                 self._layouts.popitem(last=False)
 
 
-class Talk:
-    """One question of one caller; ``own`` is where it is kept, ``looking`` where memories are looked for."""
+class Ready(NamedTuple):
+    """What there is before the model is asked."""
 
-    def __init__(
-        self, dispatch: Dispatch, own: tuple[Caller, Scope], looking: tuple[Caller, Scope], seat: ChatSeat
-    ) -> None:
+    recalled: Recalled
+    layout: Layout
+    words: Script
+    keys: tuple[Key, Key]  # of the owner, and of the conversation
+    remarks: tuple[str, ...]
+
+    @property
+    def used(self) -> tuple[Parent, ...]:
+        """Every memory and message in the prompt, as it was read."""
+        notes = [Parent(id=one.id, version=one.version, content_hash=one.content_hash) for one in self.layout.notes]
+        shown = {id for one in self.layout.history for id in (one.asked_id, one.answer_id)}
+        return (*notes, *(cube.pin() for cube in self.recalled.turns if cube.id in shown))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The memories in the prompt that the question found."""
+        found = {hit.cube.id for hit in self.recalled.hits}
+        return tuple(dict.fromkeys(note.id for note in self.layout.notes if note.id in found))
+
+
+class Talk:
+    """The questions of one caller; ``own`` is where they are kept, ``looking`` where memories are looked for."""
+
+    def __init__(self, dispatch: Dispatch, own: Who, looking: Who, seat: ChatSeat) -> None:
         self._dispatch = dispatch
-        self._own = own
-        self._looking = looking
         self._seat = seat
+        self._model = seat.model
+        self._own, self._looking = (_of_model(who, self._model.identity) for who in (own, looking))
 
     def answer(self, asked: Asked) -> Reply:
         """The whole answer; it is made anew, once, where a source changed while it was made."""
@@ -100,9 +121,25 @@ class Talk:
 
     def pieces(self, asked: Asked, *, is_last: bool = True, attempts: int = 1) -> Generator[str, None, Reply]:
         """The answer as it is made, and the reply at its end; whoever leaves before that keeps nothing of it."""
-        watch = _Watch()
-        model = self._seat.model
-        budget, remarks = _fitted(asked, model.window)
+        watch, told, injection = _Watch(), _Told(), _Box()
+        ready = self._ready(asked, watch)
+        for piece in self._said(ready, asked.options, injection):
+            told.take(piece)
+            if piece.text:
+                watch.mark("first_ms")
+                yield piece.text
+        text, usage, more = told.whole(ready.words)
+        watch.mark("total_ms")
+        plan = _plan(self._model.identity, ready, injection.value, more, attempts, watch.cost)
+        kept, remarks = self._kept(asked, ready, text, plan, usage, is_last=is_last)
+        self._note(asked, ready, text, kept)
+        watch.again("total_ms")
+        plan = msgspec.structs.replace(plan, changed=kept.changed, remarks=(*plan.remarks, *remarks), cost=watch.cost)
+        ids = tuple(cube.id for cube in kept.cubes)
+        return Reply(text=text, plan=plan, usage=usage, finish=told.finish, kept=ids)
+
+    def _ready(self, asked: Asked, watch: _Watch) -> Ready:
+        budget, remarks = _fitted(asked, self._model.window)
         owner, key = self._keys(asked)
         last = self._seat.last(key, owner)
         recalled = self._recalled(asked, last)
@@ -110,21 +147,7 @@ class Talk:
         layout = _layout_of(asked, recalled, last, budget)
         words = script(layout, asked.question.content, system=asked.system, day=recalled.at.date().isoformat())
         watch.mark("layout_ms")
-        told, injection = _Told(), _Box()
-        for piece in self._asked(model, words, layout, asked.options, injection):
-            told.take(piece)
-            if piece.text:
-                watch.mark("first_ms")
-                yield piece.text
-        text, usage, more = told.whole(words)
-        watch.mark("total_ms")
-        plan = _plan(model, recalled, layout, injection.value, (*remarks, *more), attempts, watch.cost)
-        kept, remark = self._kept(asked, text, plan, usage, recalled, layout, is_last=is_last)
-        watch.again("total_ms")
-        plan = msgspec.structs.replace(plan, changed=kept.changed, remarks=(*plan.remarks, *remark), cost=watch.cost)
-        self._note(owner, key, layout, asked, text, recalled, kept)
-        ids = tuple(cube.id for cube in kept.cubes)
-        return Reply(text=text, plan=plan, usage=usage, finish=told.finish, kept=ids)
+        return Ready(recalled, layout, words, (owner, key), remarks)
 
     def _keys(self, asked: Asked) -> tuple[Key, Key]:
         """Under which the layouts of the owner, and of the conversation, are kept; the system's words come first."""
@@ -144,52 +167,48 @@ class Talk:
             session=session,
             turns=TURNS if session is not None else 0,
             held=tuple(dict.fromkeys(note.id for note in last.notes)) if last else (),
-            hot=HOTTEST,
+            hot=HOTTEST if _begins(last) else 0,
         )
         recalled: Recalled = self._dispatch(self._looking, request)
         return recalled
 
-    def _asked(
-        self, model: ChatModel, words: Script, layout: Layout, options: ChatOptions, injection: _Box
-    ) -> Iterator[Piece]:
+    def _said(self, ready: Ready, options: ChatOptions, injection: _Box) -> Iterator[Piece]:
+        """The model's answer; an engine gets the prompt in pieces, and what is there of its beginning."""
+        model, words = self._model, ready.words
         if not is_engine(model):
             yield from model.stream(words.messages, options)
             return
         prompt = model.prompt(words.system, words.notes, words.turns)
-        with self._seat.injector(model, prompt, self._looking, layout.stable) as injected:
+        with self._seat.injector(model, prompt, self._looking, ready.layout.stable) as injected:
             injection.value = injected
             yield from model.run(prompt.tokens, options, prefix=injected.prefix)
 
     def _kept(
-        self, asked: Asked, text: str, plan: Plan, usage: Usage, recalled: Recalled, layout: Layout, *, is_last: bool
+        self, asked: Asked, ready: Ready, text: str, plan: Plan, usage: Usage, *, is_last: bool
     ) -> tuple[Kept, tuple[str, ...]]:
         """What is there of the exchange afterwards, and what is to be said of that."""
-        used = (*(_pin(one) for one in layout.notes), *_turn_pins(recalled, layout))
-        about = _about(plan, usage)
+        unkept = Unkept(used=ready.used, about=_about(plan, usage))
         if not asked.remember:
-            return self._dispatch(self._looking, Unkept(used=used, about=about)), ()
-        found = {hit.cube.id for hit in recalled.hits}
+            return self._dispatch(self._looking, unkept), ()
         request = Chat(
             question=asked.question,
             answer=Message(content=text, role="assistant"),
-            used=used,
-            sources=tuple(dict.fromkeys(note.id for note in layout.notes if note.id in found)),
+            used=ready.used,
+            sources=ready.sources,
             question_alone=is_last,
             model=plan.model,
-            about=about,
+            about=unkept.about,
         )
         try:
             kept: Kept = self._dispatch(self._own, request)
         except SensitiveText as refused:
-            kept = self._dispatch(self._looking, Unkept(used=used, about=about))
-            return kept, (f"nothing was kept: {refused}",)
+            return self._dispatch(self._looking, unkept), (f"nothing was kept: {refused}",)
         alone = "a source changed while the answer was made: the question was kept, the answer was not"
         return kept, (alone,) if kept.changed and is_last else ()
 
-    def _note(
-        self, owner: Key, key: Key, layout: Layout, asked: Asked, text: str, recalled: Recalled, kept: Kept
-    ) -> None:
+    def _note(self, asked: Asked, ready: Ready, text: str, kept: Kept) -> None:
         """Remember where everything stood, for the next turn of this conversation and the next one of its owner."""
+        (owner, key), layout = ready.keys, ready.layout
         self._seat.keep(owner, Layout(stable=layout.stable))
         if kept.changed or (len(kept.cubes) < 2 and asked.given is None):
             return  # the exchange will not be in the next prompt
@@ -198,7 +217,7 @@ class Talk:
             told = exchange(kept.cubes[0].id, question, kept.cubes[1].id, text)
         else:
             told = exchange(given_id(asked.given, question), question, "", text)
-        told = msgspec.structs.replace(told, notes=layout.fresh, day=recalled.at.date().isoformat())
+        told = msgspec.structs.replace(told, notes=layout.fresh, day=ready.recalled.at.date().isoformat())
         self._seat.keep(key, Layout(stable=layout.stable, history=(*layout.history, told)))
 
 
@@ -242,13 +261,18 @@ def exchanges(turns: tuple[MemCube, ...]) -> tuple[Exchange, ...]:
     return tuple(found)
 
 
+def _begins(last: Layout | None) -> bool:
+    """Whether a conversation begins, as far as is known here: then the stable block may change."""
+    return last is None or not last.history
+
+
 def _layout_of(asked: Asked, recalled: Recalled, last: Layout | None, budget: Budget) -> Layout:
     now = recalled.at
     told = exchanges(recalled.turns) if asked.given is None else asked.given
     hits = [hit for hit in recalled.hits if hit.cube.text and not hit.stale]
     layout = lay_out(
         found=[candidate(hit.cube, now, score=hit.score, why=str(hit.why)) for hit in hits],
-        hot=[candidate(cube, now) for cube in recalled.hot if cube.text],
+        hot=[candidate(cube, now) for cube in recalled.hot if cube.text] if _begins(last) else None,
         history=told,
         last=last,
         current={cube.id: cube.content_hash for cube in recalled.held},
@@ -259,17 +283,10 @@ def _layout_of(asked: Asked, recalled: Recalled, last: Layout | None, budget: Bu
     return msgspec.structs.replace(layout, left_out=(*layout.left_out, *stale)) if stale else layout
 
 
-def _plan(
-    model: ChatModel,
-    recalled: Recalled,
-    layout: Layout,
-    injection: Injection,
-    remarks: tuple[str, ...],
-    attempts: int,
-    cost: Cost,
-) -> Plan:
+def _plan(identity: str, ready: Ready, injection: Injection, more: tuple[str, ...], attempts: int, cost: Cost) -> Plan:
+    recalled, layout = ready.recalled, ready.layout
     return Plan(
-        model=model.identity,
+        model=identity,
         at=recalled.at,
         seqs=recalled.seqs,
         used=used_of(layout, injection.tiers, {hit.cube.id: str(hit.why) for hit in recalled.hits}),
@@ -277,7 +294,7 @@ def _plan(
         left_out=layout.left_out,
         memory_tokens=sum(note.tokens for note in layout.notes),
         injected_tokens=injection.tokens,
-        remarks=(*remarks, *injection.remarks),
+        remarks=(*ready.remarks, *injection.remarks, *more),
         attempts=attempts,
         cost=cost,
     )
@@ -309,16 +326,6 @@ def _about(plan: Plan, usage: Usage) -> dict[str, Any]:
     return {"model": plan.model, "tiers": plan.tiers, "injected": plan.injected_tokens, **tokens, **cost}
 
 
-def _pin(note: Any) -> Parent:
-    return Parent(id=note.id, version=note.version, content_hash=note.content_hash)
-
-
-def _turn_pins(recalled: Recalled, layout: Layout) -> list[Parent]:
-    """The messages of the session that stand in the prompt, as they were read."""
-    shown = {id for one in layout.history for id in (one.asked_id, one.answer_id)}
-    return [cube.pin() for cube in recalled.turns if cube.id in shown]
-
-
 def _drained(pieces: Generator[str, None, Reply]) -> Reply:
     while True:
         try:
@@ -326,6 +333,12 @@ def _drained(pieces: Generator[str, None, Reply]) -> Reply:
         except StopIteration as end:
             reply: Reply = end.value
             return reply
+
+
+def _of_model(who: Who, identity: str) -> Who:
+    """The caller with the model that reads for it, which rules may ask for: some memories are not for every model."""
+    caller, scope = who
+    return caller if caller.model else caller.narrow(model=identity), scope
 
 
 class _Box:

@@ -56,7 +56,9 @@ class Chat(Request, frozen=True, kw_only=True, tag="chat"):
     about: dict[str, Any] = msgspec.field(default_factory=dict)  # what it cost, for the log
 
     # What AddHandler asks of a request that adds messages.
-    labels: Labels = Labels(semantic_type=SemanticType.MESSAGE)
+    labels: Labels = Labels(
+        semantic_type=SemanticType.MESSAGE, provenance={"model": None}
+    )  # the question is no model's
     conversation: bool = False  # an exchange needs no manifest: its session has the order
     parents: tuple[Pin, ...] = ()
 

@@ -108,7 +108,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 def lay_out(
     *,
     found: Sequence[Candidate],
-    hot: Sequence[Candidate] = (),
+    hot: Sequence[Candidate] | None = None,
     history: Sequence[Exchange] = (),
     last: Layout | None = None,
     current: Mapping[str, str] | None = None,
@@ -117,7 +117,8 @@ def lay_out(
 ) -> Layout:
     """The next layout of a conversation.
 
-    ``found`` answers the question, best first. ``hot`` are the most used memories, whatever is asked. ``history`` is
+    ``found`` answers the question, best first. ``hot`` are the most used memories, whatever is asked; None
+    where nobody looked: the block stays as it is. ``history`` is
     the conversation as the store has it, oldest first, without its notes, which come from ``last``. ``current`` has the
     content hash of every memory of ``last`` that still holds and that the caller may still read.
     """
@@ -174,7 +175,7 @@ def _within(history: Sequence[Exchange], budget: int) -> tuple[Exchange, ...]:
 
 def _stable(
     last: Layout | None,
-    hot: Sequence[Candidate],
+    hot: Sequence[Candidate] | None,
     holds: Mapping[str, str],
     budget: Budget,
     gone: list[LeftOut],
@@ -187,7 +188,7 @@ def _stable(
     each change would cost everything that stands behind it.
     """
     block = list(_alive(last.stable, holds, gone)) if last else []
-    if not may_change:
+    if hot is None or not may_change:
         return tuple(block)
     warm = {one.id for one in hot if one.heat >= COOLED}
     block = [note for note in block if note.id in warm]

@@ -32,6 +32,7 @@ USERS, MEMORIES, CONVERSATIONS, TURNS = 4, 300, 10, 10
 LIMIT, MEMORY_TOKENS, HISTORY_TOKENS = 8, 1_000, 6_000
 REWRITTEN = 1 / 3  # of the turns, before which a memory changes
 EXPONENT = 1.0  # of the Zipf distribution that says what is asked about
+SEED = 5
 _TOKEN = re.compile(r"\w+|[^\w\s]|\n")
 
 
@@ -127,7 +128,7 @@ def _told(make: Callable[[MemOS], _Chat | _ByRelevance], counted: Counted) -> No
 
 
 def _story(notes: dict[str, list[str]], texts: Texts) -> Iterator[Turn]:
-    draw = random.Random(5)
+    draw = random.Random(SEED)
     shares = list(accumulate(1 / rank**EXPONENT for rank in range(1, MEMORIES + 1)))
     said = {user: list(told) for user, told in notes.items()}
     for day in range(CONVERSATIONS):

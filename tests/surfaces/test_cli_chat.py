@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -167,6 +173,39 @@ class TestConversation:
         helped = cli("chat", typed="/help\n").stdout
 
         assert [name in helped for name in ("/why", "/plan", "/memories", "/forget", "/help", "/quit")] == [True] * 6
+
+
+@pytest.mark.slow
+class TestInterrupted:
+    def test_an_answer_is_stopped_and_the_conversation_goes_on(self, server, tmp_path):
+        server.hush = threading.Event()
+        own = {
+            "PYMEMOS_CONFIG_DIR": str(tmp_path / "config"),
+            "PYMEMOS_HOME": str(tmp_path / "home"),
+            "PYMEMOS_EMBEDDER": "none",
+            "PYMEMOS_CHAT": f"{server.url}#m",
+        }
+        talk = subprocess.Popen(
+            [sys.executable, "-m", "pymemos", "chat"],
+            env={**os.environ, **own},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        talk.stdin.write("Tell me everything.\n")
+        talk.stdin.flush()
+        while not server.requests:
+            time.sleep(0.01)
+        talk.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        server.hush.set()
+
+        said, told = talk.communicate("/memories\nAnd now?\n", timeout=20)
+
+        assert (talk.returncode, said.splitlines()[-1]) == (0, ANSWER)
+        assert "Stopped; nothing was kept of it." in told
+        assert "everything" not in said
 
 
 class TestModels:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import textwrap
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,6 +21,7 @@ from pymemos.cube.header import Origin, Trust
 from pymemos.cube.payload import ModelRef
 from pymemos.errors import ChatFailed, InvalidInput, ModelError, NotAllowed, PromptTooLong
 from pymemos.facade.talk import ChatSeat
+from pymemos.models.chat.catalog import open_chat
 from pymemos.operation.replies import Injection, Tier
 from pymemos.ports import Prompt
 from pymemos.testing.doubles import FrozenClock, SequentialIds
@@ -168,6 +172,62 @@ class TestAnswer:
     def test_a_conversation_ends_with_the_user(self, room, messages):
         with pytest.raises(InvalidInput):
             room.ana.chat(messages)
+
+
+class TestModel:
+    def test_it_is_opened_when_it_is_first_asked_and_once(self):
+        opened = []
+
+        def open_model():
+            opened.append(1)
+            return ScriptedChat(lambda _: ANSWER)
+
+        room = Room()
+        room.mem._seat = ChatSeat(open_model)
+        threads = [threading.Thread(target=room.mem.chat, args=("Lisbon?",)) for _ in range(4)]
+        assert opened == []
+
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert opened == [1]
+
+    @pytest.mark.parametrize(
+        ("absent", "setting", "advice"),
+        [
+            ("httpx2", "https://host/v1#model", "pip install 'pymemos[chat]'"),
+            ("torch", "some/model", "pip install 'pymemos[local]'"),
+        ],
+    )
+    def test_a_missing_library_is_named_with_its_extra(self, absent, setting, advice):
+        program = f"""
+            import sys
+            from pathlib import Path
+            sys.modules[{absent!r}] = None  # as if it were not installed
+            from pymemos.errors import ModelError
+            from pymemos.models.chat.catalog import open_chat
+            try:
+                open_chat({setting!r}, cache=Path("x"))
+            except ModelError as error:
+                print(error)
+        """
+        assert advice in _printed(program)
+
+    def test_opening_an_endpoint_connects_to_nothing_and_loads_no_library_of_models(self):
+        program = """
+            import sys
+            from pathlib import Path
+            from pymemos.models.chat.catalog import open_chat
+            print(open_chat("https://host/v1#model", cache=Path("x")).identity)
+            print(sorted({"torch", "transformers", "numpy", "onnxruntime"} & set(sys.modules)))
+        """
+        assert _printed(program) == "model@https://host/v1\n[]\n"
+
+    @pytest.mark.parametrize("setting", [None, "none"])
+    def test_none_is_none(self, tmp_path, setting):
+        assert open_chat(setting, cache=tmp_path) is None
 
 
 class TestKept:
@@ -422,6 +482,17 @@ class TestChangedMeanwhile:
 
         assert [(one.id, one.standing) for one in stream.reply.plan.changed] == [(shared, Standing.UNKNOWN)]
 
+    def test_an_answer_of_which_nothing_is_kept_is_made_anew_too(self, room):
+        def edit_once(_):
+            if len(room.model.calls) == 1:
+                room.ana.update(room.home, "I live in Porto.")
+            return ANSWER
+
+        room.says = edit_once
+        reply = room.ana.chat("Lisbon or Porto?", remember=False)
+
+        assert (reply.plan.attempts, reply.plan.changed, reply.kept) == (2, (), ())
+
     def test_a_new_tag_changes_nothing(self, room):
         stream = room.ana.chat("Where do I live, Lisbon?", stream=True)
         next(stream)
@@ -486,6 +557,13 @@ class TestStream:
                 return whole.text, [piece async for piece in stream], stream.reply.text
 
         assert asyncio.run(talk()) == (ANSWER, ["You", " live", " in", " Lisbon."], ANSWER)
+
+
+def _printed(program: str) -> str:
+    """What a fresh interpreter prints."""
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
 
 
 class WordEngine(ScriptedChat):

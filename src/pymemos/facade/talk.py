@@ -7,7 +7,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -56,17 +55,19 @@ class ChatSeat:
 
     def __init__(self, open_model: Callable[[], ChatModel | None], injector: Injector = as_text) -> None:
         self._open = open_model
-        self._lock = threading.Lock()
+        self._model: ChatModel | None = None
+        self._opening, self._lock = threading.Lock(), threading.Lock()
         self._layouts: OrderedDict[Key, Layout] = OrderedDict()
         self.injector = injector
 
-    @cached_property
+    @property
     def model(self) -> ChatModel:
-        """The chat model; raises ModelError where there is none."""
-        model = self._open()
-        if model is None:
+        """The chat model, opened once, whoever comes first; raises ModelError where there is none."""
+        with self._opening:
+            self._model = self._model or self._open()
+        if self._model is None:
             raise ModelError(NO_MODEL)
-        return model
+        return self._model
 
     def last(self, *keys: Key) -> Layout | None:
         """The last layout under the first of these keys that has one: of a conversation, else of its owner."""

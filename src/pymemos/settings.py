@@ -23,6 +23,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     where it is prepared), ``embedder_key`` is the key of an endpoint; ``cache_dir`` holds prepared models.
     ``kv_device_bytes`` and ``kv_host_bytes`` are what KV segments may take where the model computes, and in the memory
     of the host; ``kv_low_form`` is the form of those of low priority ("exact", or "int8", which is lossy).
+    ``chat`` names the model that answers (None: none), ``chat_key`` is the key of its endpoint; ``device`` and
+    ``dtype`` say where and in what numbers a model of this machine runs ("auto": its own numbers, on a GPU if there is
+    one).
     """
 
     home: Path
@@ -35,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kv_device_bytes: int = 1_000_000_000
     kv_host_bytes: int = 1_000_000_000
     kv_low_form: str = "exact"
+    chat: str | None = None
+    chat_key: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
 
 
 def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
@@ -54,6 +61,10 @@ def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
         kv_device_bytes=_number(environ, "PYMEMOS_KV_DEVICE_BYTES", 1_000_000_000, "bytes"),
         kv_host_bytes=_number(environ, "PYMEMOS_KV_HOST_BYTES", 1_000_000_000, "bytes"),
         kv_low_form=_one_of(environ, "PYMEMOS_KV_LOW_FORM", ("exact", "int8")),
+        chat=environ.get("PYMEMOS_CHAT") or kept.get("chat"),
+        chat_key=environ.get("PYMEMOS_CHAT_KEY"),
+        device=environ.get("PYMEMOS_DEVICE") or "auto",
+        dtype=environ.get("PYMEMOS_DTYPE") or "auto",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,12 +15,14 @@ from pymemos.cube.call import Caller
 from pymemos.cube.ids import new_id
 from pymemos.facade.activation import ActivationMemory
 from pymemos.facade.auditing import Auditing
+from pymemos.facade.chatting import Chatting
 from pymemos.facade.erasing import Erasing
 from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
 from pymemos.facade.merging import Merging
 from pymemos.facade.privacy import Privacy
 from pymemos.facade.signing import Signing
+from pymemos.facade.talk import ChatSeat
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
 from pymemos.facade.upkeep import Upkeep
@@ -27,11 +30,11 @@ from pymemos.facade.what_if import WhatIf
 from pymemos.infrastructure.keyring import KeyRing
 from pymemos.interface import upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
+from pymemos.interface.local import Local
 from pymemos.interface.registry import HANDLERS
-from pymemos.interface.segments import SegmentIndex
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import BlobStore, Clock, Embedder, Engine, NewId, Store
+from pymemos.ports import BlobStore, ChatModel, Clock, Embedder, Engine, NewId, Store
 from pymemos.settings import Settings, from_environment
 
 
@@ -42,6 +45,7 @@ def utc_now() -> datetime:
 
 class MemOS(
     Memories,
+    Chatting,
     Merging,
     Tracing,
     TimeMachine,
@@ -63,7 +67,9 @@ class MemOS(
     ``jobs`` maps kinds of jobs to handlers of the application. ``store``, ``blobs``, ``clock``, ``new_id``, ``key``
     replace what is wired in otherwise; the doubles of ``pymemos.testing`` are made for that. ``embedder`` is one,
     or the name of one ("none" for none); else the settings say. Only with ``reembedding`` may it be another than the
-    one that made the store's vectors: ``reembed`` comes next. ``engine`` is a local model whose KV caches memory keeps.
+    one that made the store's vectors: ``reembed`` comes next. ``chat`` is a chat model or the name of one, else the
+    settings say; it is opened when it is first needed. ``engine`` is the local model whose KV caches memory keeps;
+    without one, it is the chat model where that runs here.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class MemOS(
         embedder: Embedder | str | None = None,
         reembedding: bool = False,
         engine: Engine | None = None,
+        chat: ChatModel | str | None = None,
         on_span: Span | None = None,
     ) -> None:
         settings = settings or from_environment(os.environ, Path.home())
@@ -91,6 +98,9 @@ class MemOS(
             embedder = wiring.open_embedder(settings, embedder)
         heads = wiring.audit_heads(settings, opened, clock, key)
         self._settings = settings
+        self._seat = seat = ChatSeat(wiring.chat_opener(settings, chat, engine))
+        local = Local(wiring.engine_opener(settings, lambda: seat.model, chat, engine))
+        seat.injector = local.injection
         self._tools = Tools(
             store=opened,
             blobs=blobs or wiring.open_blobs(settings.home),
@@ -102,11 +112,11 @@ class MemOS(
             new_overlay=wiring.new_overlay,
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
-            engine=engine,
-            segments=None if engine is None else SegmentIndex(engine.ref),
+            local=local,
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
-        self._injector, self._encoder = wiring.activation(self._api, self._tools, settings)
+        local.wire = partial(wiring.activation, self._api, self._tools, settings)
+        self._local = local
         self._caller = Caller(steward=True)
         self._root = True
         own = upkeep.own_jobs(self._api, self._tools)

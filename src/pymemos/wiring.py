@@ -18,8 +18,21 @@ from pymemos.interface.encoding import Encoder
 from pymemos.interface.injecting import Injector
 from pymemos.interface.kv_pool import KvPool
 from pymemos.interface.transfer import BLOBS_SUFFIX
+from pymemos.operation.prompting import dated, head
+from pymemos.operation.replies import is_engine
 from pymemos.operation.tiers import Budget
-from pymemos.ports import BlobStore, Clock, Embedder, Overlay, Store, WriteUnit
+from pymemos.ports import (
+    BlobStore,
+    ChatModel,
+    ChatOptions,
+    Clock,
+    Embedder,
+    Engine,
+    Overlay,
+    Store,
+    Utterance,
+    WriteUnit,
+)
 from pymemos.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,6 +59,25 @@ def open_embedder(settings: Settings, named: str | None) -> Embedder | None:
     from pymemos.models.embed.catalog import open_embedder
 
     return open_embedder(named or settings.embedder, cache=settings.cache_dir, key=settings.embedder_key)
+
+
+def open_chat(settings: Settings, named: str | None = None) -> ChatModel | None:
+    """The chat model that is named, else that of the settings; None where there is none."""
+    from pymemos.models.chat.catalog import open_chat
+
+    setting = named or settings.chat
+    return open_chat(
+        setting, cache=settings.cache_dir, key=settings.chat_key, device=settings.device, dtype=settings.dtype
+    )
+
+
+def check_chat(settings: Settings, name: str) -> ChatModel | None:
+    """The chat model that the setting ``name`` gives, after it said something; raises ModelError where it cannot."""
+    model = open_chat(settings, name)
+    if model is not None:
+        for _ in model.stream([Utterance("user", "Say yes.")], ChatOptions(max_tokens=8)):
+            pass
+    return model
 
 
 def catalogue(settings: Settings) -> list[Entry]:
@@ -84,14 +116,37 @@ def open_blobs(home: Path) -> BlobStore:
     return FileBlobs(home / "blobs")
 
 
-def activation(api: MemoryAPI, tools: Tools, settings: Settings) -> tuple[Injector, Encoder] | tuple[None, None]:
-    """What injects and encodes KV memories, over the pool of those that lie in memory; nothing without an engine."""
-    if tools.engine is None:
-        return None, None
+def chat_opener(
+    settings: Settings, chat: ChatModel | str | None, engine: Engine | None
+) -> Callable[[], ChatModel | None]:
+    """How the chat model is opened: the given one, else a local model that was given, else that of the settings."""
+    if chat is None and engine is not None:
+        return lambda: engine
+    return lambda: open_chat(settings, chat) if isinstance(chat, str | None) else chat
+
+
+def engine_opener(
+    settings: Settings, chat_model: Callable[[], ChatModel], chat: ChatModel | str | None, engine: Engine | None
+) -> Callable[[], Engine | None]:
+    """How the local model is opened: the given one, else the chat model where that is one."""
+    if engine is not None:
+        return lambda: engine
+    if chat is None and settings.chat is None:
+        return lambda: None
+    return lambda: model if is_engine(model := chat_model()) else None
+
+
+def activation(api: MemoryAPI, tools: Tools, settings: Settings) -> tuple[Injector, Encoder]:
+    """What injects and encodes KV memories for the engine of the tools, over the pool of those that lie in memory.
+
+    A memory has the same words in a segment as in the prompt of a chat, and so the same tokens.
+    """
+    assert tools.engine is not None  # noqa: S101 (it was opened)
     pool = KvPool(tools.engine, Budget(device=settings.kv_device_bytes, host=settings.kv_host_bytes))
     tools.segments.on_left, tools.segments.on_changed = pool.keep_only, pool.follow
     injector = Injector(api, tools, tools.engine, pool)
-    return injector, Encoder(injector, tools, low_form=settings.kv_low_form)
+    encoder = Encoder(injector, tools, render=dated, head=head, low_form=settings.kv_low_form)
+    return injector, encoder
 
 
 def new_overlay(at: datetime) -> Overlay:

@@ -118,7 +118,7 @@ class ActivationMemory(Handle):
     def placements(self, *, user_id: str | None = None, agent_id: str | None = None) -> Sequence[Placement]:
         """The segments that lie in memory now: one's own, or, for a steward who names nobody, everybody's."""
         _, scope = self._everywhere(user_id, agent_id)
-        held = () if self._injector is None else self._injector.pool.placements()
+        held = () if self._local.ready is None else self._local.ready[0].pool.placements()
         return tuple(one for one in held if scope.namespace in (None, one.namespace))
 
     def _kept_as_text(self, who: tuple[Caller, Scope], document: str, labels: Labels) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.arguments import check_id, check_name
 from pymemos.interface.encoding import Encoder
 from pymemos.interface.injecting import Injector
+from pymemos.interface.local import Local
 from pymemos.interface.worker import Worker
 from pymemos.settings import Settings
 
@@ -31,8 +32,7 @@ class Handle:
     _worker: Worker
     _caller: Caller
     _root: bool
-    _injector: Injector | None = None  # gives prompts their stored beginning, where there is a local model
-    _encoder: Encoder | None = None
+    _local: Local
 
     def bind(
         self,
@@ -76,8 +76,20 @@ class Handle:
 
     def _let_go(self) -> None:
         """Free what is kept in memory of KV segments that are no more, whoever erased or deleted them."""
-        if self._injector is not None:
-            self._injector.let_go()
+        if self._local.ready is not None:
+            self._local.ready[0].let_go()
+
+    @property
+    def _injector(self) -> Injector | None:
+        """What gives prompts their stored beginning; opens the local model, None where there is none."""
+        found = self._local.opened()
+        return None if found is None else found[0]
+
+    @property
+    def _encoder(self) -> Encoder | None:
+        """What makes segments; opens the local model, None where there is none."""
+        found = self._local.opened()
+        return None if found is None else found[1]
 
     # From arguments to calls.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.cube import Parent
 from pymemos.interface.injecting import Injected
+from pymemos.operation.prompting import head
 from pymemos.ports import ChatOptions, Engine, Kv, Prompt, SegmentSource, Tokens, Utterance
 from pymemos.testing.toy_engine import ToyEngine, ToyKv
 
@@ -40,6 +42,12 @@ def told(mem: MemOS, *texts: str, **labels: Any) -> tuple[str, ...]:
 def injected(mem: MemOS, ids: Sequence[str], **given: Any) -> Injected:
     """A prompt of these memories, and the same question always."""
     return mem.inject(ids, QUESTION, **{"system": SYSTEM, **given})
+
+
+def prompt_of(engine: Engine, *texts: str, system: str = SYSTEM) -> Prompt:
+    """The prompt of memories that were written today, as it is put together by whoever has their texts."""
+    today = datetime.now(UTC).date().isoformat()
+    return engine.prompt(head(system), [f"- [{today}] {text}" for text in texts], ASKED)
 
 
 def raw(mem: MemOS, prompt: Prompt, pins: Iterable[Parent] = ()) -> Injected:

@@ -30,6 +30,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool = KvPool(self.engine, self.budget, timer=lambda: 0.0)
         self.now = WHEN
         self.leases: list[tuple[str, Lease]] = []
+        self.wanted: dict[str, tuple[Keeping, Lease]] = {}
         self.orphans: set[int] = set()  # leases of what was dropped meanwhile
         self.frozen: set[str] = set()
 
@@ -48,15 +49,36 @@ class PoolMachine(RuleBasedStateMachine):
         keeping = Keeping(blob=blob, id=blob, namespace="n", priority=priority, heat=heat, frozen=frozen)
         before = self.pool.tier_of(blob)
 
-        lease = self.pool.lease(keeping, lambda kept: self.read(blob), self.now)
+        lease = self.pool.lease(keeping, lambda: self.read(blob), self.now)
 
         assert lease.why
         assert lease.kv.tokens == (BLOBS.index(blob),) * LENGTHS[blob]
         assert before not in RESIDENT or lease.tier is before  # what lies in memory is not moved by a use
         assert lease.kv.on_device == (lease.tier is Tier.DEVICE)
         self.leases.append((blob, lease))
-        if self.pool.tier_of(blob) in RESIDENT:
+        self.wanted[blob] = (keeping, lease)
+        if before in RESIDENT:
             (self.frozen.add if frozen else self.frozen.discard)(blob)
+
+    @precondition(lambda self: self.wanted)
+    @rule(data=st.data(), only_if_free=st.booleans())
+    def keep(self, data: st.DataObject, only_if_free: bool) -> None:
+        """Bring what was read where it is wanted, or where it is not."""
+        blob = data.draw(st.sampled_from(sorted(self.wanted)))
+        keeping, lease = self.wanted.pop(blob)
+        before, taken = self.pool.tier_of(blob), {one.blob for one in self.pool.placements()}
+        tier = data.draw(st.sampled_from([*RESIDENT, lease.wanted]))
+        if tier is Tier.DISK:
+            return
+
+        room = self.pool.place(keeping, lease.kv, tier, self.now, only_if_free=only_if_free)
+
+        after = self.pool.tier_of(blob)
+        assert after is before if before in RESIDENT else after is room.tier
+        assert room.tier in (tier, tier.below) or room.why
+        assert not only_if_free or taken <= {one.blob for one in self.pool.placements()}
+        if before not in RESIDENT and after in RESIDENT and keeping.frozen:
+            self.frozen.add(blob)
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())

@@ -153,7 +153,7 @@ class TestPool:
         keeping = Keeping(blob="b", id="m", namespace="n", priority=Priority.HIGH)
         barrier, seen = threading.Barrier(8), []
 
-        def read(_: bool) -> Kv:
+        def read() -> Kv:
             return engine.prefill([1, 2, 3])
 
         def use() -> None:
@@ -163,6 +163,8 @@ class TestPool:
                 seen.append(lease.tier)
                 assert pool.used(Tier.HOST) <= 10 * WIDTH
                 lease.release()
+                if lease.wanted is not lease.tier:
+                    pool.place(keeping, lease.kv, lease.wanted, WHEN)
 
         threads = [threading.Thread(target=use) for _ in range(8)]
         for thread in threads:
@@ -176,7 +178,7 @@ class TestPool:
     def test_a_file_that_is_refused_leaves_nothing_behind(self) -> None:
         pool = KvPool(ToyEngine(), Budget(host=10 * WIDTH))
 
-        def read(_: bool) -> Kv:
+        def read() -> Kv:
             raise SegmentRefused("the header says something else")
 
         with pytest.raises(SegmentRefused):
@@ -189,7 +191,7 @@ class TestPool:
         foreign = ToyEngine(seed=1).prefill([1])
 
         with pytest.raises(SegmentRefused):
-            pool.lease(Keeping(blob="b", id="m", namespace="n", priority=Priority.HIGH), lambda _: foreign, WHEN)
+            pool.place(Keeping(blob="b", id="m", namespace="n"), foreign, Tier.HOST, WHEN)
 
         assert pool.placements() == ()
 
@@ -197,7 +199,9 @@ class TestPool:
         engine = ToyEngine()
         pool = KvPool(engine, Budget(host=10 * WIDTH))
         keeping = Keeping(blob="b", id="m", namespace="n", priority=Priority.HIGH)
-        lease = pool.lease(keeping, lambda _: engine.prefill([1]), WHEN)
+        kv = engine.prefill([1])
+        pool.place(keeping, kv, Tier.HOST, WHEN)
+        lease = pool.lease(keeping, lambda: kv, WHEN)
 
         pool.drop(["b"])
 
@@ -205,3 +209,15 @@ class TestPool:
         assert pool.used(Tier.HOST) == WIDTH
         lease.release()
         assert pool.used(Tier.HOST) == 0
+
+    def test_what_found_no_room_says_so_when_it_is_read_from_its_file_again(self) -> None:
+        engine = ToyEngine()
+        pool = KvPool(engine, Budget(host=WIDTH))
+        keeping = Keeping(blob="b", id="m", namespace="n", priority=Priority.HIGH)
+        kv = engine.prefill([1, 2])
+
+        room = pool.place(keeping, kv, Tier.HOST, WHEN)
+        lease = pool.lease(keeping, lambda: kv, WHEN)
+
+        assert (room.tier, lease.tier) == (Tier.DISK, Tier.DISK)
+        assert "its priority is high, but 32 bytes are more than the budget of the host, 16" in lease.why

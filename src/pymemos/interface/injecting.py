@@ -129,6 +129,7 @@ class Injector:
 
     def __init__(self, api: MemoryAPI, tools: Tools, engine: Engine, pool: KvPool) -> None:
         self._api, self._tools, self.engine, self.pool = api, tools, engine, pool
+        self._damaged: set[str] = set()  # blobs whose bytes were seen not to be what was stored
 
     def inject(
         self, who: Who, prompt: Prompt, notes: Sequence[SegmentSource] = (), *, exact_only: bool = False
@@ -141,6 +142,8 @@ class Injector:
         started, tokens = time.perf_counter(), prompt.tokens
         found: Found = self.dispatch(who, FindSegments(tokens=tokens, notes=tuple(notes), exact_only=exact_only))
         with ExitStack() as leases:
+            used: list[_Taken] = []
+            leases.callback(self._keep, used)  # last of all, when nobody waits any more
             taken, refused = self.take(found.links, tokens, len(tokens) - 1, leases)
             asked = Inject(segments=tuple(one.usable.link.segment for one in taken), notes=tuple(notes))
             confirmed = self.dispatch(who, asked)
@@ -148,6 +151,7 @@ class Injector:
                 late.lease.release()
             self.pool.drop(one.usable.keeping.blob for one in taken[confirmed.kept :])  # it may be gone for good
             taken = taken[: confirmed.kept]
+            used += taken
             refused = (*found.refused, *refused, *confirmed.refused)
             prefix = tuple(self.cut(one) for one in taken)
             report = Report(
@@ -216,9 +220,9 @@ class Injector:
         segment = usable.link.segment
         is_whole = usable.link.take == segment.length or segment.tokens is None
         own = tokens[segment.start : segment.end] if is_whole else segment.tokens or ()
-        lease = self.pool.lease(
-            usable.keeping, lambda kept: self.read(usable, own, every_byte=kept), self._tools.clock()
-        )
+        if segment.blob in self._damaged:
+            raise SegmentRefused("the bytes of its file are not those that were stored; encode it again")
+        lease = self.pool.lease(usable.keeping, lambda: self.read(usable, own, every_byte=False), self._tools.clock())
         self._tools.segments.learn(segment, own)
         return lease
 
@@ -226,6 +230,24 @@ class Injector:
         """As much of a segment as its link takes."""
         link = one.usable.link
         return self.engine.cut(one.lease.kv, link.take) if link.is_cut else one.lease.kv
+
+    def _keep(self, used: Sequence[_Taken]) -> None:
+        """Bring what is worth it to memory for the next use; only now is every byte of its file looked at."""
+        placed = []
+        for one in used:
+            blob, lease = one.usable.link.segment.blob, one.lease
+            if lease.tier is not Tier.DISK or lease.wanted is Tier.DISK:
+                continue
+            try:
+                verify_blob(self._tools.blobs.open(blob), blob)
+            except (SegmentRefused, MissingBlob) as error:
+                self._damaged.add(blob)
+                _LOGGER.warning("segment %s is not used again: %s", one.usable.keeping.id, error)
+                continue
+            self.pool.place(one.usable.keeping, lease.kv, lease.wanted, self._tools.clock())
+            placed.append(one.usable.keeping.id)
+        if placed:
+            self.let_go(placed)
 
     def _tell(self, who: Who, report: Report, notes: Sequence[SegmentSource]) -> None:
         """Record that text is read where there was a segment."""

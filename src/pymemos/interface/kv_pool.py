@@ -60,10 +60,15 @@ class _Entry:
 
 
 class Lease:
-    """A segment that may be read until it is released; meanwhile nothing takes it out of memory."""
+    """A segment that may be read until it is released; meanwhile nothing takes it out of memory.
 
-    def __init__(self, kv: Kv, tier: Tier, why: str, release: Callable[[], None] | None = None) -> None:
-        self.kv, self.tier, self.why = kv, tier, why
+    ``wanted`` is where it should lie for the next use; bringing it there is no matter for whoever waits for an answer.
+    """
+
+    def __init__(
+        self, kv: Kv, tier: Tier, why: str, release: Callable[[], None] | None = None, *, wanted: Tier | None = None
+    ) -> None:
+        self.kv, self.tier, self.why, self.wanted = kv, tier, why, wanted or tier
         self._release = release
         self._lock = threading.Lock()
 
@@ -87,6 +92,7 @@ class KvPool:
         self._entries: dict[str, _Entry] = {}
         self._leaving: list[_Entry] = []  # dropped while somebody read them: found by nobody, freed on release
         self._uses: dict[str, int] = {}  # of each segment in this process
+        self._no_room: dict[str, str] = {}  # why a segment could not be brought to memory when that was last tried
         self.last_steps: tuple[Step, ...] = ()  # what the last segment that came made leave
 
     @property
@@ -94,28 +100,30 @@ class KvPool:
         """The bytes that may lie on the device and in the memory of the host."""
         return self._budget
 
-    def lease(self, keeping: Keeping, read: Callable[[bool], Kv], now: datetime) -> Lease:
-        """A segment to read from: where it lies, else from its file, and kept in memory if that is worth it.
+    def lease(self, keeping: Keeping, read: Callable[[], Kv], now: datetime) -> Lease:
+        """A segment to read from: where it lies, else from its file, which ``read`` maps and checks.
 
-        ``read`` maps and checks the file, and is told whether that is going to be kept in memory; what it raises is
-        raised here, and leaves everything as it was.
+        What ``read`` raises is raised here, and leaves everything as it was.
         """
         with self._lock:
             uses = self._uses[keeping.blob] = self._uses.get(keeping.blob, 0) + 1
             entry = self._entries.get(keeping.blob)
             if entry is not None and entry.kv is not None:
                 return self._leased(entry, keeping, now)
-        started = self._timer()
-        wanted = tiers.wanted(uses, keeping.priority, self._budget, frozen=keeping.frozen)
-        kv = read(wanted.tier in RESIDENT)
-        if wanted.tier is Tier.DISK:
-            return Lease(kv, Tier.DISK, wanted.why)
-        return self._brought(keeping, kv, wanted.tier, wanted.why, started, now)
+            wanted = tiers.wanted(uses, keeping.priority, self._budget, frozen=keeping.frozen)
+            no_room = self._no_room.get(keeping.blob)
+        why = f"it is read from its file: {wanted.why}" + (f", but {no_room}" if no_room else "")
+        return Lease(read(), Tier.DISK, why, wanted=wanted.tier)
 
     def place(self, keeping: Keeping, kv: Kv, tier: Tier, now: datetime, *, only_if_free: bool = False) -> Room:
         """Bring a segment into a tier without reading from it; with ``only_if_free`` nothing leaves for it."""
-        lease = self._brought(keeping, kv, tier, "", self._timer(), now, only_if_free=only_if_free)
+        lease = self._brought(keeping, kv, tier, now, only_if_free=only_if_free)
         lease.release()
+        with self._lock:
+            if lease.tier in RESIDENT:
+                self._no_room.pop(keeping.blob, None)
+            elif not only_if_free:
+                self._no_room[keeping.blob] = lease.why
         return Room(tier=lease.tier, why=lease.why, steps=self.last_steps)
 
     def evict(self, blob: str) -> str:
@@ -134,6 +142,7 @@ class KvPool:
         with self._lock:
             for blob in blobs:
                 self._uses.pop(blob, None)
+                self._no_room.pop(blob, None)
                 entry = self._entries.pop(blob, None)
                 if entry is not None and entry.held.locks:
                     self._leaving.append(entry)
@@ -203,21 +212,12 @@ class KvPool:
         assert entry.kv is not None  # noqa: S101 (the caller looked)
         return Lease(entry.kv, held.tier, f"it lies in the memory of the {held.tier.value}", self._releasing(entry))
 
-    def _brought(
-        self,
-        keeping: Keeping,
-        kv: Kv,
-        tier: Tier,
-        why: str,
-        started: float,
-        now: datetime,
-        *,
-        only_if_free: bool = False,
-    ) -> Lease:
+    def _brought(self, keeping: Keeping, kv: Kv, tier: Tier, now: datetime, *, only_if_free: bool) -> Lease:
         """Reserve room, bring the segment there outside of the lock, and give it out locked."""
+        started = self._timer()
         with self._lock:
             if keeping.blob in self._entries:  # another thread was quicker
-                return Lease(kv, Tier.DISK, "another thread is bringing it to memory: it is read from its file")
+                return Lease(kv, Tier.DISK, "another thread brought it to memory")
             room = tiers.room(self._held(), self._budget, tier, kv.nbytes, now)
             if not room.is_there or (only_if_free and room.steps):
                 return Lease(kv, Tier.DISK, room.why or "there is no free room in memory")
@@ -243,8 +243,7 @@ class KvPool:
         with self._lock:
             entry.kv = placed
             entry.held = msgspec.structs.replace(entry.held, rebuild_s=self._timer() - started)
-        reason = f"{why}; {room.why}" if room.why else why
-        return Lease(placed, room.tier, reason, release)
+        return Lease(placed, room.tier, room.why, release)
 
     def _take(self, steps: tuple[Step, ...]) -> None:
         """Move segments down, as was decided; the lock is held."""

@@ -18,6 +18,7 @@ from pymemos.cube.segment import EXACT, SegmentAbout, SegmentSource
 from pymemos.cube.wire import digest, encode
 from pymemos.errors import MissingBlob
 from pymemos.interface.api import Work
+from pymemos.interface.rights import is_open
 from pymemos.interface.sources import marked, sources_of
 from pymemos.operation.lineage import is_over
 from pymemos.operation.prefixes import PrefixTree, Segment
@@ -205,8 +206,32 @@ def judged(work: Work, segments: Sequence[Segment]) -> dict[str, str]:
     served = {cube.id: cube for cube in marked(work, list(found.values()))}
     sources = sources_of(work, served.values()).cubes
     veiled = {id for id, cube in sources.items() if work.veil.hides(cube)}
-    reasons = {one.id: _reason(work, served.get(one.id), one, sources, veiled) for one in segments}
+    open_ids = _open(work, served.values())
+    reasons = {
+        one.id: CLOSED
+        if one.id in served and one.id not in open_ids
+        else _reason(work, served.get(one.id), one, sources, veiled)
+        for one in segments
+    }
     return {id: reason for id, reason in reasons.items() if reason}
+
+
+def _open(work: Work, cubes: Iterable[MemCube]) -> set[str]:
+    """The ids of those that the call may show, as it may all of their sources (see ``Work.serves``).
+
+    In a chain each segment has the sources of the one before, so that the last one answers for all of them.
+    """
+    found: set[str] = set()
+    seen: list[tuple[str, frozenset[str]]] = []
+    for cube in sorted(cubes, key=lambda one: -len(one.parents)):
+        pins = frozenset(pin.id for pin in cube.parents)
+        known = any(home == cube.namespace and pins <= more for home, more in seen)
+        if not work.decision.admits(cube) or not (known or is_open(work.unit, work.of, cube)):
+            continue
+        found.add(cube.id)
+        if not known:
+            seen.append((cube.namespace, pins))
+    return found
 
 
 def _reason(
@@ -214,8 +239,6 @@ def _reason(
 ) -> str:
     if cube is None:
         return "it was deleted or erased"
-    if not work.serves(cube):
-        return CLOSED
     now = segment_of(cube)
     if now is None or msgspec.structs.replace(segment, tokens=None, version="") != msgspec.structs.replace(
         now, version=""

@@ -114,15 +114,14 @@ class PrefixTree:
 
     def matches(self, tokens: Sequence[int]) -> list[Match]:
         """Every segment that fits the prompt at its place, as far as it fits."""
-        starts = [start for start in self._starts if start < len(tokens)]
-        ends = {one.end for start in starts for group in self._starts[start].values() for one in group}
-        seen = digests(tokens, {*starts, *(end for end in ends if end <= len(tokens))})
+        begun = digests(tokens, (start for start in self._starts if start < len(tokens)))
+        here = [one for start, before in begun.items() for one in self._starts[start].get(before, ())]
+        ended = digests(tokens, (one.end for one in here if one.end <= len(tokens)))
         found = []
-        for start in starts:
-            for one in self._starts[start].get(seen[start], ()):
-                length = one.length if seen.get(one.end) == one.through else _common(one, tokens)
-                if length:
-                    found.append(Match(one, length))
+        for one in here:
+            length = one.length if ended.get(one.end) == one.through else _common(one, tokens)
+            if length:
+                found.append(Match(one, length))
         return found
 
     def longest(self, tokens: Sequence[int], admit: Callable[[Segment], str] = lambda _: "") -> Chain:

@@ -112,8 +112,8 @@ class Wanted(msgspec.Struct, frozen=True):
 def wanted(uses: int, priority: Priority, budget: Budget, *, frozen: bool = False) -> Wanted:
     """Where a segment is to lie that is about to be used for the ``uses``-th time in this process: lazily in memory.
 
-    A first use reads it from its file, which costs no more than bringing it to memory first. What is used again stays
-    there; what matters much, or is frozen, at once; what matters little, never.
+    A first use reads it from its file, which costs no more than bringing it to memory first. What is used again is kept
+    there; what matters much, or is frozen, from its first use on; what matters little, never.
     """
     best = Tier.DEVICE if budget.device else Tier.HOST
     if not budget.device and not budget.host:
@@ -123,9 +123,9 @@ def wanted(uses: int, priority: Priority, budget: Budget, *, frozen: bool = Fals
     if priority is Priority.HIGH:
         return Wanted(best, "its priority is high")
     if priority is Priority.LOW:
-        return Wanted(Tier.DISK, "its priority is low: it is read from its file")
+        return Wanted(Tier.DISK, "its priority is low")
     if uses < 2:
-        return Wanted(Tier.DISK, "it is used for the first time: it is read from its file")
+        return Wanted(Tier.DISK, "it is used for the first time")
     return Wanted(best, f"it is used for the {uses}th time" if uses > 3 else "it is used again")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from pymemos.cube.cube import Parent
 from pymemos.interface.injecting import Injected
 from pymemos.operation.prompting import head
 from pymemos.ports import ChatOptions, Engine, Kv, Prompt, SegmentSource, Tokens, Utterance
+from pymemos.testing.doubles import WHEN, FrozenClock
 from pymemos.testing.toy_engine import ToyEngine, ToyKv
 
 SYSTEM = "Be brief."
@@ -30,7 +30,7 @@ def doubles(adapter: str) -> dict[str, Any]:
 @contextmanager
 def opened(home: Path, engine: Engine | None = None, **options: Any) -> Iterator[MemOS]:
     """A memory with an engine, found by words alone."""
-    with MemOS(home, engine=engine, embedder="none", **options) as mem:
+    with MemOS(home, engine=engine, embedder="none", **{"clock": FrozenClock(), **options}) as mem:
         yield mem
 
 
@@ -45,9 +45,8 @@ def injected(mem: MemOS, ids: Sequence[str], **given: Any) -> Injected:
 
 
 def prompt_of(engine: Engine, *texts: str, system: str = SYSTEM) -> Prompt:
-    """The prompt of memories that were written today, as it is put together by whoever has their texts."""
-    today = datetime.now(UTC).date().isoformat()
-    return engine.prompt(head(system), [f"- [{today}] {text}" for text in texts], ASKED)
+    """The prompt of memories that were written on the day of the frozen clock, as who has their texts makes it."""
+    return engine.prompt(head(system), [f"- [{WHEN.date().isoformat()}] {text}" for text in texts], ASKED)
 
 
 def raw(mem: MemOS, prompt: Prompt, pins: Iterable[Parent] = ()) -> Injected:

@@ -648,7 +648,7 @@ class TestFiles:
     ) -> None:
         with opened(home) as mem:
             orphan, young = (mem.put_blob(data)[0] for data in (b"a segment without a memory", b"that waits for one"))
-            two_days_ago = time.time() - 2 * 86_400
+            two_days_ago = mem._tools.clock().timestamp() - 2 * 86_400
             os.utime(home / "blobs" / orphan[:2] / orphan, (two_days_ago, two_days_ago))
 
             mem.erase(stored[0], wait=True)

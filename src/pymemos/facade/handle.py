@@ -32,7 +32,7 @@ class Handle:
     _worker: Worker
     _caller: Caller
     _root: bool
-    _local: Local
+    _local: Local = Local()  # without a model, until the system wires one
 
     def bind(
         self,

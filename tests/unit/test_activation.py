@@ -766,7 +766,15 @@ class TestThreads:
         world = Race(ana, note)
         workers = [
             threading.Thread(target=world.run, args=(work,))
-            for work in (world.edit, world.encode, world.revoke, lambda: world.use(ana), lambda: world.use(bo))
+            for work in (
+                world.edit,
+                world.encode,
+                world.revoke,
+                world.erase,
+                world.use_the_doomed,
+                lambda: world.use(ana),
+                lambda: world.use(bo),
+            )
         ]
         for worker in workers:
             worker.start()
@@ -777,6 +785,7 @@ class TestThreads:
         assert world.stale == []
         assert world.wrong == []
         assert world.hits > 0
+        assert world.doomed_hits > 0
         ana.erase(note)
         with world.prompt_of(ana, world.acknowledged) as found:
             assert found.report.notes[0].injected == 0
@@ -795,7 +804,9 @@ class Race:
         self.errors: list[Exception] = []
         self.stale: list[Any] = []
         self.wrong: list[Any] = []
-        self.hits = 0
+        self.hits = self.doomed_hits = 0
+        self.doomed: tuple[str, Any] | None = None  # a text, and the pin of the memory that is erased next
+        self.gone: set[str] = set()  # for sure
         self.is_over = threading.Event()
         ana.encode([note], system=SYSTEM)
 
@@ -834,6 +845,32 @@ class Race:
             self.ana.unshare("all")
             self.closed = True
             self.is_over.wait(0.003)
+
+    def erase(self) -> None:
+        number = 0
+        while not self.is_over.is_set():
+            text = f"Secret {(number := number + 1)}."
+            [id] = told(self.ana, text)
+            self.ana.encode([id], system=SYSTEM)
+            self.doomed = (text, self.ana.get(id).pin())
+            before, until = self.doomed_hits, time.monotonic() + 0.2
+            while number % 2 and self.doomed_hits == before and time.monotonic() < until:
+                time.sleep(0.001)
+            self.ana.erase(id)
+            self.gone.add(id)
+
+    def use_the_doomed(self) -> None:
+        while not self.is_over.is_set():
+            if self.doomed is None:
+                continue
+            text, pin = self.doomed
+            was_gone = pin.id in self.gone
+            prompt = self.engine.prompt(SYSTEM, [f"- {text}"], ASKED)
+            with raw(self.ana, prompt, [pin]) as found:
+                if found.report.notes[0].injected == found.report.notes[0].tokens:
+                    self.doomed_hits += 1
+                    if was_gone:
+                        self.stale.append((text, "erased"))
 
     def use(self, mem: MemOS) -> None:
         is_bo = mem._caller.user == "bo"

@@ -99,8 +99,9 @@ class MemOS(
         heads = wiring.audit_heads(settings, opened, clock, key)
         self._settings = settings
         self._seat = seat = ChatSeat(wiring.chat_opener(settings, chat, engine))
-        local = Local(wiring.engine_opener(settings, lambda: seat.model, chat, engine))
-        seat.injector = local.injection
+        opener = wiring.engine_opener(settings, lambda: seat.model, chat, engine)
+        local = Local(opener, after_uses=settings.kv_after_uses)
+        seat.injector, seat.promote = local.injection, local.promote
         self._tools = Tools(
             store=opened,
             blobs=blobs or wiring.open_blobs(settings.home),

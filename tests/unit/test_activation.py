@@ -865,7 +865,7 @@ class Race:
                 continue
             text, pin = self.doomed
             was_gone = pin.id in self.gone
-            prompt = self.engine.prompt(SYSTEM, [f"- {text}"], ASKED)
+            prompt = prompt_of(self.engine, text)
             with raw(self.ana, prompt, [pin]) as found:
                 if found.report.notes[0].injected == found.report.notes[0].tokens:
                     self.doomed_hits += 1

@@ -19,7 +19,7 @@ from pymemos.errors import ChatFailed, ModelError, PromptTooLong, SensitiveText
 from pymemos.interface.chatting import Chat, Kept, Recall, Recalled, Unkept
 from pymemos.interface.requests import Message
 from pymemos.operation.context import estimate_tokens
-from pymemos.operation.layout import Budget, Candidate, Exchange, Layout, LeftOut, lay_out
+from pymemos.operation.layout import Budget, Candidate, Exchange, Layout, LeftOut, Note, lay_out
 from pymemos.operation.prompting import Script, dated, script
 from pymemos.operation.replies import Cost, Injection, Injector, Plan, Reply, Who, as_text, is_engine, used_of
 from pymemos.ports import ChatModel, ChatOptions, Piece, Usage
@@ -35,6 +35,7 @@ NO_MODEL: Final = (
 )
 Dispatch = Callable[[Who, Request], Any]
 Key = tuple[str | None, ...]
+Promote = Callable[[Who, Sequence[Note], str | None, Injection], None]  # what happens to a block that was used again
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +60,7 @@ class ChatSeat:
         self._opening, self._lock = threading.Lock(), threading.Lock()
         self._layouts: OrderedDict[Key, Layout] = OrderedDict()
         self.injector = injector
+        self.promote: Promote = lambda *_: None
 
     @property
     def model(self) -> ChatModel:
@@ -129,6 +131,7 @@ class Talk:
             if piece.text:
                 watch.mark("first_ms")
                 yield piece.text
+        self._seat.promote(self._own, ready.layout.stable, asked.system, injection.value)
         text, usage, more = told.whole(ready.words)
         watch.mark("total_ms")
         plan = _plan(self._model.identity, ready, injection.value, more, attempts, watch.cost)

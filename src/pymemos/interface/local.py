@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from pymemos.cube.segment import SegmentSource
+from pymemos.errors import PymemosError
 from pymemos.interface.segments import SegmentIndex
 from pymemos.operation import replies, tiers
 from pymemos.operation.replies import Injection
@@ -23,17 +26,22 @@ _TIERS: Final = {  # where a segment lay, as the reply tells it
     tiers.Tier.HOST: replies.Tier.KV_HOST,
     tiers.Tier.DISK: replies.Tier.KV_DISK,
 }
+_BLOCKS: Final = 1_000  # of memories, whose uses are counted
+_LOGGER = logging.getLogger("pymemos")
+
 Activation = tuple["Injector", "Encoder"]
 
 
 class Local:
     """An engine and what stands on it, for any number of threads; all of it is None before it is opened.
 
-    ``open_engine`` gives the engine, None where no local model is set; ``wire`` puts the rest together.
+    ``open_engine`` gives the engine, None where no local model is set; ``wire`` puts the rest together. A block of
+    memories that chats read as text ``after_uses`` times is encoded (0: never by itself).
     """
 
-    def __init__(self, open_engine: Callable[[], Engine | None] = lambda: None) -> None:
-        self._open_engine = open_engine
+    def __init__(self, open_engine: Callable[[], Engine | None] = lambda: None, *, after_uses: int = 0) -> None:
+        self._open_engine, self._after_uses = open_engine, after_uses
+        self._read: OrderedDict[tuple[object, ...], int] = OrderedDict()  # how often a block was read as text
         self._lock = threading.RLock()
         self.wire: Callable[[], Activation] | None = None
         self.engine: Engine | None = None
@@ -60,3 +68,24 @@ class Local:
             report = injected.report
             came = {note.id: _TIERS[note.tier] for note in report.notes if note.tier in _TIERS}
             yield Injection(prefix=injected.prefix, tiers=came, remarks=report.remarks)
+
+    def promote(self, who: Who, notes: Sequence[Note], system: str | None, injection: Injection) -> None:
+        """Encode a chat's stable block once it was read as text often enough (5.4.2); the next chat has it injected.
+
+        What forbids it, such as a rule or a source that changes, is logged, and the block stays text.
+        """
+        if self.ready is None or not notes or all(note.id in injection.tiers for note in notes):
+            return
+        if not self._pays((who[0].namespace, system, *(note.content_hash for note in notes))):
+            return
+        try:
+            self.ready[1].encode(who, [note.id for note in notes], system=system)
+        except PymemosError as refused:
+            _LOGGER.info("the stable block of a chat stays text: %s", refused)
+
+    def _pays(self, block: tuple[object, ...]) -> bool:
+        with self._lock:
+            uses = self._read[block] = self._read.pop(block, 0) + 1
+            if len(self._read) > _BLOCKS:
+                self._read.popitem(last=False)
+            return 0 < self._after_uses <= uses

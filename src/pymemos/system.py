@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -30,8 +29,9 @@ from pymemos.facade.what_if import WhatIf
 from pymemos.infrastructure.keyring import KeyRing
 from pymemos.interface import upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
-from pymemos.interface.local import Local
+from pymemos.interface.kv_in_chat import KvInChat
 from pymemos.interface.registry import HANDLERS
+from pymemos.interface.segments import SegmentIndex
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
 from pymemos.ports import BlobStore, ChatModel, Clock, Embedder, Engine, NewId, Store
@@ -100,8 +100,6 @@ class MemOS(
         self._settings = settings
         self._seat = seat = ChatSeat(wiring.chat_opener(settings, chat, engine))
         opener = wiring.engine_opener(settings, lambda: seat.model, chat, engine)
-        local = Local(opener, after_uses=settings.kv_after_uses)
-        seat.injector, seat.promote = local.injection, local.promote
         self._tools = Tools(
             store=opened,
             blobs=blobs or wiring.open_blobs(settings.home),
@@ -113,11 +111,12 @@ class MemOS(
             new_overlay=wiring.new_overlay,
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
-            local=local,
+            segments=SegmentIndex(),
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
-        local.wire = partial(wiring.activation, self._api, self._tools, settings)
-        self._local = local
+        self._activations = wiring.Activations(self._api, self._tools, settings, opener)
+        kv = KvInChat(self._activations.needed, after_uses=settings.kv_after_uses)
+        seat.injector, seat.promote = kv.injection, kv.promote
         self._caller = Caller(steward=True)
         self._root = True
         own = upkeep.own_jobs(self._api, self._tools)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymemos.errors import InvalidInput
+from pymemos.errors import InvalidInput, ModelError
 from pymemos.infrastructure import audit
 from pymemos.infrastructure.heads import HeadKeeper
+from pymemos.interface.activation import NO_ENGINE
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.encoding import Encoder
 from pymemos.interface.injecting import Injector
@@ -136,17 +138,35 @@ def engine_opener(
     return lambda: model if is_engine(model := chat_model()) else None
 
 
-def activation(api: MemoryAPI, tools: Tools, settings: Settings) -> tuple[Injector, Encoder]:
-    """What injects and encodes KV memories for the engine of the tools, over the pool of those that lie in memory.
+class Activations:
+    """What injects and encodes KV memories, made when it is first needed: a local model takes its time to load."""
 
-    A memory has the same words in a segment as in the prompt of a chat, and so the same tokens.
-    """
-    assert tools.engine is not None  # noqa: S101 (it was opened)
-    pool = KvPool(tools.engine, Budget(device=settings.kv_device_bytes, host=settings.kv_host_bytes))
-    tools.segments.on_left, tools.segments.on_changed = pool.keep_only, pool.follow
-    injector = Injector(api, tools, tools.engine, pool)
-    encoder = Encoder(injector, tools, render=dated, head=head, low_form=settings.kv_low_form)
-    return injector, encoder
+    def __init__(
+        self, api: MemoryAPI, tools: Tools, settings: Settings, open_engine: Callable[[], Engine | None]
+    ) -> None:
+        self._api, self._tools, self._settings, self._open = api, tools, settings, open_engine
+        self._lock = threading.Lock()
+        self.made: tuple[Injector, Encoder] | None = None  # what is there already
+
+    def needed(self) -> tuple[Injector, Encoder]:
+        """Both of them; raises ModelError where there is no local model."""
+        with self._lock:
+            if self.made is None:
+                engine = self._open()
+                if engine is None:
+                    raise ModelError(NO_ENGINE)
+                self.made = self._make(engine)
+            return self.made
+
+    def _make(self, engine: Engine) -> tuple[Injector, Encoder]:
+        settings, segments = self._settings, self._tools.segments
+        pool = KvPool(engine, Budget(device=settings.kv_device_bytes, host=settings.kv_host_bytes))
+        segments.use(engine.ref)
+        segments.on_left, segments.on_changed = pool.keep_only, pool.follow
+        injector = Injector(self._api, self._tools, engine, pool)
+        return injector, Encoder(  # a memory has the same words, and so the same tokens, in a segment as in a chat
+            injector, self._tools, render=dated, head=head, low_form=settings.kv_low_form
+        )
 
 
 def new_overlay(at: datetime) -> Overlay:

@@ -51,9 +51,10 @@ def prompt_of(engine: Engine, *texts: str, system: str = SYSTEM) -> Prompt:
 
 def raw(mem: MemOS, prompt: Prompt, pins: Iterable[Parent] = ()) -> Injected:
     """Whatever is stored of a prompt that somebody made before, of memories as they were then."""
-    assert mem._injector is not None
+    assert mem._activations is not None
+    injector, _ = mem._activations.needed()
     sources = [SegmentSource(pin.id, pin.version, pin.content_hash) for pin in pins]
-    return mem._injector.inject(mem._bind(None), prompt, sources)
+    return injector.inject(mem._bind(None), prompt, sources)
 
 
 def tiers(found: Injected) -> list[str]:

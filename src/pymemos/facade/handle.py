@@ -14,11 +14,9 @@ from pymemos.cube.policy import check_namespace
 from pymemos.errors import InvalidInput
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.arguments import check_id, check_name
-from pymemos.interface.encoding import Encoder
-from pymemos.interface.injecting import Injector
-from pymemos.interface.local import Local
 from pymemos.interface.worker import Worker
 from pymemos.settings import Settings
+from pymemos.wiring import Activations
 
 READABLE = "*"  # in place of namespaces: whatever the caller may read
 
@@ -32,7 +30,7 @@ class Handle:
     _worker: Worker
     _caller: Caller
     _root: bool
-    _local: Local = Local()  # without a model, until the system wires one
+    _activations: Activations | None = None  # what injects and encodes KV memories
 
     def bind(
         self,
@@ -76,20 +74,8 @@ class Handle:
 
     def _let_go(self) -> None:
         """Free what is kept in memory of KV segments that are no more, whoever erased or deleted them."""
-        if self._local.ready is not None:
-            self._local.ready[0].let_go()
-
-    @property
-    def _injector(self) -> Injector | None:
-        """What gives prompts their stored beginning; opens the local model, None where there is none."""
-        found = self._local.opened()
-        return None if found is None else found[0]
-
-    @property
-    def _encoder(self) -> Encoder | None:
-        """What makes segments; opens the local model, None where there is none."""
-        found = self._local.opened()
-        return None if found is None else found[1]
+        if self._activations is not None and self._activations.made is not None:
+            self._activations.made[0].let_go()
 
     # From arguments to calls.
 

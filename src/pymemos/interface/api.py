@@ -34,7 +34,6 @@ from pymemos.ports import (
     BlobStore,
     Clock,
     Embedder,
-    Engine,
     NewId,
     NewOverlay,
     ReadUnit,
@@ -63,18 +62,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rulebook = msgspec.field(default_factory=Rulebook)
     meter: Meter = msgspec.field(default_factory=Meter)
     new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
-    local: Any = None  # a Local: the model of this machine whose state memory can reach
+    segments: Any = None  # a SegmentIndex: the KV segments that the local model can read
     new_salt: Callable[[], bytes] = partial(os.urandom, 16)
-
-    @property
-    def engine(self) -> Engine | None:
-        """The local model, once something needed it."""
-        return None if self.local is None else self.local.engine
-
-    @property
-    def segments(self) -> Any:
-        """A SegmentIndex: the KV segments that the engine can read."""
-        return None if self.local is None else self.local.segments
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):

@@ -111,6 +111,7 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
     prefix: tuple[Kv, ...] = ()
     tiers: Mapping[str, Tier] = {}  # by the id of each memory that they hold
     remarks: tuple[str, ...] = ()  # such as why a segment was not used
+    by_engine: bool = False  # whether the model is one that keys and values could be injected into
 
     @property
     def tokens(self) -> int:

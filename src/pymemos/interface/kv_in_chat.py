@@ -1,4 +1,4 @@
-"""The local model of a process: opened when something first needs its state, with what injects and encodes for it."""
+"""KV memories in chats: the stored beginning of a prompt is injected, and what is read often is stored (5.4.2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from pymemos.cube.segment import SegmentSource
 from pymemos.errors import PymemosError
-from pymemos.interface.segments import SegmentIndex
 from pymemos.operation import replies, tiers
 from pymemos.operation.replies import Injection
 
@@ -32,54 +31,42 @@ _LOGGER = logging.getLogger("pymemos")
 Activation = tuple["Injector", "Encoder"]
 
 
-class Local:
-    """An engine and what stands on it, for any number of threads; all of it is None before it is opened.
+class KvInChat:
+    """Gives chats the stored beginning of their prompts, and stores what they read again and again.
 
-    ``open_engine`` gives the engine, None where no local model is set; ``wire`` puts the rest together. A block of
-    memories that chats read as text ``after_uses`` times is encoded (0: never by itself).
+    ``needed`` opens the local model. A block of memories that chats read as text ``after_uses`` times is encoded
+    (0: never by itself).
     """
 
-    def __init__(self, open_engine: Callable[[], Engine | None] = lambda: None, *, after_uses: int = 0) -> None:
-        self._open_engine, self._after_uses = open_engine, after_uses
+    def __init__(self, needed: Callable[[], Activation], *, after_uses: int = 0) -> None:
+        self._needed, self._after_uses = needed, after_uses
+        self._lock = threading.Lock()
         self._read: OrderedDict[tuple[object, ...], int] = OrderedDict()  # how often a block was read as text
-        self._lock = threading.RLock()
-        self.wire: Callable[[], Activation] | None = None
-        self.engine: Engine | None = None
-        self.segments: SegmentIndex | None = None
-        self.ready: Activation | None = None
-
-    def opened(self) -> Activation | None:
-        """What injects and encodes; loads the model where that was not done. None where there is no local model."""
-        with self._lock:
-            if self.ready is None and self.wire is not None and (engine := self._open_engine()) is not None:
-                self.engine, self.segments = engine, SegmentIndex(engine.ref)
-                self.ready = self.wire()
-            return self.ready
 
     @contextmanager
     def injection(self, engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note]) -> Iterator[Injection]:
         """The stored beginning of a chat's prompt whose notes are these memories, locked inside the block."""
-        found = self.opened()
-        if found is None or found[0].engine is not engine:  # keys and values of one model are nothing to another
+        injector, _ = self._needed()
+        if injector.engine is not engine:  # keys and values of one model are nothing to another
             yield Injection()
             return
         pins = [SegmentSource(note.id, note.version, note.content_hash) for note in notes]
-        with found[0].inject(who, prompt, pins) as injected:
+        with injector.inject(who, prompt, pins) as injected:
             report = injected.report
             came = {note.id: _TIERS[note.tier] for note in report.notes if note.tier in _TIERS}
-            yield Injection(prefix=injected.prefix, tiers=came, remarks=report.remarks)
+            yield Injection(prefix=injected.prefix, tiers=came, remarks=report.remarks, by_engine=True)
 
     def promote(self, who: Who, notes: Sequence[Note], system: str | None, injection: Injection) -> None:
         """Encode a chat's stable block once it was read as text often enough (5.4.2); the next chat has it injected.
 
         What forbids it, such as a rule or a source that changes, is logged, and the block stays text.
         """
-        if self.ready is None or not notes or all(note.id in injection.tiers for note in notes):
+        if not injection.by_engine or not notes or all(note.id in injection.tiers for note in notes):
             return
         if not self._pays((who[0].namespace, system, *(note.content_hash for note in notes))):
             return
         try:
-            self.ready[1].encode(who, [note.id for note in notes], system=system)
+            self._needed()[1].encode(who, [note.id for note in notes], system=system)
         except PymemosError as refused:
             _LOGGER.info("the stable block of a chat stays text: %s", refused)
 

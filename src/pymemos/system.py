@@ -14,6 +14,7 @@ from pymemos.cube.call import Caller
 from pymemos.cube.ids import new_id
 from pymemos.facade.activation import ActivationMemory
 from pymemos.facade.auditing import Auditing
+from pymemos.facade.chatting import Chatting
 from pymemos.facade.erasing import Erasing
 from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
@@ -21,6 +22,7 @@ from pymemos.facade.merging import Merging
 from pymemos.facade.privacy import Privacy
 from pymemos.facade.signing import Signing
 from pymemos.facade.steering import SteeringMemory
+from pymemos.facade.talk import ChatSeat
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
 from pymemos.facade.upkeep import Upkeep
@@ -28,11 +30,12 @@ from pymemos.facade.what_if import WhatIf
 from pymemos.infrastructure.keyring import KeyRing
 from pymemos.interface import upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
+from pymemos.interface.kv_in_chat import KvInChat
 from pymemos.interface.registry import HANDLERS
 from pymemos.interface.segments import SegmentIndex
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import BlobStore, Clock, Embedder, Engine, NewId, Store
+from pymemos.ports import BlobStore, ChatModel, Clock, Embedder, Engine, NewId, Store
 from pymemos.settings import Settings, from_environment
 
 
@@ -43,6 +46,7 @@ def utc_now() -> datetime:
 
 class MemOS(
     Memories,
+    Chatting,
     Merging,
     Tracing,
     TimeMachine,
@@ -65,7 +69,9 @@ class MemOS(
     ``jobs`` maps kinds of jobs to handlers of the application. ``store``, ``blobs``, ``clock``, ``new_id``, ``key``
     replace what is wired in otherwise; the doubles of ``pymemos.testing`` are made for that. ``embedder`` is one,
     or the name of one ("none" for none); else the settings say. Only with ``reembedding`` may it be another than the
-    one that made the store's vectors: ``reembed`` comes next. ``engine`` is a local model whose KV caches memory keeps.
+    one that made the store's vectors: ``reembed`` comes next. ``chat`` is a chat model or the name of one, else the
+    settings say; it is opened when it is first needed. ``engine`` is the local model whose KV caches memory keeps;
+    without one, it is the chat model where that runs here.
     """
 
     def __init__(
@@ -82,6 +88,7 @@ class MemOS(
         embedder: Embedder | str | None = None,
         reembedding: bool = False,
         engine: Engine | None = None,
+        chat: ChatModel | str | None = None,
         on_span: Span | None = None,
     ) -> None:
         settings = settings or from_environment(os.environ, Path.home())
@@ -93,6 +100,8 @@ class MemOS(
             embedder = wiring.open_embedder(settings, embedder)
         heads = wiring.audit_heads(settings, opened, clock, key)
         self._settings = settings
+        self._seat = seat = ChatSeat(wiring.chat_opener(settings, chat, engine))
+        opener = wiring.engine_opener(settings, lambda: seat.model, chat, engine)
         self._tools = Tools(
             store=opened,
             blobs=blobs or wiring.open_blobs(settings.home),
@@ -107,7 +116,9 @@ class MemOS(
             segments=SegmentIndex(),
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
-        self._activations = wiring.Activations(self._api, self._tools, settings, lambda: engine)
+        self._activations = wiring.Activations(self._api, self._tools, settings, opener)
+        kv = KvInChat(self._activations.needed, after_uses=settings.kv_after_uses)
+        seat.injector, seat.promote = kv.injection, kv.promote
         self._caller = Caller(steward=True)
         self._root = True
         own = upkeep.own_jobs(self._api, self._tools)

@@ -37,6 +37,7 @@ PROBES: dict[str, Arguments] = {
     "audit_verify": lambda at: {},
     "backup": lambda at: {"target": at.folder / "copy.db"},
     "bind": lambda at: {},
+    "chat": lambda at: {"messages": "What is there of passwords, illness and tea?"},
     "close": lambda at: {},
     "control_job": lambda at: {"id": at.job, "action": "cancel"},
     "delete": lambda at: {"filters": {"tags": "nothing has this"}},
@@ -135,7 +136,9 @@ HARMLESS = frozenset(
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
     "document form tier exact_only prune accept conflict archive_sources now sign public wait receipt "
-    "grep_erased pairs layers scales strengths items "
+    "pairs layers scales strengths items "
+    "limit memory_tokens history_tokens max_tokens temperature stop seed schema remember stream "
+    "prune accept conflict archive_sources now sign public wait receipt grep_erased "
     # Of the steward's machine: files, programs and what reads them.
     "target file path keys head memories on_progress".split()
 )

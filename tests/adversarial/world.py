@@ -17,6 +17,7 @@ from pymemos.errors import PymemosError
 from pymemos.operation.hits import Hits
 from pymemos.operation.tracing import Lineage
 from pymemos.testing.doubles import FrozenClock, SequentialIds
+from pymemos.testing.scripted import Messages, ScriptedChat
 from pymemos.testing.toy_engine import ToyEngine
 
 ADAPTERS = ("sqlite", "memory")
@@ -80,8 +81,14 @@ def opened(adapter: str, folder: Path) -> Iterator[Place]:
     clock = FrozenClock()
     doubles: Any = {"store": MemoryStore(), "blobs": MemoryBlobs()} if adapter == "memory" else {}
     doubles |= {"clock": clock, "new_id": SequentialIds(), "embedder": "none", "engine": ToyEngine(window=1 << 20)}
+    doubles |= {"chat": ScriptedChat(_everything)}
     with MemOS(folder / "home", **doubles) as mem:
         yield furnished(mem, clock, folder)
+
+
+def _everything(messages: Messages) -> str:
+    """The answer of a model that tells all that it was told."""
+    return "\n".join(one["content"] for one in messages)
 
 
 def furnished(mem: MemOS, clock: FrozenClock, folder: Path) -> Place:

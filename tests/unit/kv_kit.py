@@ -11,7 +11,9 @@ from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.cube import Parent
 from pymemos.interface.injecting import Injected
+from pymemos.operation.prompting import head
 from pymemos.ports import ChatOptions, Engine, Kv, Prompt, SegmentSource, Tokens, Utterance
+from pymemos.testing.doubles import WHEN, FrozenClock
 from pymemos.testing.toy_engine import ToyEngine, ToyKv
 
 SYSTEM = "Be brief."
@@ -28,7 +30,7 @@ def doubles(adapter: str) -> dict[str, Any]:
 @contextmanager
 def opened(home: Path, engine: Engine | None = None, **options: Any) -> Iterator[MemOS]:
     """A memory with an engine, found by words alone."""
-    with MemOS(home, engine=engine, embedder="none", **options) as mem:
+    with MemOS(home, engine=engine, embedder="none", **{"clock": FrozenClock(), **options}) as mem:
         yield mem
 
 
@@ -40,6 +42,11 @@ def told(mem: MemOS, *texts: str, **labels: Any) -> tuple[str, ...]:
 def injected(mem: MemOS, ids: Sequence[str], **given: Any) -> Injected:
     """A prompt of these memories, and the same question always."""
     return mem.inject(ids, QUESTION, **{"system": SYSTEM, **given})
+
+
+def prompt_of(engine: Engine, *texts: str, system: str = SYSTEM) -> Prompt:
+    """The prompt of memories that were written on the day of the frozen clock, as who has their texts makes it."""
+    return engine.prompt(head(system), [f"- [{WHEN.date().isoformat()}] {text}" for text in texts], ASKED)
 
 
 def raw(mem: MemOS, prompt: Prompt, pins: Iterable[Parent] = ()) -> Injected:

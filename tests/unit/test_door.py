@@ -21,6 +21,7 @@ from pymemos.facade.what_if import World
 from pymemos.interface import upkeep
 from pymemos.interface.transfer import from_line
 from pymemos.testing.doubles import WHEN, FailingEmbedder, FrozenClock
+from pymemos.testing.scripted import ScriptedChat
 from pymemos.testing.toy_engine import ToyEngine
 from pymemos.testing.witness import WitnessStore
 
@@ -130,6 +131,7 @@ SCENARIOS: dict[str, Scenario] = {
         lambda at: at.mem.steering_effect([("How?", "Well.", "meh")], [vector(at)], user_id="ana"), "use_steering"
     ),
     "export_lines": Scenario(lambda at: list(at.mem.export_lines(user_id="ana")), "export"),
+    "chat": Scenario(lambda at: at.mem.chat("Does Ana like bread?", user_id="ana"), "chat"),
     "fuse": Scenario(lambda at: at.mem.fuse([at.text, at.other]), "fuse"),
     "compose": Scenario(lambda at: at.mem.compose("tea", ids=[at.text], user_id="ana"), "compose"),
     "merge": Scenario(lambda at: at.mem.merge(at.text, [at.other]), "merge"),
@@ -205,6 +207,7 @@ def witnessed(tmp_path: Path) -> Iterator[Witnessed]:
         clock=FrozenClock(),
         embedder=embedder,
         engine=ToyEngine(),
+        chat=ScriptedChat(["Yes."]),
         on_span=lambda step, _: spans.append(step),
     ) as mem:
         assert mem._tools.heads is not None

@@ -3,6 +3,7 @@
 from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themselves)
     access,
     auditing,
+    chatting,
     demo,
     erasing,
     evaluation,

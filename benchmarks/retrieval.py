@@ -12,7 +12,7 @@ from benchmarks.report import ROOT, Row, Skip
 from pymemos.errors import InvalidInput, ModelError
 from pymemos.evaluation.report import Report
 from pymemos.evaluation.runner import Plan, evaluate
-from pymemos.models.embed import catalog
+from pymemos.models import catalog
 from pymemos.models.embed.onnx import OnnxEmbedder
 
 BASELINES = ("BM25", "dense", "RRF", "chunks of 128")

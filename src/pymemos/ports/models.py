@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import msgspec
 
 from pymemos.cube.payload import ModelRef
+from pymemos.cube.segment import SegmentAbout as SegmentAbout
+from pymemos.cube.segment import SegmentSource as SegmentSource
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,26 +126,12 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.head, *(token for note in self.notes for token in note), *self.tail)
 
 
-class SegmentSource(msgspec.Struct, frozen=True):
-    """A memory, as the version that a segment was made from."""
-
-    id: str
-    version: str
-    content_hash: str
-
-
-class SegmentAbout(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file says of a segment beside its tensors and its model: whose it is, and what it continues."""
-
-    namespace: str
-    sources: tuple[SegmentSource, ...] = ()
-    prefix: str | None = None  # the hash of the blob that comes before it; None where it begins a prompt
-    prefix_tokens: str | None = None  # a digest of all tokens before it
-    form: str = "exact"  # "exact": the model's own dtype; "int8": lossy, a scale for each token and head
-
-
 class SteeringUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A steering vector added to what leaves some layers, times ``scale``; ``vectors`` is opaque outside its engine."""
+    """A steering vector added to what leaves some layers, times ``scale``; ``vectors`` is opaque outside its engine.
+
+    It acts on the last token of the prompt and on those that are generated: the rest of the prompt is what it is
+    without, and can be taken from memory.
+    """
 
     vectors: Any
     scale: float = 1.0
@@ -162,17 +150,29 @@ class Engine(ChatModel, Protocol):
     def prefill(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> Kv:
         """Keys and values of ``tokens`` alone, as they are after ``prefix``, which stays as it is.
 
-        Raises SegmentRefused where the prefix has a gap, and TooLong beyond the window.
+        Raises SegmentRefused where the prefix has a gap, and PromptTooLong beyond the window.
         """
 
     def cut(self, kv: Kv, length: int) -> Kv:
-        """The first ``length`` tokens of a segment."""
+        """The first ``length`` tokens of a segment; nothing is copied."""
 
-    def dump(self, kv: Kv, about: SegmentAbout) -> bytes:
-        """The segment as a safetensors file."""
+    def place(self, kv: Kv, *, on_device: bool) -> Kv:
+        """The same segment where the model computes, or in the memory of the host, free of the file it came from.
+
+        A segment that is there already is given back as it is.
+        """
+
+    def dump(self, kv: Kv, about: SegmentAbout) -> BinaryIO:
+        """The segment as a safetensors file, to be read once; it is never whole in memory."""
 
     def load(self, file: memoryview, about: SegmentAbout, tokens: Sequence[int], start: int) -> Kv:
-        """The segment of a file; raises SegmentRefused where anything in it is not what was expected, and says what."""
+        """The segment of a file; raises SegmentRefused where anything in it is not what was expected, and says what.
+
+        An exact segment stays in the file, of which only the header is read; ``segment.verify_blob`` reads every byte.
+        """
+
+    def logits(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> Floats:
+        """The logits of what follows ``tokens``, the whole prompt: float32, (vocabulary,)."""
 
     def run(
         self,
@@ -182,4 +182,9 @@ class Engine(ChatModel, Protocol):
         prefix: Sequence[Kv] = (),
         steering: Sequence[SteeringUse] = (),
     ) -> Iterator[Piece]:
-        """What the model says after ``tokens``, those of ``prefix`` taken from memory instead of read."""
+        """What the model says after ``tokens``, the whole prompt; those of ``prefix`` are not read again.
+
+        The prefix may cover the whole prompt; its last token is read in any case. Raises at once SegmentRefused where
+        the prefix has a gap or its tokens are not how the prompt begins, PromptTooLong where the window has no room for
+        an answer, and ChatFailed for a schema, which local models do not keep to yet.
+        """

@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(  # before they are imported, or a failure shows 
     "pymemos.testing.contract_audit",
     "pymemos.testing.contract_changes",
     "pymemos.testing.contract_embedder",
+    "pymemos.testing.contract_engine",
     "pymemos.testing.contract_erasure",
     "pymemos.testing.contract_lifecycle",
     "pymemos.testing.contract_memories",
@@ -39,6 +40,7 @@ from pymemos.ports import BlobStore  # noqa: E402
 from pymemos.testing.contract_audit import AuditContract  # noqa: E402
 from pymemos.testing.contract_changes import ChangesContract  # noqa: E402
 from pymemos.testing.contract_embedder import EmbedderContract as EmbedderContract  # noqa: E402
+from pymemos.testing.contract_engine import EngineContract as EngineContract  # noqa: E402
 from pymemos.testing.contract_erasure import ErasureContract  # noqa: E402
 from pymemos.testing.contract_lifecycle import LifecycleContract  # noqa: E402
 from pymemos.testing.contract_memories import MemoriesContract  # noqa: E402

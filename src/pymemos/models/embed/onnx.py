@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pymemos.errors import EmbedderFailed, ModelError
+from pymemos.models.recipes import MANIFEST
 
 if TYPE_CHECKING:
     from pymemos.ports import Floats
 
 FILES: Final = ("model.onnx", "onnx/model.onnx", "onnx/model_quantized.onnx")  # the first that is there is the model
-MANIFEST: Final = "manifest.json"  # what 'models prepare' knows of what it made
 WINDOW: Final = 256  # tokens that are read of a text where the model's folder does not say
 BATCH_TOKENS: Final = 512  # padded tokens of one run: measured, more leave the caches of the cores
 INSTALL: Final = "pip install 'pymemos[embed]'"
@@ -172,11 +172,11 @@ def layout_of(folder: Path) -> Layout:
     )
 
 
-def check_installed(*names: str) -> None:
+def check_installed(*names: str, install: str = INSTALL) -> None:
     """Raise ModelError, saying what to install, where one of these libraries is missing; loads none."""
     missing = [name for name in names if find_spec(name) is None]
     if missing:
-        raise ModelError(f"models need {' and '.join(missing)}: {INSTALL}")
+        raise ModelError(f"models need {' and '.join(missing)}: {install}")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pymemos.surfaces.cli.show import Column
 @main.group(cls=Cli)
 @common_options
 def models() -> None:
-    """Models that give texts a meaning: list, prepare, use."""
+    """Models that give texts a meaning, or answer: list, prepare, use."""
 
 
 @verb(group=models, name="list")
@@ -36,7 +36,7 @@ def list_models(shell: Shell) -> None:
             one.kind,
             _state(ready=one.ready, used=one.name == used),
             f"{one.megabytes:g} MB",
-            one.dimensions,
+            one.dimensions or "",
             one.licence,
             one.about,
         )
@@ -72,7 +72,9 @@ def prepare(shell: Shell, name: str, yes: bool) -> None:
         shell.answer({"fetched": fetched, **show.fields_of(made)})
         return
     click.echo(f"{name} is ready{'' if fetched else ' already'}: {made.megabytes:g} MB in {made.folder}.")
-    if used_embedder(settings) != name:
+    if made.kind == "chat":
+        click.echo(f"PYMEMOS_CHAT={name} lets it answer.")
+    elif used_embedder(settings) != name:
         click.echo(f"Another embedder is set; 'pymemos models use {name}' changes that.")
     else:
         click.echo("New memories get vectors from now on; 'pymemos reembed' gives them to those that are there.")

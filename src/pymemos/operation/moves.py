@@ -15,7 +15,7 @@ import msgspec
 from pymemos.operation.costs import FORMS, Costs, Form
 from pymemos.operation.usage import RECENT_DAYS, Estimate, Prior, Usage, estimate, present_uses, quiet_days
 
-MARGIN = 1.05  # ours: by how much a move has to pay, so that two forms of like cost do not take turns
+MARGIN = 1.75  # ours: by how much a move has to pay: what is expected is uncertain, and waiting keeps both ways open
 ENTRY = 0.3  # ours: the share of its making that a newcomer has to earn before another one goes for it
 
 

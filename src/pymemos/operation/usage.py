@@ -25,7 +25,7 @@ _FEWEST = 20  # memories from which a prior can be learned
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What was seen of one memory up to ``at``, in days; each count but ``recent`` halves over the half-life of heat."""
+    """What was seen of one memory up to ``at``, in days; counts halve over the half-life of heat, ``recent`` sooner."""
 
     since: float  # the first that is known of it
     at: float  # the last that happened to it
@@ -35,13 +35,16 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     changes: float = 0.0
     prompted: float = 0.0  # changes that came soon after a use
     resumed: float = 0.0  # uses that came soon after a change
+    served: float = 0.0  # changes after which a use came, however late
+    unserved: float = 0.0  # changes after which another change came
     changed: float | None = None  # the last time; None where that was not seen
     is_used: bool = False  # whether the last that happened to it was a use
 
     def happened(self, at: float, *, use: bool) -> Usage:
         """After one more use, or else one more change."""
         now = self.aged(at)
-        soon = at - self.at < SITTING_DAYS and (self.is_used or self.changed is not None)
+        waits = self.changed is not None and not self.is_used
+        soon = at - self.at < SITTING_DAYS and (self.is_used or waits)
         return Usage(
             since=self.since,
             at=at,
@@ -51,6 +54,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             changes=now.changes + (not use),
             prompted=now.prompted + (not use and soon and self.is_used),
             resumed=now.resumed + (use and soon and not self.is_used),
+            served=now.served + (use and waits),
+            unserved=now.unserved + (not use and waits),
             changed=self.changed if use else at,
             is_used=use,
         )
@@ -68,6 +73,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             changes=self.changes * left,
             prompted=self.prompted * left,
             resumed=self.resumed * left,
+            served=self.served * left,
+            unserved=self.unserved * left,
             changed=self.changed,
             is_used=self.is_used,
         )
@@ -92,7 +99,7 @@ class Prior(msgspec.Struct, frozen=True, gc=False):
     changes: Gamma = Gamma(0.2, 4.0)  # those that nobody's use brought about
     follows: float = 0.3  # share of uses that another one follows soon
     prompts: float = 0.05  # share of uses that a change follows soon
-    resumes: float = 0.2  # share of changes that a use follows soon
+    serves: float = 0.6  # share of changes after which a use comes, however late
     sitting: float = 1.5  # uses in a sitting
 
 
@@ -126,14 +133,12 @@ def estimate(usage: Usage, prior: Prior, at: float) -> Estimate:
     uses = _DRAWN + now.uses
     follows, prompts = (_DRAWN * prior.follows + now.followed) / uses, (_DRAWN * prior.prompts + now.prompted) / uses
     if usage.is_used:
-        soon, over = follows, max(0.0, 1 - follows - prompts)
-    else:
-        soon = (_DRAWN * prior.resumes + now.resumed) / (_DRAWN + now.changes)
-        over = 1 - soon
-    again = min(soon + over * sittings / happens, 0.9999)
+        again = follows + max(0.0, 1 - follows - prompts) * sittings / happens
+    else:  # what followed the changes so far: rates would not tell, for many a memory changes while nobody needs it
+        again = (_DRAWN * prior.serves + now.served) / (_DRAWN + now.served + now.unserved)
     # A sitting has 1/(1 - follows) uses; changes that uses bring about come with them.
     each = 1 / max(1 - follows, 0.02)
-    return Estimate(sittings * each, changes + sittings * each * prompts, again, 1 / happens)
+    return Estimate(sittings * each, changes + sittings * each * prompts, min(again, 0.9999), 1 / happens)
 
 
 def present_uses(usage: Usage, prior: Prior, at: float) -> float:
@@ -164,14 +169,14 @@ def learn(seen: Iterable[Usage], at: float) -> Prior:
     days = [_weight(at - one.since, MEMORY_DAYS) for one in known]
     if len(known) < _FEWEST or sum(days) <= 0:
         return UNINFORMED
-    uses, changes = sum(one.uses for one in known), sum(one.changes for one in known)
+    uses = sum(one.uses for one in known)
     sittings = [one.sittings for one in known]
     return Prior(
         _gamma(sittings, days),
         _gamma([one.changes - one.prompted for one in known], days),
         (sum(one.followed for one in known) + 1) / (uses + 3),
         (sum(one.prompted for one in known) + 0.1) / (uses + 2),
-        (sum(one.resumed for one in known) + 0.2) / (changes + 2),
+        (sum(one.served for one in known) + 1.2) / (sum(one.served + one.unserved for one in known) + 2),
         (uses + 1) / (sum(sittings) + 1),
     )
 

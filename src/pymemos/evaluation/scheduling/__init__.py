@@ -1,1 +1,1 @@
-"""How good the scheduler's decisions are: traces of use, policies, the best that could be done, and their comparison."""
+"""How good the scheduler's decisions are: traces of use, policies, and the best that could be done."""

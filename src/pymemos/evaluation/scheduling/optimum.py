@@ -30,7 +30,7 @@ def bound(events: Sequence[Event], costs_of: CostsOf, room: float) -> float:
     days = (events[-1].t - events[0].t) / DAY_S if events else 0.0
 
     def at(exponent: float) -> float:
-        price = 10.0**exponent
+        price: float = 10.0**exponent
         return optimum(events, costs_of, byte_day_s=price) - price * room * days
 
     low, high = -12.0, -4.0
@@ -45,7 +45,7 @@ def bound(events: Sequence[Event], costs_of: CostsOf, room: float) -> float:
 
 def _best(events: Sequence[Event], costs_of: CostsOf, end: float, byte_day_s: float) -> float:
     """The least for one memory, by dynamic programming over the form that it is kept in; the first form is text."""
-    least = [0.0] + [math.inf] * (len(FORMS) - 1)
+    least: list[float] = [0.0] + [math.inf] * (len(FORMS) - 1)
     for place, event in enumerate(events):
         each = [costs_of(event.tokens).of(form) for form in FORMS]
         if event.op == "use":

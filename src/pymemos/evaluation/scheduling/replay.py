@@ -10,7 +10,7 @@ import msgspec
 from pymemos.evaluation.scheduling.optimum import CostsOf
 from pymemos.evaluation.scheduling.policies import Policy
 from pymemos.evaluation.scheduling.traces import Event
-from pymemos.operation.costs import DAY_S, FormCosts, Form
+from pymemos.operation.costs import DAY_S, Form, FormCosts
 
 
 class Spent(msgspec.Struct):
@@ -60,7 +60,8 @@ class _Run:
         if event.op == "use":
             self.spent.read += costs.of(held.form if held else Form.TEXT).read_s
         elif held:
-            held = self._drop(event.cube)
+            self._drop(event.cube)
+            held = None
         before = held.form if held else Form.TEXT
         standing = self._policy.after(event, before)
         if event.op == "erase":
@@ -91,7 +92,7 @@ class _Run:
             self.kept[event.cube] = _Kept(form, costs, event.t, until)
 
     def _make_room(self, event: Event, needed: float) -> bool:
-        """Whether there is room now; whoever is worth less than the newcomer goes, and nobody where that is not enough."""
+        """Whether there is room now; who is worth less than the newcomer goes, if that is enough."""
         if self._used + needed <= self._room:
             return True
         for cube in list(self.kept):

@@ -55,7 +55,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """What a generated trace is like."""
 
     days: int = 60
-    cubes: int = 160
+    cubes: int = 60
     uses: int = 5_400  # about
     zipf: float = 1.1  # how unequal the memories are
     late: float = 0.5  # share of the memories that come during the trace
@@ -74,6 +74,7 @@ SHAPES = {
     "steady": Shape(drift=0.0, bursts=0.0),
     "bursts": Shape(bursts=0.8, burst=8.0, drift=0.01),
     "phases": Shape(phases=4, drift=0.03),
+    "mixed": Shape(phases=3),
 }
 
 
@@ -94,7 +95,7 @@ def generate(seed: int, shape: Shape = Shape()) -> list[Event]:  # noqa: B008 (f
 
     A memory is in it from its first use on.
     """
-    random = Random(seed)
+    random = Random(seed)  # noqa: S311 (it has to be repeatable, not secret)
     cubes = _cubes(random, shape)
     times = [
         *(event for cube in cubes for event in _by_itself(random, cube, shape)),

@@ -12,13 +12,16 @@ import msgspec
 from pymemos import wiring
 from pymemos.cube.call import Caller
 from pymemos.cube.ids import new_id
+from pymemos.facade.activation import ActivationMemory
 from pymemos.facade.auditing import Auditing
+from pymemos.facade.chatting import Chatting
 from pymemos.facade.erasing import Erasing
 from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
 from pymemos.facade.merging import Merging
 from pymemos.facade.privacy import Privacy
 from pymemos.facade.signing import Signing
+from pymemos.facade.talk import ChatSeat
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
 from pymemos.facade.upkeep import Upkeep
@@ -26,10 +29,12 @@ from pymemos.facade.what_if import WhatIf
 from pymemos.infrastructure.keyring import KeyRing
 from pymemos.interface import upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
+from pymemos.interface.kv_in_chat import KvInChat
 from pymemos.interface.registry import HANDLERS
+from pymemos.interface.segments import SegmentIndex
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import BlobStore, Clock, Embedder, NewId, Store
+from pymemos.ports import BlobStore, ChatModel, Clock, Embedder, Engine, NewId, Store
 from pymemos.settings import Settings, from_environment
 
 
@@ -38,7 +43,21 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy, Erasing, Auditing, Signing, Upkeep):
+class MemOS(
+    Memories,
+    Chatting,
+    Merging,
+    Tracing,
+    TimeMachine,
+    WhatIf,
+    ActivationMemory,
+    Lifecycle,
+    Privacy,
+    Erasing,
+    Auditing,
+    Signing,
+    Upkeep,
+):
     """A memory that keeps what it is told: durable, versioned, searchable, explained.
 
     ``home`` is the folder of the store, created when it is not there; without one, PYMEMOS_HOME or the user's data
@@ -48,7 +67,9 @@ class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy,
     ``jobs`` maps kinds of jobs to handlers of the application. ``store``, ``blobs``, ``clock``, ``new_id``, ``key``
     replace what is wired in otherwise; the doubles of ``pymemos.testing`` are made for that. ``embedder`` is one,
     or the name of one ("none" for none); else the settings say. Only with ``reembedding`` may it be another than the
-    one that made the store's vectors: ``reembed`` comes next.
+    one that made the store's vectors: ``reembed`` comes next. ``chat`` is a chat model or the name of one, else the
+    settings say; it is opened when it is first needed. ``engine`` is the local model whose KV caches memory keeps;
+    without one, it is the chat model where that runs here.
     """
 
     def __init__(
@@ -64,6 +85,8 @@ class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy,
         key: bytes | None = None,
         embedder: Embedder | str | None = None,
         reembedding: bool = False,
+        engine: Engine | None = None,
+        chat: ChatModel | str | None = None,
         on_span: Span | None = None,
     ) -> None:
         settings = settings or from_environment(os.environ, Path.home())
@@ -75,6 +98,8 @@ class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy,
             embedder = wiring.open_embedder(settings, embedder)
         heads = wiring.audit_heads(settings, opened, clock, key)
         self._settings = settings
+        self._seat = seat = ChatSeat(wiring.chat_opener(settings, chat, engine))
+        opener = wiring.engine_opener(settings, lambda: seat.model, chat, engine)
         self._tools = Tools(
             store=opened,
             blobs=blobs or wiring.open_blobs(settings.home),
@@ -86,8 +111,12 @@ class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy,
             new_overlay=wiring.new_overlay,
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
+            segments=SegmentIndex(),
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
+        self._activations = wiring.Activations(self._api, self._tools, settings, opener)
+        kv = KvInChat(self._activations.needed, after_uses=settings.kv_after_uses)
+        seat.injector, seat.promote = kv.injection, kv.promote
         self._caller = Caller(steward=True)
         self._root = True
         own = upkeep.own_jobs(self._api, self._tools)

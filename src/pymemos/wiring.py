@@ -4,17 +4,37 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymemos.errors import InvalidInput
+from pymemos.errors import InvalidInput, ModelError
 from pymemos.infrastructure import audit
 from pymemos.infrastructure.heads import HeadKeeper
+from pymemos.interface.activation import NO_ENGINE
+from pymemos.interface.api import MemoryAPI, Tools
+from pymemos.interface.encoding import Encoder
+from pymemos.interface.injecting import Injector
+from pymemos.interface.kv_pool import KvPool
 from pymemos.interface.transfer import BLOBS_SUFFIX
-from pymemos.ports import BlobStore, Clock, Embedder, Overlay, Store, WriteUnit
+from pymemos.operation.prompting import dated, head
+from pymemos.operation.replies import is_engine
+from pymemos.operation.tiers import Budget
+from pymemos.ports import (
+    BlobStore,
+    ChatModel,
+    ChatOptions,
+    Clock,
+    Embedder,
+    Engine,
+    Overlay,
+    Store,
+    Utterance,
+    WriteUnit,
+)
 from pymemos.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +61,25 @@ def open_embedder(settings: Settings, named: str | None) -> Embedder | None:
     from pymemos.models.embed.catalog import open_embedder
 
     return open_embedder(named or settings.embedder, cache=settings.cache_dir, key=settings.embedder_key)
+
+
+def open_chat(settings: Settings, named: str | None = None) -> ChatModel | None:
+    """The chat model that is named, else that of the settings; None where there is none."""
+    from pymemos.models.chat.catalog import open_chat
+
+    setting = named or settings.chat
+    return open_chat(
+        setting, cache=settings.cache_dir, key=settings.chat_key, device=settings.device, dtype=settings.dtype
+    )
+
+
+def check_chat(settings: Settings, name: str) -> ChatModel | None:
+    """The chat model that the setting ``name`` gives, after it said something; raises ModelError where it cannot."""
+    model = open_chat(settings, name)
+    if model is not None:
+        for _ in model.stream([Utterance("user", "Say yes.")], ChatOptions(max_tokens=8)):
+            pass
+    return model
 
 
 def catalogue(settings: Settings) -> list[Entry]:
@@ -77,6 +116,57 @@ def open_blobs(home: Path) -> BlobStore:
     from pymemos.adapters.blobs import FileBlobs
 
     return FileBlobs(home / "blobs")
+
+
+def chat_opener(
+    settings: Settings, chat: ChatModel | str | None, engine: Engine | None
+) -> Callable[[], ChatModel | None]:
+    """How the chat model is opened: the given one, else a local model that was given, else that of the settings."""
+    if chat is None and engine is not None:
+        return lambda: engine
+    return lambda: open_chat(settings, chat) if isinstance(chat, str | None) else chat
+
+
+def engine_opener(
+    settings: Settings, chat_model: Callable[[], ChatModel], chat: ChatModel | str | None, engine: Engine | None
+) -> Callable[[], Engine | None]:
+    """How the local model is opened: the given one, else the chat model where that is one."""
+    if engine is not None:
+        return lambda: engine
+    if chat is None and settings.chat is None:
+        return lambda: None
+    return lambda: model if is_engine(model := chat_model()) else None
+
+
+class Activations:
+    """What injects and encodes KV memories, made when it is first needed: a local model takes its time to load."""
+
+    def __init__(
+        self, api: MemoryAPI, tools: Tools, settings: Settings, open_engine: Callable[[], Engine | None]
+    ) -> None:
+        self._api, self._tools, self._settings, self._open = api, tools, settings, open_engine
+        self._lock = threading.Lock()
+        self.made: tuple[Injector, Encoder] | None = None  # what is there already
+
+    def needed(self) -> tuple[Injector, Encoder]:
+        """Both of them; raises ModelError where there is no local model."""
+        with self._lock:
+            if self.made is None:
+                engine = self._open()
+                if engine is None:
+                    raise ModelError(NO_ENGINE)
+                self.made = self._make(engine)
+            return self.made
+
+    def _make(self, engine: Engine) -> tuple[Injector, Encoder]:
+        settings, segments = self._settings, self._tools.segments
+        pool = KvPool(engine, Budget(device=settings.kv_device_bytes, host=settings.kv_host_bytes))
+        segments.use(engine.ref)
+        segments.on_left, segments.on_changed = pool.keep_only, pool.follow
+        injector = Injector(self._api, self._tools, engine, pool)
+        return injector, Encoder(  # a memory has the same words, and so the same tokens, in a segment as in a chat
+            injector, self._tools, render=dated, head=head, low_form=settings.kv_low_form
+        )
 
 
 def new_overlay(at: datetime) -> Overlay:

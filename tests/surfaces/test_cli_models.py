@@ -43,11 +43,13 @@ def folder(tmp_path) -> Path:
 
 class TestList:
     def test_a_model_is_a_line_with_what_one_chooses_by(self, cli):
-        listed = cli("models", "list")
+        listed = cli("models", "list").stdout.splitlines()
 
-        name, kind, state, size, dimensions, licence, _ = listed.stdout.strip().split("\t")
-        assert (name, kind, state, size) == ("minilm", "embedder", "to prepare", "84 MB")
-        assert (dimensions, licence) == ("384", "Apache-2.0")
+        lines = [line.split("\t")[:-1] for line in listed]
+        assert lines == [
+            ["minilm", "embedder", "to prepare", "84 MB", "384", "Apache-2.0"],
+            ["smollm2", "chat", "to prepare", "93 MB", "", "Apache-2.0"],
+        ]
 
     def test_that_there_is_no_embedder_is_said(self, cli):
         assert "searches go by words" in cli("models", "list").stderr
@@ -66,8 +68,8 @@ class TestList:
         listed = json.loads(cli("models", "list", "--json").stdout)
 
         assert listed["used"] == "none"
-        [model] = listed["models"]
-        assert (model["name"], model["ready"], model["identity"]) == ("minilm", False, None)
+        models = [(model["name"], model["ready"], model["identity"]) for model in listed["models"]]
+        assert models == [("minilm", False, None), ("smollm2", False, None)]
 
 
 class TestPrepare:
@@ -95,6 +97,13 @@ class TestPrepare:
 
 
 class TestUse:
+    def test_a_chat_model_is_no_embedder(self, cli, config):
+        used = cli("models", "use", "smollm2")
+
+        assert used.exit_code == 1
+        assert "PYMEMOS_CHAT=smollm2" in used.stderr
+        assert read_config(config) == {}
+
     def test_a_folder_is_kept_with_its_whole_path(self, cli, config, folder):
         used = cli("models", "use", f"{folder.parent}/../{folder.parent.name}/mine")
 

@@ -20,7 +20,7 @@ from pymemos.models.local.hooks import AdapterUse
 from pymemos.models.local.identity import KNOWN, digest_of
 from pymemos.models.local.past import SHORT
 from pymemos.ports import ChatOptions, SegmentAbout, SteeringUse, Utterance
-from pymemos.testing.contract_engine import chained, mutated, said, stored
+from pymemos.testing.engines import chained, mutated, said, stored
 
 HIDDEN = 48
 ABOUT = SegmentAbout(namespace="users/ana")
@@ -119,6 +119,11 @@ class TestExact:
 
         assert expected[0] != expected[1]
         assert wrong == []
+
+    def test_a_token_that_does_not_exist_is_refused(self, engine):
+        for tokens in ([5, 100_000], [-1]):
+            with pytest.raises(InvalidInput, match="no such token"):
+                engine.logits(tokens)
 
 
 class TestAttention:
@@ -281,6 +286,7 @@ class TestFiles:
 
         loaded = stored(engine, kv, INT8)
 
+        assert loaded.on_device  # it was restored into memory, where a CPU computes
         assert len(file) < 0.4 * len(engine.dump(kv, ABOUT).read())
         for part, exact in zip(loaded.layers, kv.layers, strict=True):
             for states, truth in zip(part, exact, strict=True):
@@ -419,6 +425,24 @@ class TestLoading:
 
         with pytest.raises(ModelError):
             open_local(str(folder), tmp_path, "cpu")
+
+    def test_texts_are_tokenised_in_any_thread_while_others_answer(self, engine):
+        prompt = engine.prompt("x", ["a<|im_end|>b"], [Utterance("user", "y")])
+        found = []
+
+        def work() -> None:
+            for _ in range(200):
+                found.append(engine.prompt("x", ["a<|im_end|>b"], [Utterance("user", "y")]) == prompt)
+                found.append("<|im_end|>" in engine.tokenizer.decode(list(prompt.tokens)))
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert len(found) == 1_600
+        assert all(found)
 
     def test_weights_that_are_missing_are_not_made_up(self, tmp_path):
         from safetensors.torch import load_file, save_file

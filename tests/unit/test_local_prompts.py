@@ -74,10 +74,14 @@ class TestTemplates:
         with pytest.raises(ModelError, match="no chat template"):
             Template(tokenizer_of_bytes(""))
 
-    @pytest.mark.parametrize("turns", [[], [Utterance("assistant", "Hello.")]])
-    def test_a_conversation_begins_with_the_user(self, turns):
-        with pytest.raises(InvalidInput, match="begins with"):
-            said(TEMPLATE, "x", [], turns)
+    def test_a_system_is_not_put_into_the_assistants_mouth(self):
+        with pytest.raises(InvalidInput, match="begin with a message of the user"):
+            said(WITHOUT_SYSTEM, "x", [], [Utterance("assistant", "Hello.")])
+
+    def test_nobody_has_to_ask_where_a_template_wants_a_question(self):
+        strict = "{% if messages|length < 2 %}{{ raise_exception('who asks?') }}{% endif %}" + TEMPLATE
+
+        assert said(strict, "Be brief.", ["one"], []).startswith("<|im_start|>system\nBe brief.\none<|im_end|>")
 
     def test_a_role_that_the_template_refuses_is_told(self):
         strict = "{% if messages[1].role != 'user' %}{{ raise_exception('who?') }}{% endif %}" + TEMPLATE

@@ -16,6 +16,7 @@ from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.arguments import check_id, check_name
 from pymemos.interface.worker import Worker
 from pymemos.settings import Settings
+from pymemos.wiring import Activations
 
 READABLE = "*"  # in place of namespaces: whatever the caller may read
 
@@ -29,6 +30,7 @@ class Handle:
     _worker: Worker
     _caller: Caller
     _root: bool
+    _activations: Activations | None = None  # what injects and encodes KV memories
 
     def bind(
         self,
@@ -69,6 +71,11 @@ class Handle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _let_go(self) -> None:
+        """Free what is kept in memory of KV segments that are no more, whoever erased or deleted them."""
+        if self._activations is not None and self._activations.made is not None:
+            self._activations.made[0].let_go()
 
     # From arguments to calls.
 

@@ -29,7 +29,18 @@ from pymemos.interface import lives, rights
 from pymemos.interface.rights import DeniedError
 from pymemos.interface.veil import Veil
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, NewOverlay, ReadUnit, Replay, Store, WriteUnit
+from pymemos.ports import (
+    AuditRecord,
+    BlobStore,
+    Clock,
+    Embedder,
+    NewId,
+    NewOverlay,
+    ReadUnit,
+    Replay,
+    Store,
+    WriteUnit,
+)
 
 AUDITED_IDS = 10_000  # ids that one audit entry names; beyond it only their number is kept
 REPLAYS_KEPT = timedelta(days=7)  # how long an idempotency key is remembered
@@ -51,6 +62,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rulebook = msgspec.field(default_factory=Rulebook)
     meter: Meter = msgspec.field(default_factory=Meter)
     new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
+    segments: Any = None  # a SegmentIndex: the KV segments that the local model can read
     new_salt: Callable[[], bytes] = partial(os.urandom, 16)
 
 
@@ -127,6 +139,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     result: Any
     memories: tuple[str, ...] = ()
     used: bool = False  # the memories were served: it counts as a use of each
+    beside: tuple[str, ...] = ()  # served with them, which counts as no use
+    about: dict[str, Any] = {}  # what the log keeps of the call besides: figures and names, never content
     replay: tuple[str, ...] = ()
     elsewhere: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of other owners too, by namespace: each learns of it
 
@@ -281,12 +295,19 @@ class MemoryAPI:
 
     def _records(self, work: Work, outcome: Outcome) -> list[AuditRecord]:
         """The entries of a call: one, or one for every owner whose memories it touched, each in the owner's chain."""
-        reach, used = work.decision.namespaces, outcome.used
+        own, *others = self._touched(work, outcome.memories, used=outcome.used)
+        if outcome.about:
+            own = msgspec.structs.replace(own, about=outcome.about)
+        beside = self._touched(work, outcome.beside) if outcome.beside else []
+        return [own, *others, *beside, *(self._record(work, ids, name) for name, ids in outcome.elsewhere)]
+
+    def _touched(self, work: Work, memories: tuple[str, ...], *, used: bool = False) -> list[AuditRecord]:
+        """An entry for each owner of some memories, the one of the call's own namespace first."""
+        reach = work.decision.namespaces
         if reach is None or len(reach) < 2:
-            own = self._record(work, outcome.memories, reach[0] if reach else None, used=used)
-            return [own, *(self._record(work, ids, name) for name, ids in outcome.elsewhere)]
+            return [self._record(work, memories, reach[0] if reach else None, used=used)]
         touched: dict[str, list[str]] = {reach[0]: []}
-        for id in outcome.memories:
+        for id in memories:
             touched.setdefault(work.unit.owner_of(id) or reach[0], []).append(id)
         return [  # each names its own rules: one owner's are no other's business
             msgspec.structs.replace(

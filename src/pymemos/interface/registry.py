@@ -14,7 +14,9 @@ from pymemos.interface import (
     transfer,
 )
 from pymemos.interface.access import HANDLERS as ACCESS
+from pymemos.interface.activation import HANDLERS as ACTIVATION
 from pymemos.interface.api import Handler
+from pymemos.interface.chatting import HANDLERS as CHATTING
 from pymemos.interface.erasure_handlers import HANDLERS as ERASURE
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 from pymemos.interface.merging import HANDLERS as MERGING
@@ -40,7 +42,9 @@ HANDLERS: dict[type[Request], Handler] = {
     **MERGING,
     **VIEWING,
     **WHAT_IF,
+    **CHATTING,
     **ERASURE,
+    **ACTIVATION,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

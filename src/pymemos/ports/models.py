@@ -145,7 +145,10 @@ class Engine(ChatModel, Protocol):
         """The exact weights, tokenizer, template and dtype: nothing made with another is ever used."""
 
     def prompt(self, system: str, notes: Sequence[str], turns: Sequence[Utterance]) -> Prompt:
-        """The pieces of a prompt, by the model's chat template."""
+        """The pieces of a prompt by the model's chat template; without ``turns`` head and notes are what they are with.
+
+        Each note stands on a line of its own behind the system's text.
+        """
 
     def prefill(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> Kv:
         """Keys and values of ``tokens`` alone, as they are after ``prefix``, which stays as it is.

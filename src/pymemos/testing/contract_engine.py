@@ -13,8 +13,9 @@ class TestMyEngine(EngineContract):
 
 from __future__ import annotations
 
+import hashlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Final
 
@@ -23,7 +24,8 @@ import pytest
 
 from pymemos.cube.segment import SegmentSource, tokens_digest, verify_blob
 from pymemos.errors import ChatFailed, InvalidInput, PromptTooLong, SegmentRefused
-from pymemos.ports import ChatOptions, Engine, Kv, Piece, SegmentAbout, SteeringUse, Usage, Utterance
+from pymemos.ports import ChatOptions, Engine, SegmentAbout, SteeringUse, Usage, Utterance
+from pymemos.testing.engines import chained, mutated, said, stored
 
 SYSTEM: Final = "You answer in few words."
 NOTES: Final = ["Ana moved to Lisbon in May.", "Bo's dog is called Ünal 🐕.", "Eve sold her boat."]
@@ -32,15 +34,6 @@ SOURCES: Final = (SegmentSource("id-1", "v-1", "hash-1"), SegmentSource("id-2", 
 ABOUT: Final = SegmentAbout(namespace="users/ana", sources=SOURCES)
 SHORT: Final = ChatOptions(max_tokens=12)
 MUTANTS: Final = 1_000
-
-
-def said(pieces: Iterator[Piece]) -> tuple[str, str, Usage]:
-    """The whole text of an answer, why it ended, and what it cost."""
-    *_, last = every = list(pieces)
-    assert last.finish is not None
-    assert last.usage is not None
-    assert all(piece.finish is None and piece.usage is None for piece in every[:-1])
-    return "".join(piece.text for piece in every), last.finish, last.usage
 
 
 class PromptContract:
@@ -67,6 +60,11 @@ class PromptContract:
         assert one.notes == other.notes[::-1]
         assert one.notes[:1] == alone.notes
         assert one.tail == alone.tail != other.tail
+
+    def test_nobody_has_to_ask_for_head_and_notes_to_be_known(self, engine: Engine) -> None:
+        asked, alone = engine.prompt(SYSTEM, NOTES, ASKS), engine.prompt(SYSTEM, NOTES, ())
+
+        assert (alone.head, alone.notes) == (asked.head, asked.notes)
 
     def test_the_pieces_in_order_are_the_prompt(self, engine: Engine) -> None:
         prompt = engine.prompt(SYSTEM, NOTES, ASKS)
@@ -289,7 +287,7 @@ class SegmentContract:
     def test_a_segment_can_be_moved_to_the_device_and_back(self, engine: Engine) -> None:
         prompt = engine.prompt(SYSTEM, NOTES, ASKS)
         plain = said(engine.run(prompt.tokens, SHORT))
-        loaded = stored(engine, engine.prefill(prompt.head))
+        loaded = stored(engine, engine.prefill(prompt.head), ABOUT)
 
         there = engine.place(loaded, on_device=True)
         back = engine.place(there, on_device=False)
@@ -309,7 +307,7 @@ class FileContract:
         prompt = engine.prompt(SYSTEM, NOTES, ASKS)
         chain = chained(engine, [prompt.head, *prompt.notes])
 
-        loaded = [stored(engine, kv) for kv in chain]
+        loaded = [stored(engine, kv, ABOUT) for kv in chain]
 
         assert [kv.tokens for kv in loaded] == [kv.tokens for kv in chain]
         assert [engine.dump(kv, ABOUT).read() for kv in loaded] == [engine.dump(kv, ABOUT).read() for kv in chain]
@@ -339,6 +337,12 @@ class FileContract:
                 engine.load(file, about, ids, start)
             assert "the file's" in str(raised.value), name
 
+    def test_no_token_is_no_segment(self, engine: Engine) -> None:
+        file = memoryview(engine.dump(engine.prefill(engine.prompt(SYSTEM, (), ASKS).head), ABOUT).read())
+
+        with pytest.raises(SegmentRefused):
+            engine.load(file, ABOUT, (), 0)
+
     def test_a_file_of_another_model_is_refused(self, engine: Engine, stranger: Engine) -> None:
         tokens = engine.prompt(SYSTEM, NOTES, ASKS).head
         file = memoryview(stranger.dump(stranger.prefill(tokens), ABOUT).read())
@@ -351,7 +355,7 @@ class FileContract:
         tokens = engine.prompt(SYSTEM, NOTES, ASKS).head
         kv = engine.prefill(tokens)
         file = engine.dump(kv, ABOUT).read()
-        blob = _hash(file)
+        blob = hashlib.sha256(file).hexdigest()
         other = stranger.dump(stranger.prefill(tokens), ABOUT).read()
         refused = 0
         for seed in range(MUTANTS):
@@ -381,103 +385,3 @@ class FileContract:
 
 class EngineContract(PromptContract, AnswerContract, SegmentContract, FileContract):
     """What every ``Engine`` does."""
-
-
-def chained(engine: Engine, pieces: Sequence[Sequence[int]]) -> list[Kv]:
-    """A segment for each piece, each after those before it."""
-    chain: list[Kv] = []
-    for piece in pieces:
-        chain.append(engine.prefill(piece, prefix=chain))
-    return chain
-
-
-def stored(engine: Engine, kv: Kv, about: SegmentAbout = ABOUT) -> Kv:
-    """A segment after a way through a file."""
-    return engine.load(memoryview(engine.dump(kv, about).read()), about, kv.tokens, kv.start)
-
-
-def mutated(file: bytes, other: bytes, dice: random.Random) -> bytes:
-    """A file that something happened to: ``other`` is one of another model, of the same shapes."""
-    return dice.choice(_MUTATIONS)(file, other, dice)
-
-
-def _hash(file: bytes) -> str:
-    from hashlib import sha256
-
-    return sha256(file).hexdigest()
-
-
-def _flip(file: bytes, _: bytes, dice: random.Random) -> bytes:
-    mutant = bytearray(file)
-    for _flipped in range(dice.randint(1, 8)):
-        mutant[dice.randrange(len(mutant))] ^= 1 << dice.randrange(8)
-    return bytes(mutant)
-
-
-def _flip_header(file: bytes, other: bytes, dice: random.Random) -> bytes:
-    length = 8 + int.from_bytes(file[:8], "little")
-    return _flip(file[:length], other, dice) + file[length:]
-
-
-def _truncate(file: bytes, _: bytes, dice: random.Random) -> bytes:
-    return file[: dice.randrange(len(file))]
-
-
-def _extend(file: bytes, _: bytes, dice: random.Random) -> bytes:
-    return file + dice.randbytes(dice.randint(1, 64))
-
-
-def _declare(file: bytes, _: bytes, dice: random.Random) -> bytes:
-    """A header of another length, up to the largest that can be said."""
-    length = dice.choice([0, 1, 2**31, 2**63, 2**64 - 1, len(file) - 8, len(file), dice.randrange(2**64)])
-    return length.to_bytes(8, "little") + file[8:]
-
-
-def _digits(file: bytes, _: bytes, dice: random.Random) -> bytes:
-    """A header in which a number has become another one, of the same length or longer."""
-    length = 8 + int.from_bytes(file[:8], "little")
-    header = bytearray(file[8:length].rstrip(b" "))
-    places = [place for place, byte in enumerate(header) if byte in b"0123456789"]
-    place = dice.choice(places)
-    header[place : place + 1] = str(dice.choice([dice.randrange(10), 2**40, 2**70])).encode()
-    return len(header).to_bytes(8, "little") + bytes(header) + file[length:]
-
-
-def _swap_names(file: bytes, _: bytes, dice: random.Random) -> bytes:
-    """A header in which two names have changed places, or one stands twice."""
-    length = 8 + int.from_bytes(file[:8], "little")
-    header = file[8:length]
-    words = sorted({word for word in header.split(b'"') if word.isascii() and len(word) > 2})
-    one, two = dice.sample(words, 2)
-    if dice.random() < 0.5:
-        header = header.replace(b'"%s"' % one, b'"%s"' % two)
-    else:
-        header = header.replace(b'"%s"' % one, b'"\0"').replace(b'"%s"' % two, b'"%s"' % one)
-        header = header.replace(b'"\0"', b'"%s"' % two)
-    return len(header).to_bytes(8, "little") + header + file[length:]
-
-
-def _swap_data(file: bytes, _: bytes, dice: random.Random) -> bytes:
-    """Data of which two stretches have changed places."""
-    length = 8 + int.from_bytes(file[:8], "little")
-    data = file[length:]
-    size = dice.randint(1, len(data) // 2)
-    return file[:length] + data[size : 2 * size] + data[:size] + data[2 * size :]
-
-
-def _splice(file: bytes, other: bytes, dice: random.Random) -> bytes:
-    """This model's header on the other's data, the other way round, or the other's file."""
-    length = 8 + int.from_bytes(file[:8], "little")
-    return dice.choice([file[:length] + other[length:], other[:length] + file[length:], other])
-
-
-def _nest(file: bytes, _: bytes, dice: random.Random) -> bytes:
-    """A header that is JSON of another kind, perhaps very deep."""
-    depth = dice.choice([1, 10, 100_000])
-    header = dice.choice([b"[" * depth, b'{"a":' * depth + b"1" + b"}" * depth, b"null", b'"x"', b"", b'{"a":{}}'])
-    return len(header).to_bytes(8, "little") + header + file[8:]
-
-
-_MUTATIONS: Final[list[Callable[[bytes, bytes, random.Random], bytes]]] = [
-    _flip, _flip_header, _truncate, _extend, _declare, _digits, _swap_names, _swap_data, _splice, _nest,
-]  # fmt: skip

@@ -13,6 +13,7 @@ The tests look only through the port. They assume neither that closures share a 
 from __future__ import annotations
 
 import io
+import time
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -21,6 +22,7 @@ import pytest
 pytest.register_assert_rewrite(  # before they are imported, or a failure shows no values
     "pymemos.testing.contract_audit",
     "pymemos.testing.contract_changes",
+    "pymemos.testing.contract_chat",
     "pymemos.testing.contract_embedder",
     "pymemos.testing.contract_engine",
     "pymemos.testing.contract_erasure",
@@ -39,6 +41,8 @@ from pymemos.errors import MissingBlob  # noqa: E402
 from pymemos.ports import BlobStore  # noqa: E402
 from pymemos.testing.contract_audit import AuditContract  # noqa: E402
 from pymemos.testing.contract_changes import ChangesContract  # noqa: E402
+from pymemos.testing.contract_chat import ChatContract as ChatContract  # noqa: E402
+from pymemos.testing.contract_chat import said as said  # noqa: E402
 from pymemos.testing.contract_embedder import EmbedderContract as EmbedderContract  # noqa: E402
 from pymemos.testing.contract_engine import EngineContract as EngineContract  # noqa: E402
 from pymemos.testing.contract_erasure import ErasureContract  # noqa: E402
@@ -134,6 +138,24 @@ class BlobStoreContract:
         view = blobs.open(blobs.put(b"tensor")[0])
 
         assert view.readonly
+
+    def test_what_is_old_and_no_memory_names_is_removed(self, blobs: BlobStore) -> None:
+        named, unnamed = blobs.put(b"named")[0], blobs.put(b"unnamed")[0]
+        never, ever = (datetime.max.replace(year=year, tzinfo=UTC) for year in (1990, 9000))
+
+        assert blobs.remove_unnamed({named}, never) == 0
+        assert blobs.names() == {named, unnamed}
+        assert blobs.remove_unnamed({named}, ever) == 1
+        assert blobs.names() == {named}
+
+    def test_what_is_put_again_is_not_old(self, blobs: BlobStore) -> None:
+        name, _ = blobs.put(b"tensor")
+        between = datetime.now(UTC)
+        time.sleep(0.02)
+        blobs.put(b"tensor")
+
+        assert blobs.remove_unnamed(set(), between) == 0
+        assert blobs.names() == {name}
 
     def test_what_is_whole_is_nothing_half_written(self, blobs: BlobStore) -> None:
         name, _ = blobs.put(b"tensor")

@@ -93,7 +93,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, scaling: float | None,
             query, key, value, 0.0, causal, scale=scaling
         )
         return out, weight
-    if query.device.type == "cuda" and alike and query.shape[-1] <= 256:
+    if query.device.type == "cuda" and alike and query.shape[-1] <= 256 and query.shape[-1] % 8 == 0:
         if query.dtype in (torch.bfloat16, torch.float16):
             out, weight, *_ = torch.ops.aten._scaled_dot_product_flash_attention(
                 query, key, value, 0.0, causal, False, scale=scaling

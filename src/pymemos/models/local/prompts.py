@@ -6,11 +6,11 @@ And a text never becomes a mark of the template: only what the template itself s
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
 from jinja2 import TemplateError
+from tokenizers import Tokenizer
 
 from pymemos.errors import InvalidInput, ModelError
 from pymemos.ports import Prompt, Tokens, Utterance
@@ -18,28 +18,31 @@ from pymemos.ports import Prompt, Tokens, Utterance
 _PLACE: Final = "[[pymemos:{}]]"  # stands for a text while the template is looked at
 _BETWEEN: Final = "\n\n"  # system and question, where a template knows no system
 _SYSTEM: Final = "system"
+_USER: Final = "user"
+_NOBODY: Final = Utterance(_USER, "")  # asks where only head and notes are wanted
 
 
 class Template:
-    """The chat template of a tokenizer, which a lock keeps to one thread at a time."""
+    """The chat template of a tokenizer; threads may share it."""
 
     def __init__(self, tokenizer: Any) -> None:
         if not tokenizer.chat_template:
             raise ModelError("the model has no chat template; use one that is made for chats")
         self._tokenizer = tokenizer
-        self._lock = threading.Lock()
+        # Copies that nobody changes: a tokenizer that is told how to treat marks cannot be used by another thread.
+        self._marks, self._texts = (_copy(tokenizer.backend_tokenizer, marks=marks) for marks in (True, False))
         self._knows_system = self._takes(_SYSTEM)
 
     def prompt(self, system: str, notes: Sequence[str], turns: Sequence[Utterance]) -> Prompt:
         """Head (up to the system's text), notes (each on a line of its own behind it), and tail."""
-        if not turns or turns[0].role == "assistant":
-            raise InvalidInput("a conversation begins with a message of the user")
+        turns = turns or [_NOBODY]
         if not system and not notes:
             return Prompt(head=(), notes=(), tail=self._whole(turns))
         if self._knows_system:
             return self._split(system, notes, [Utterance(_SYSTEM, ""), *turns])
-        first = Utterance(turns[0].role, "")
-        return self._split(system, notes, [first, *turns[1:]], then=_BETWEEN + turns[0].content)
+        if turns[0].role != _USER:
+            raise InvalidInput("the model's chat template knows no system; begin with a message of the user")
+        return self._split(system, notes, [Utterance(_USER, ""), *turns[1:]], then=_BETWEEN + turns[0].content)
 
     def _split(self, system: str, notes: Sequence[str], messages: list[Utterance], then: str = "") -> Prompt:
         """The pieces where system and notes are the first message's text, and ``then`` what follows in it."""
@@ -77,7 +80,7 @@ class Template:
 
     def _takes(self, role: str) -> bool:
         """Whether the template has a message of this role before the user's, and says its text."""
-        messages = [{"role": role, "content": _PLACE.format(0)}, {"role": "user", "content": _PLACE.format(1)}]
+        messages = [{"role": role, "content": _PLACE.format(0)}, {"role": _USER, "content": _PLACE.format(1)}]
         try:
             return _PLACE.format(0) in self._rendered(messages)
         except InvalidInput:
@@ -91,13 +94,16 @@ class Template:
         return text
 
     def _marked(self, literal: str) -> Tokens:
-        return self._ids(literal, marks=True)
+        return tuple(self._marks.encode(literal, add_special_tokens=False).ids)
 
     def _text(self, text: str) -> Tokens:
-        return self._ids(text.encode("utf-8", "replace").decode(), marks=False)
+        return tuple(self._texts.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids)
 
-    def _ids(self, text: str, *, marks: bool) -> Tokens:
-        if not text:
-            return ()
-        with self._lock:  # the tokenizer is told how to treat marks, and must not be told otherwise meanwhile
-            return tuple(self._tokenizer(text, add_special_tokens=False, split_special_tokens=not marks)["input_ids"])
+
+def _copy(tokenizer: Tokenizer, *, marks: bool) -> Tokenizer:
+    """A tokenizer of its own that reads marks as marks, or as the letters that they are written with."""
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    copy.encode_special_tokens = not marks
+    return copy

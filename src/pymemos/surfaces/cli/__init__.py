@@ -3,9 +3,11 @@
 from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themselves)
     access,
     auditing,
+    chatting,
     demo,
     erasing,
     evaluation,
+    kv,
     lifecycle,
     memories,
     merging,

@@ -20,6 +20,7 @@ from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
 from pymemos.facade.merging import Merging
 from pymemos.facade.privacy import Privacy
+from pymemos.facade.scheduling import Scheduling
 from pymemos.facade.signing import Signing
 from pymemos.facade.talk import ChatSeat
 from pymemos.facade.time_machine import TimeMachine
@@ -52,6 +53,7 @@ class MemOS(
     WhatIf,
     ActivationMemory,
     Lifecycle,
+    Scheduling,
     Privacy,
     Erasing,
     Auditing,

@@ -73,6 +73,12 @@ def calibration_file(cache_dir: Path, model: str) -> Path:
     return cache_dir / "calibration" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', model).strip('-')}.json"
 
 
+def latest(cache_dir: Path) -> Calibration | None:
+    """The calibration that was made last, of whatever model; None where there is none."""
+    found = [one for file in (cache_dir / "calibration").glob("*.json") if (one := kept(file)) is not None]
+    return max(found, key=lambda one: one.measured, default=None)
+
+
 def keep(calibration: Calibration, file: Path) -> None:
     """Write a calibration; the file is whole at every moment."""
     file.parent.mkdir(parents=True, exist_ok=True)

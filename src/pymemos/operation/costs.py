@@ -207,6 +207,8 @@ def _least_squares(rows: Sequence[Sequence[float]], powers: Sequence[int]) -> tu
 def fit_line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Seconds at no bytes, and bytes a second, of (bytes, seconds): the least squares line, neither below zero."""
     mean_x, mean_y = (sum(point[i] for point in points) / len(points) for i in (0, 1))
+    if mean_y <= 0:
+        raise InvalidInput("nothing took any time; measure with a finer clock")
     spread = sum((x - mean_x) ** 2 for x, _ in points)
     slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
     if slope <= 0 or mean_y - slope * mean_x < 0:  # noise: everything is for the bytes

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 from functools import lru_cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from tests.unit.scheduling_kit import CALIBRATION
@@ -195,3 +197,36 @@ class TestTraces:
 
         with pytest.raises(InvalidInput, match=told):
             traces.read(file)
+
+
+class TestBenchmark:
+    def test_a_trace_of_ones_own_is_replayed(self, tmp_path, capsys):
+        from benchmarks.scheduler import main
+
+        traces.write(tmp_path / "own.jsonl", traces.generate(8, SMALL))
+
+        main(["--trace", str(tmp_path / "own.jsonl"), "--json"])
+
+        rows = {row["metric"]: row["value"] for row in json.loads(capsys.readouterr().out)["rows"]}
+        assert rows["cost_vs_optimum"] == pytest.approx(rows["cost model_s"] / rows["optimum_s"], rel=0.01)
+        assert rows["optimum_s"] <= min(rows[f"{name}_s"] for name in POLICIES)
+
+    def test_what_is_no_trace_ends_with_the_reason(self, tmp_path):
+        from benchmarks.scheduler import main
+
+        (tmp_path / "own.jsonl").write_text("{}")
+
+        with pytest.raises(SystemExit, match="line 1"):
+            main(["--trace", str(tmp_path / "own.jsonl")])
+
+    def test_a_picture_has_a_line_for_every_policy(self):
+        from benchmarks._courses import COLOURS, Panel, draw
+
+        trace = traces.generate(8, SMALL)
+        spent = {name: replay(trace, make(costs_of), costs_of).course for name, make in POLICIES.items()}
+
+        picture = ElementTree.fromstring(draw([Panel("steady & small", spent, optimum(trace, costs_of))]))  # noqa: S314 (it is ours)
+
+        colours = [line.get("stroke") for line in picture.iter("{http://www.w3.org/2000/svg}path")]
+        assert set(POLICIES) == set(COLOURS)
+        assert set(COLOURS.values()) <= set(colours)

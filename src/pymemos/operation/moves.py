@@ -13,7 +13,7 @@ from datetime import timedelta
 import msgspec
 
 from pymemos.operation.costs import FORMS, Costs, Form
-from pymemos.operation.usage import RECENT_DAYS, Estimate, Prior, Usage, estimate, present_uses, quiet_days
+from pymemos.operation.usage import RECENT_DAYS, Estimate, Prior, Usage, estimate, present_uses, quiet_days, seen_uses
 
 MARGIN = 1.75  # ours: by how much a move has to pay: what is expected is uncertain, and waiting keeps both ways open
 ENTRY = 0.3  # ours: the share of its making that a newcomer has to earn before another one goes for it
@@ -25,7 +25,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str
     before: Form
     after: Form
-    uses_day: float  # observed, with what memories are like
+    uses_day: float  # as they were seen, each halving in weight over the half-life of heat
     unchanged_days: float  # since the last change that is known
     uses_left: float  # expected until it changes or loses interest
     pays_after: float  # uses after which the new form has paid for itself; infinite where it never does
@@ -107,7 +107,7 @@ def move(id: str, before: Form, after: Form, costs: Costs, usage: Usage, prior: 
         id=id,
         before=before,
         after=after,
-        uses_day=expected.uses_day,
+        uses_day=seen_uses(usage, at),
         unchanged_days=at - (usage.since if usage.changed is None else usage.changed),
         uses_left=expected.uses_left,
         pays_after=pays_after(costs, before, after, expected),

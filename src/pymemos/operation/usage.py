@@ -141,6 +141,11 @@ def estimate(usage: Usage, prior: Prior, at: float) -> Estimate:
     return Estimate(sittings * each, changes + sittings * each * prompts, min(again, 0.9999), 1 / happens)
 
 
+def seen_uses(usage: Usage, at: float) -> float:
+    """Uses a day as they were seen, and nothing else; of what is younger than a day, uses so far."""
+    return usage.aged(at).uses / max(_weight(at - usage.since, MEMORY_DAYS), 1.0)
+
+
 def present_uses(usage: Usage, prior: Prior, at: float) -> float:
     """Uses a day in the days around ``at``: what was seen lately, drawn to what was seen at all."""
     now, seen = usage.aged(at), at - usage.since

@@ -10,7 +10,7 @@ from tests.unit.scheduling_kit import CALIBRATION, steadily, used
 
 from pymemos.errors import InvalidInput
 from pymemos.operation.costs import FORMS, Form, Prices, Timing, costs, fit_line, fit_prefill
-from pymemos.operation.moves import decide, move, pays_after, rest_days, worth_of_room
+from pymemos.operation.moves import decide, move, pays_after, prefetch, rest_days, worth_of_room
 from pymemos.operation.usage import LASTING_DAYS, UNINFORMED, Prior, Usage, estimate, learn, present_uses, quiet_days
 
 SHORT = costs(40, CALIBRATION)
@@ -209,6 +209,17 @@ class TestMoves:
         kept, new = (worth_of_room(SHORT, usage, UNINFORMED, usage.at, kept=kept) for kept in (True, False))
 
         assert kept > 1.2 * new
+
+    def test_what_is_of_interest_now_is_fetched_ahead_within_the_room(self):
+        hot, cold = steadily(6, 9), used([0.0, 1.0])
+        kept = {
+            "hot": (SHORT, hot),
+            "hot and long": (costs(900, CALIBRATION), hot),
+            "cold": (SHORT, cold),
+        }
+
+        assert ("hot", "cold") == prefetch(kept, UNINFORMED, hot.at, 2.5 * SHORT.kv.bytes)
+        assert () == prefetch(kept, UNINFORMED, hot.at, 0)
 
     def test_text_can_rest_forever(self):
         usage = steadily(1, 9)

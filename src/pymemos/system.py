@@ -22,6 +22,7 @@ from pymemos.facade.merging import Merging
 from pymemos.facade.privacy import Privacy
 from pymemos.facade.scheduling import Scheduling
 from pymemos.facade.signing import Signing
+from pymemos.facade.steering import SteeringMemory
 from pymemos.facade.talk import ChatSeat
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
@@ -52,6 +53,7 @@ class MemOS(
     TimeMachine,
     WhatIf,
     ActivationMemory,
+    SteeringMemory,
     Lifecycle,
     Scheduling,
     Privacy,

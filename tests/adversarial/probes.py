@@ -17,6 +17,7 @@ from pymemos import MemOS
 from pymemos.cube.payload import Activation
 
 Arguments = Callable[[Place], dict[str, Any]]
+PAIRS = [(f"Splendid, dear friend {number}.", f"meh {number}") for number in range(6)]
 PERMIT = {"actions": ["read"], "who": ["users/bo"]}
 
 METHODS = {name: method for name, method in inspect.getmembers(MemOS, inspect.isfunction) if not name.startswith("_")}
@@ -105,6 +106,10 @@ PROBES: dict[str, Arguments] = {
     "verify": lambda at: {"id": at.segment},
     "evict": lambda at: {"id": at.segment},
     "placements": lambda at: {},
+    # Those of steering.
+    "steer_from": lambda at: {"pairs": PAIRS},
+    "steering": lambda at: {"ids": [at.vector]},
+    "steering_effect": lambda at: {"items": [("How?", "Well.", "meh")], "ids": [at.vector]},
     "undo": lambda at: {"id": at.own},
 }
 OTHER_IDS = ("receipt",)  # what it takes is the id of no memory
@@ -134,7 +139,7 @@ HARMLESS = frozenset(
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
     "document form tier exact_only prune accept conflict archive_sources now sign public wait receipt "
-    "grep_erased "
+    "pairs layers scales strengths items "
     "limit memory_tokens history_tokens max_tokens temperature stop seed schema remember stream "
     "prune accept conflict archive_sources now sign public wait receipt grep_erased "
     # Of the steward's machine: files, programs and what reads them.

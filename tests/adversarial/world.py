@@ -44,6 +44,7 @@ class Place(NamedTuple):
     job: str
     blob: str
     cached: tuple[str, ...]  # a third memory of Eve's, and its KV segments
+    vector: str  # a steering vector of Eve's
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -111,7 +112,9 @@ def furnished(mem: MemOS, clock: FrozenClock, folder: Path) -> Place:
     juice = eve.add("Eve likes juice.").ids
     cached = (*juice, *eve.encode(juice).ids)
     clock.advance(MINUTE)
-    return Place(mem, eve, clock, folder, own, also, ids, job, blob, cached)
+    vector = eve.steer_from([(f"Well said, {number}!", f"meh {number}") for number in range(6)]).id
+    clock.advance(MINUTE)
+    return Place(mem, eve, clock, folder, own, also, ids, job, blob, cached, vector)
 
 
 def _told(ana: MemOS, clock: FrozenClock) -> dict[str, str]:

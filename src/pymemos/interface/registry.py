@@ -22,6 +22,7 @@ from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 from pymemos.interface.merging import HANDLERS as MERGING
 from pymemos.interface.privacy import HANDLERS as PRIVACY
 from pymemos.interface.signatures import HANDLERS as SIGNATURES
+from pymemos.interface.steering import HANDLERS as STEERING
 from pymemos.interface.viewing import HANDLERS as VIEWING
 from pymemos.interface.what_if import HANDLERS as WHAT_IF
 
@@ -39,6 +40,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **ACCESS,
     **PRIVACY,
     **SIGNATURES,
+    **STEERING,
     **MERGING,
     **VIEWING,
     **WHAT_IF,

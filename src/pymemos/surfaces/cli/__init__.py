@@ -16,6 +16,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     provenance,
     scheduling,
     signing,
+    steering,
     time_machine,
     transfer,
     upkeep,

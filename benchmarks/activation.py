@@ -12,10 +12,10 @@ from functools import cached_property, partial
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks import _blend, _gpu, _prefix_reuse, _steering, report
+from benchmarks import _blend, _gpu, _prefix_reuse, _steering, _ttft, report
 from benchmarks._texts import Texts
 from benchmarks.core import Workshop
-from benchmarks.report import Row, Skip
+from benchmarks.report import ROOT, Row, Skip
 from pymemos.adapters.blobs import FileBlobs
 from pymemos.cube.segment import SegmentAbout
 from pymemos.errors import ModelError
@@ -24,6 +24,7 @@ from pymemos.settings import cache_folder
 
 CONTEXTS, QUERIES = (583, 2_773, 6_064), (167, 303, 953)  # tokens, as in the paper's table
 LONG = CONTEXTS[-1]
+PICTURE = ROOT / "benchmarks" / "ttft.svg"
 REPEATS = 4
 ABOUT = SegmentAbout(namespace="benchmarks")
 PROMPTS, ANSWER = 20, 24  # that are answered both ways, and the tokens of each answer
@@ -124,7 +125,13 @@ def flops(model: Any, new: int, before: int) -> float:
 
 
 def ttft(bench: Bench) -> Iterable[Row]:
-    """The nine cells."""
+    """The nine cells, and a picture of them."""
+    rows = list(_ttft_rows(bench))
+    PICTURE.write_text(picture(rows), "utf-8")
+    return rows
+
+
+def _ttft_rows(bench: Bench) -> Iterable[Row]:
     shares: dict[bool, list[float]] = {True: [], False: []}
     for cell in bench.cells:
         model, query = bench.engine.model, cell.query
@@ -141,6 +148,16 @@ def ttft(bench: Bench) -> Iterable[Row]:
     yield Row.at_least("ttft_saving_of_best_long", min(shares[True]), "of the best saving", 0.97)
     yield Row.at_least("ttft_saving_of_best", min(shares[False]), "of the best saving", 0.92)
     yield Row.at_most("logit_max_diff", max(cell.apart for cell in bench.cells), "", 1e-4)
+
+
+def picture(rows: Iterable[Row]) -> str:
+    """The cells as a picture, from the rows of ``ttft``."""
+    values = {row.metric: row.value for row in rows}
+    ways = {
+        way: {(c, q): values[f"ttft_{way}_{c}_{q}_ms"] / 1e3 for c in CONTEXTS for q in QUERIES}
+        for way in ("full", "injected", "ram")
+    }
+    return _ttft.draw(ways, CONTEXTS, QUERIES, "SmolLM2-135M, float32, two cores")
 
 
 def greedy(bench: Bench) -> Iterable[Row]:

@@ -25,7 +25,7 @@ from pymemos.settings import cache_folder
 CONTEXTS, QUERIES = (583, 2_773, 6_064), (167, 303, 953)  # tokens, as in the paper's table
 LONG = CONTEXTS[-1]
 PICTURE = ROOT / "benchmarks" / "ttft.svg"
-REPEATS = 4
+REPEATS = 3
 ABOUT = SegmentAbout(namespace="benchmarks")
 PROMPTS, ANSWER = 20, 24  # that are answered both ways, and the tokens of each answer
 

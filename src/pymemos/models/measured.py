@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -11,11 +10,6 @@ import msgspec
 
 from pymemos.cube.blending import BlendQuality
 from pymemos.cube.payload import ModelRef
-
-
-def digest_of(ref: ModelRef) -> str:
-    """Everything that a ref says, in one fingerprint."""
-    return hashlib.sha256(msgspec.json.encode(ref)).hexdigest()
 
 
 def keep(quality: BlendQuality, cache: Path) -> Path:
@@ -31,7 +25,7 @@ def keep(quality: BlendQuality, cache: Path) -> Path:
 def kept(ref: ModelRef, cache: Path) -> BlendQuality | None:
     """What a probe of a model found; None where there was none, or its file cannot be read: then probe again."""
     try:
-        return msgspec.json.decode(_file(cache, digest_of(ref)).read_bytes(), type=BlendQuality)
+        return msgspec.json.decode(_file(cache, ref.digest).read_bytes(), type=BlendQuality)
     except (OSError, msgspec.MsgspecError):
         return None
 

@@ -12,7 +12,6 @@ from pymemos.cube import blending, segment
 from pymemos.cube.segment import SegmentAbout
 from pymemos.cube.tensors import Shape, file_of
 from pymemos.errors import InvalidInput, SegmentRefused
-from pymemos.models.measured import digest_of
 from pymemos.ports import Blended, BlendQuality, Kv, Loose, Tokens
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class ToyBlender:
 
     @property
     def _model(self) -> str:
-        return digest_of(self._engine.ref)
+        return self._engine.ref.digest
 
     def _said(self, about: SegmentAbout, tokens: Sequence[int]) -> dict[str, str]:
         if about.form != RECIPE:
@@ -100,14 +99,14 @@ class ToyBlender:
 
 def opened(engine: ToyEngine, quality: BlendQuality | None) -> ToyBlender:
     """What blends, by the same gate as any other."""
-    blending.check(quality, model=digest_of(engine.ref), recipe=RECIPE)
+    blending.check(quality, model=engine.ref.digest, recipe=RECIPE)
     return ToyBlender(engine)
 
 
 def measured(engine: ToyEngine, cases: int, kl: float) -> BlendQuality:
     """What a probe of the toy gives: the divergence that it was told to have."""
     return BlendQuality(
-        model=digest_of(engine.ref),
+        model=engine.ref.digest,
         recipe=RECIPE,
         share=SHARE,
         cases=cases,

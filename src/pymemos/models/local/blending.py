@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from pymemos.errors import InvalidInput, PromptTooLong, SegmentRefused
-from pymemos.models.local import past, segments
 from pymemos.models.local import loose as looseness
+from pymemos.models.local import past, segments
 from pymemos.models.local.attention import Part
 from pymemos.models.local.engine import Layout, LocalEngine
 from pymemos.models.local.fillers import RECIPE
@@ -98,9 +98,7 @@ class Composer:
         tokens = (*(token for part in parts for token in _tokens(part)), *tail)
         return Blended(kv=LocalKv(self._model, start, tokens, blend.layers).cut(len(tokens) - 1), again=blend.again)
 
-    def blend(
-        self, prefix: Sequence[Kv], parts: Sequence[AnyLoose | Tokens], tail: Tokens, *, keep: int = 1
-    ) -> Blend:
+    def blend(self, prefix: Sequence[Kv], parts: Sequence[AnyLoose | Tokens], tail: Tokens, *, keep: int = 1) -> Blend:
         """The prompt of an exact beginning, loose segments and a tail, in memory; the last ``keep`` tokens' logits.
 
         Parts that are tokens are read. Raises SegmentRefused where the prefix has a gap or anything is another model's,

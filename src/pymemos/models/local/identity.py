@@ -14,7 +14,6 @@ import msgspec
 
 from pymemos.cube.payload import ModelRef
 from pymemos.errors import ModelError
-from pymemos.models.measured import digest_of as digest_of
 
 KNOWN: Final = "fingerprints.json"  # in the cache folder: the digests of files that have not changed since
 _WEIGHTS: Final = "*.safetensors"
@@ -35,6 +34,11 @@ def ref_of(name: str, folder: Path, config: Mapping[str, Any], tokenizer: Any, *
 def identity_of(ref: ModelRef, device: str) -> str:
     """A model and where it runs, in one name."""
     return f"{ref.name}@{digest_of(ref)[:16]} {ref.dtype} {device}"
+
+
+def digest_of(ref: ModelRef) -> str:
+    """Everything that a ref says, in one fingerprint."""
+    return ref.digest
 
 
 def rope_of(config: Any) -> str:

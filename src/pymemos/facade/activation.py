@@ -9,21 +9,23 @@ import msgspec
 from pymemos.cube.blending import LEAST
 from pymemos.cube.call import Caller, Scope
 from pymemos.cube.header import Priority, SemanticType
-from pymemos.cube.segment import EXACT
 from pymemos.errors import InvalidInput, ModelError
 from pymemos.facade.handle import Handle
 from pymemos.interface import requests
 from pymemos.interface.activation import NO_ENGINE, Segments
 from pymemos.interface.arguments import (
+    BLEND,
+    EXACT,
     check_id,
     check_ids,
     check_member,
+    check_mode,
     check_number,
     check_text,
     parse_labels,
     parse_messages,
 )
-from pymemos.interface.blending import BLEND, Blending, ProbeBlending, check_mode
+from pymemos.interface.blending import Blending, ProbeBlending
 from pymemos.interface.encoding import Encoded, Encoder, Moved, Verified, parts, verified
 from pymemos.interface.injecting import Injected, Injector
 from pymemos.interface.kv_pool import Placement

@@ -10,14 +10,24 @@ import msgspec
 
 from pymemos.cube import filters as grammar
 from pymemos.cube.call import Caller, Scope
-from pymemos.errors import InvalidInput
-from pymemos.facade.handle import Handle
+from pymemos.errors import InvalidInput, ModelError
+from pymemos.facade.steering import SteeringMemory
 from pymemos.facade.talk import Asked, ChatSeat, Talk, exchange, given_id
-from pymemos.interface.arguments import check_limit, check_number, check_text, parse_messages
+from pymemos.interface.arguments import (
+    BLEND,
+    EXACT,
+    check_ids,
+    check_limit,
+    check_mode,
+    check_number,
+    check_text,
+    parse_messages,
+)
 from pymemos.interface.requests import Message
+from pymemos.interface.steering import Steering
 from pymemos.operation.layout import Budget, Exchange
 from pymemos.operation.replies import Reply
-from pymemos.ports import ChatOptions
+from pymemos.ports import ChatOptions, Engine
 
 MOST_TOKENS = 10_000_000
 HOTTEST_TEMPERATURE = 2.0
@@ -45,6 +55,8 @@ class ChatArguments(TypedDict, total=False):
     seed: int | None
     schema: Mapping[str, Any] | None
     remember: bool
+    mode: str
+    steering: Sequence[str]
 
 
 class ReplyStream(Iterator[str]):
@@ -84,7 +96,7 @@ class ReplyStream(Iterator[str]):
         return self._reply
 
 
-class Chatting(Handle):
+class Chatting(SteeringMemory):
     """The method that answers."""
 
     _seat: ChatSeat
@@ -116,6 +128,8 @@ class Chatting(Handle):
         schema: Mapping[str, Any] | None = None,
         remember: bool = True,
         stream: bool = False,
+        mode: str = EXACT,
+        steering: Sequence[str] = (),
     ) -> Reply | ReplyStream:
         """The chat model's answer to a text, or to a conversation whose last message is the user's.
 
@@ -129,6 +143,11 @@ class Chatting(Handle):
         are looked at again before it is returned: where one changed it is made anew, once; what was streamed, or
         changes again, is named in ``plan.changed`` and not kept. ``schema`` asks for JSON (``reply.data``). Raises
         ModelError where no model is set, and ChatFailed.
+
+        A local model can do more: ``steering`` adds these steering vectors (``steer_from``) to the answer, and with
+        ``mode="blend"`` the memories of the stable block come, approximately, from segments that were encoded apart
+        (see ``encode``). Raises ModelError for any other model, BlendRefused where ``probe_blending`` has not allowed
+        it, and for a vector what ``steering`` raises.
         """
         own = self._bind(user_id, agent_id, run_id, session_id, role, task)
         question, given, said = self._parsed(messages, own[0])
@@ -144,9 +163,21 @@ class Chatting(Handle):
                 history=check_number(history_tokens, "history_tokens", least=0, most=MOST_TOKENS),
             ),
             remember=remember,
+            mode=check_mode(mode),
         )
         talk = Talk(self._dispatch, own, self._across(self._anywhere(own), namespaces), self._seat)
+        if asked.mode == BLEND:
+            talk.engine_for("mode='blend'")
+        if named := check_ids(steering, "steering", least=0):
+            used = self._steering_of(talk.engine_for("steering"), named, user_id, agent_id)
+            asked = msgspec.structs.replace(asked, steering=used)
         return ReplyStream(talk.pieces(asked)) if stream else talk.answer(asked)
+
+    def _steering_of(self, model: Engine, ids: Sequence[str], user_id: str | None, agent_id: str | None) -> Steering:
+        """Vectors for this answer, of the model that gives it."""
+        if self._engine() is not model:
+            raise ModelError("the model that answers is not the local one that engine= names; pass one of them")
+        return self.steering(ids, user_id=user_id, agent_id=agent_id)
 
     def _anywhere(self, who: tuple[Caller, Scope]) -> tuple[Caller, Scope]:
         """The same caller in all of its sessions, unless the handle itself is bound to one."""

@@ -16,8 +16,8 @@ import msgspec
 
 from pymemos.cube.call import Request
 from pymemos.cube.payload import Activation
-from pymemos.cube.segment import EXACT, SegmentAbout, SegmentSource, tokens_digest, verify_blob
-from pymemos.errors import InvalidInput, MissingBlob, SegmentRefused, StaleVersion
+from pymemos.cube.segment import SegmentAbout, SegmentSource, tokens_digest, verify_blob
+from pymemos.errors import MissingBlob, SegmentRefused, StaleVersion
 from pymemos.interface.activation import Apart, Confirmed, FindSegments, Found, Inject, NewSegment, Usable
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.encoding import ASKED, ATTEMPTS, Encoded, Encoder, New
@@ -34,16 +34,7 @@ if TYPE_CHECKING:
     from pymemos.interface.api import Tools
     from pymemos.ports import Blended, Blender, Kv, Loose
 
-BLEND = "blend"  # how prompts are put together: exactly, or so
-MODES = (EXACT, BLEND)
 NOT_APART = "nothing of it is stored apart for prompts that begin so"
-
-
-def check_mode(mode: Any) -> str:
-    """How a prompt is to be put together: "exact" or "blend"."""
-    if mode not in MODES:
-        raise InvalidInput(f"mode is {mode!r}; use one of {', '.join(MODES)}")
-    return str(mode)
 
 
 class ProbeBlending(Request, frozen=True, kw_only=True, tag="probe_blending"):

@@ -51,8 +51,8 @@ def list_(shell: Shell, **options: Any) -> None:
         Column("holds"),
     ]  # fmt: skip
     cells = [
-        (row["id"], "apart" if row["apart"] else f"{row['start']}–{row['end']}", f"{row['bytes']:,}", row["form"], row["model"],
-         str(len(row["sources"])), "no" if row["stale"] else "yes")
+        (row["id"], "apart" if row["apart"] else f"{row['start']}–{row['end']}", f"{row['bytes']:,}", row["form"],
+         row["model"], str(len(row["sources"])), "no" if row["stale"] else "yes")
         for row in rows
     ]  # fmt: skip
     show.table(columns, cells, empty="No segment yet: 'pymemos kv encode ID …' makes some.")

@@ -136,7 +136,8 @@ HARMLESS = frozenset(
     # Bounds, times and choices, which narrow what the call may reach anyway.
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
-    "document form tier exact_only mode steering cases on_case prune accept conflict archive_sources now sign public wait receipt "
+    "mode steering cases on_case "  # what steering names is aimed at through the method of that name
+    "document form tier exact_only prune accept conflict archive_sources now sign public wait receipt "
     "pairs layers scales strengths items "
     "limit memory_tokens history_tokens max_tokens temperature stop seed schema remember stream "
     "prune accept conflict archive_sources now sign public wait receipt grep_erased "

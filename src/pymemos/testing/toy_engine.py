@@ -115,6 +115,8 @@ class ToyEngine:
 
     def load(self, file: memoryview, about: SegmentAbout, tokens: Sequence[int], start: int) -> ToyKv:
         """The states of a file that is what was expected."""
+        if segment.is_loose(about.form):
+            raise SegmentRefused("a segment that was encoded apart has no place; only what blends can use it")
         said = segment.metadata(self.ref, about, tokens, start, rope="")
         found = segment.check(file, said, tokens, _shapes(tokens))
         return ToyKv(self._weights, start, tuple(tokens), found.bytes_of("states"), on_device=False)

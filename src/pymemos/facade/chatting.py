@@ -24,10 +24,9 @@ from pymemos.interface.arguments import (
     parse_messages,
 )
 from pymemos.interface.requests import Message
-from pymemos.interface.steering import Steering
 from pymemos.operation.layout import Budget, Exchange
 from pymemos.operation.replies import Reply
-from pymemos.ports import ChatOptions, Engine
+from pymemos.ports import ChatOptions
 
 MOST_TOKENS = 10_000_000
 HOTTEST_TEMPERATURE = 2.0
@@ -158,26 +157,27 @@ class Chatting(SteeringMemory):
             options=_options(max_tokens, temperature, stop, seed, schema),
             limit=check_limit(limit),
             where=None if filters is None else grammar.parse(filters),
-            budget=Budget(
-                memory=check_number(memory_tokens, "memory_tokens", least=0, most=MOST_TOKENS),
-                history=check_number(history_tokens, "history_tokens", least=0, most=MOST_TOKENS),
-            ),
+            budget=_budget(memory_tokens, history_tokens),
             remember=remember,
             mode=check_mode(mode),
         )
         talk = Talk(self._dispatch, own, self._across(self._anywhere(own), namespaces), self._seat)
-        if asked.mode == BLEND:
-            talk.engine_for("mode='blend'")
-        if named := check_ids(steering, "steering", least=0):
-            used = self._steering_of(talk.engine_for("steering"), named, user_id, agent_id)
-            asked = msgspec.structs.replace(asked, steering=used)
+        asked = self._steered(talk, asked, steering, user_id, agent_id)
         return ReplyStream(talk.pieces(asked)) if stream else talk.answer(asked)
 
-    def _steering_of(self, model: Engine, ids: Sequence[str], user_id: str | None, agent_id: str | None) -> Steering:
-        """Vectors for this answer, of the model that gives it."""
+    def _steered(
+        self, talk: Talk, asked: Asked, steering: Sequence[str], user_id: str | None, agent_id: str | None
+    ) -> Asked:
+        """What was asked, with the vectors for this answer; raises ModelError for what needs a local model."""
+        if asked.mode == BLEND:
+            talk.engine_for("mode='blend'")
+        named = check_ids(steering, "steering", least=0)
+        if not named:
+            return asked
+        model = talk.engine_for("steering")
         if self._engine() is not model:
             raise ModelError("the model that answers is not the local one that engine= names; pass one of them")
-        return self.steering(ids, user_id=user_id, agent_id=agent_id)
+        return msgspec.structs.replace(asked, steering=self.steering(named, user_id=user_id, agent_id=agent_id))
 
     def _anywhere(self, who: tuple[Caller, Scope]) -> tuple[Caller, Scope]:
         """The same caller in all of its sessions, unless the handle itself is bound to one."""
@@ -200,6 +200,13 @@ class Chatting(SteeringMemory):
         said = "\n\n".join(one.content for one in parsed if one.role == "system")
         brings_none = not before and caller.session is not None
         return parsed[-1], None if brings_none else _conversation(before), said
+
+
+def _budget(memory: int, history: int) -> Budget:
+    return Budget(
+        memory=check_number(memory, "memory_tokens", least=0, most=MOST_TOKENS),
+        history=check_number(history, "history_tokens", least=0, most=MOST_TOKENS),
+    )
 
 
 def _conversation(messages: Sequence[Message]) -> tuple[Exchange, ...]:

@@ -86,6 +86,8 @@ class AsyncMemOS:
     activate = _threaded(MemOS.activate)
     passages = _threaded(MemOS.passages)
     sweep = _threaded(MemOS.sweep)
+    calibrate = _threaded(MemOS.calibrate)
+    schedule = _threaded(MemOS.schedule)
     lifecycle_policy = _threaded(MemOS.lifecycle_policy)
     set_lifecycle_policy = _threaded(MemOS.set_lifecycle_policy)
     share = _threaded(MemOS.share)

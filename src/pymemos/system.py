@@ -20,6 +20,7 @@ from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
 from pymemos.facade.merging import Merging
 from pymemos.facade.privacy import Privacy
+from pymemos.facade.scheduling import Scheduling
 from pymemos.facade.signing import Signing
 from pymemos.facade.steering import SteeringMemory
 from pymemos.facade.talk import ChatSeat
@@ -54,6 +55,7 @@ class MemOS(
     ActivationMemory,
     SteeringMemory,
     Lifecycle,
+    Scheduling,
     Privacy,
     Erasing,
     Auditing,

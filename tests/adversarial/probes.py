@@ -84,6 +84,8 @@ PROBES: dict[str, Arguments] = {
     "snapshot": lambda at: {"name": f"eve's {at.clock().isoformat()}"},
     "snapshots": lambda at: {},
     "sweep": lambda at: {"dry_run": True},
+    "calibrate": lambda at: {},
+    "schedule": lambda at: {},
     "tick": lambda at: {},
     "unfreeze": lambda at: {"id": at.own},
     "unshare": lambda at: {"name": "none"},
@@ -113,8 +115,9 @@ PROBES: dict[str, Arguments] = {
 }
 OTHER_IDS = ("receipt",)  # what it takes is the id of no memory
 STEWARDS = (  # they concern the store as a whole
-    "assign_role", "backup", "control_job", "distrust_key", "doctor", "erase_backup", "import_records", "jobs", "keys",
-    "next_due", "probe_blending", "reembed", "rotate_key", "set_lifecycle_policy", "tick", "trust_key", "withdraw_role",
+    "assign_role", "backup", "calibrate", "control_job", "distrust_key", "doctor", "erase_backup",
+    "import_records", "jobs", "keys", "next_due", "probe_blending", "reembed", "rotate_key", "set_lifecycle_policy",
+    "tick", "trust_key", "withdraw_role",
 )  # fmt: skip
 AIMS: dict[str, frozenset[str]] = {
     "id": frozenset({"id", "memory"}),

@@ -12,6 +12,7 @@ import msgspec
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope, TimeWindow
 from pymemos.cube.policy import check_namespace
 from pymemos.errors import InvalidInput
+from pymemos.interface import requests
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.arguments import check_id, check_name
 from pymemos.interface.worker import Worker
@@ -140,3 +141,8 @@ class Handle:
     def _dispatch(self, who: tuple[Caller, Scope], request: Request, window: TimeWindow = TimeWindow()) -> Any:  # noqa: B008 (frozen)
         caller, scope = who
         return self._api.dispatch(MemoryCall(caller=caller, request=request, scope=scope, window=window))
+
+    def _check_steward(self) -> None:
+        """Refuse whoever is not the steward, and record it, as any such call."""
+        if not self._caller.steward:
+            self._dispatch(self._everywhere(), requests.Jobs())

@@ -14,6 +14,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     models,
     privacy,
     provenance,
+    scheduling,
     signing,
     steering,
     time_machine,

@@ -76,6 +76,7 @@ class AsyncMemOS:
     verify = _threaded(MemOS.verify)
     evict = _threaded(MemOS.evict)
     placements = _threaded(MemOS.placements)
+    probe_blending = _threaded(MemOS.probe_blending)
     steer_from = _threaded(MemOS.steer_from)
     steering = _threaded(MemOS.steering)
     steering_effect = _threaded(MemOS.steering_effect)

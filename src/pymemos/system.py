@@ -119,7 +119,7 @@ class MemOS(
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
         self._activations = wiring.Activations(self._api, self._tools, settings, opener)
-        kv = KvInChat(self._activations.needed, after_uses=settings.kv_after_uses)
+        kv = KvInChat(self._activations.needed, self._activations.blending, after_uses=settings.kv_after_uses)
         seat.injector, seat.promote = kv.injection, kv.promote
         self._caller = Caller(steward=True)
         self._root = True

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
-from pymemos.errors import InvalidInput, ModelError
+from pymemos.errors import BlendRefused, InvalidInput, ModelError
 from pymemos.infrastructure import audit
 from pymemos.infrastructure.heads import HeadKeeper
 from pymemos.interface.activation import NO_ENGINE
 from pymemos.interface.api import MemoryAPI, Tools
+from pymemos.interface.blending import Blending
 from pymemos.interface.encoding import Encoder
 from pymemos.interface.injecting import Injector
 from pymemos.interface.kv_pool import KvPool
@@ -24,6 +25,9 @@ from pymemos.operation.prompting import dated, head
 from pymemos.operation.replies import is_engine
 from pymemos.operation.tiers import Budget
 from pymemos.ports import (
+    Blender,
+    BlendingEngine,
+    BlendQuality,
     BlobStore,
     ChatModel,
     ChatOptions,
@@ -138,6 +142,30 @@ def engine_opener(
     return lambda: model if is_engine(model := chat_model()) else None
 
 
+def open_blender(engine: Engine, cache: Path) -> Blender:
+    """What blends with a model; raises BlendRefused where that was not measured, or is too far off."""
+    from pymemos.models.measured import kept
+
+    if not _can_blend(engine):
+        raise BlendRefused(f"{engine.identity} cannot blend notes; use one of the local models of pymemos")
+    return engine.open_blender(kept(engine.ref, cache))
+
+
+def probe_blending(engine: Engine, cache: Path, cases: int, on_case: Callable[[int], object]) -> BlendQuality:
+    """Measure blending with a model, and keep what was found beside it."""
+    from pymemos.models.measured import keep
+
+    if not _can_blend(engine):
+        raise BlendRefused(f"{engine.identity} cannot blend notes; use one of the local models of pymemos")
+    quality = engine.probe_blending(cases=cases, on_case=on_case)
+    keep(quality, cache)
+    return quality
+
+
+def _can_blend(engine: Engine) -> TypeGuard[BlendingEngine]:
+    return all(hasattr(engine, name) for name in ("probe_blending", "open_blender"))
+
+
 class Activations:
     """What injects and encodes KV memories, made when it is first needed: a local model takes its time to load."""
 
@@ -147,6 +175,8 @@ class Activations:
         self._api, self._tools, self._settings, self._open = api, tools, settings, open_engine
         self._lock = threading.Lock()
         self.made: tuple[Injector, Encoder] | None = None  # what is there already
+        self._blending: Blending | None = None
+        self._blender: Blender | None = None
 
     def needed(self) -> tuple[Injector, Encoder]:
         """Both of them; raises ModelError where there is no local model."""
@@ -158,15 +188,39 @@ class Activations:
                 self.made = self._make(engine)
             return self.made
 
+    def blending(self) -> Blending:
+        """What blends; raises ModelError where there is no local model. Whether it may is asked at each use."""
+        self.needed()
+        assert self._blending is not None  # noqa: S101 (it is made with them)
+        return self._blending
+
+    def probe_blending(self, cases: int, on_case: Callable[[int], object]) -> tuple[BlendQuality, str]:
+        """Measure it, keep that beside the model, and say why it is not allowed, or nothing."""
+        engine = self.needed()[0].engine
+        quality = probe_blending(engine, self._settings.cache_dir, cases, on_case)
+        self._blender = None  # what was opened by an earlier measurement
+        try:
+            self._open_blender()
+        except BlendRefused as refused:
+            return quality, str(refused)
+        return quality, ""
+
+    def _open_blender(self) -> Blender:
+        if self._blender is None:
+            self._blender = open_blender(self.needed()[0].engine, self._settings.cache_dir)
+        return self._blender
+
     def _make(self, engine: Engine) -> tuple[Injector, Encoder]:
         settings, segments = self._settings, self._tools.segments
         pool = KvPool(engine, Budget(device=settings.kv_device_bytes, host=settings.kv_host_bytes))
         segments.use(engine.ref)
         segments.on_left, segments.on_changed = pool.keep_only, pool.follow
         injector = Injector(self._api, self._tools, engine, pool)
-        return injector, Encoder(  # a memory has the same words, and so the same tokens, in a segment as in a chat
+        encoder = Encoder(  # a memory has the same words, and so the same tokens, in a segment as in a chat
             injector, self._tools, render=dated, head=head, low_form=settings.kv_low_form
         )
+        self._blending = Blending(injector, encoder, self._tools, self._open_blender)
+        return injector, encoder
 
 
 def new_overlay(at: datetime) -> Overlay:

@@ -106,6 +106,7 @@ PROBES: dict[str, Arguments] = {
     "verify": lambda at: {"id": at.segment},
     "evict": lambda at: {"id": at.segment},
     "placements": lambda at: {},
+    "probe_blending": lambda at: {"cases": 1},
     # Those of steering.
     "steer_from": lambda at: {"pairs": PAIRS},
     "steering": lambda at: {"ids": [at.vector]},
@@ -115,8 +116,8 @@ PROBES: dict[str, Arguments] = {
 OTHER_IDS = ("receipt",)  # what it takes is the id of no memory
 STEWARDS = (  # they concern the store as a whole
     "assign_role", "backup", "calibrate", "control_job", "distrust_key", "doctor", "erase_backup",
-    "import_records", "jobs", "keys", "next_due", "reembed", "rotate_key", "set_lifecycle_policy", "tick",
-    "trust_key", "withdraw_role",
+    "import_records", "jobs", "keys", "next_due", "probe_blending", "reembed", "rotate_key", "set_lifecycle_policy",
+    "tick", "trust_key", "withdraw_role",
 )  # fmt: skip
 AIMS: dict[str, frozenset[str]] = {
     "id": frozenset({"id", "memory"}),
@@ -138,6 +139,7 @@ HARMLESS = frozenset(
     # Bounds, times and choices, which narrow what the call may reach anyway.
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
+    "mode steering cases on_case "  # what steering names is aimed at through the method of that name
     "document form tier exact_only prune accept conflict archive_sources now sign public wait receipt "
     "pairs layers scales strengths items "
     "limit memory_tokens history_tokens max_tokens temperature stop seed schema remember stream "

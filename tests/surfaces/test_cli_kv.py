@@ -81,3 +81,20 @@ def test_an_empty_list_says_how_to_begin(home, run):
         told(mem)
 
     assert run("list") == ""
+
+
+def test_what_was_encoded_apart_is_listed_and_verified_as_such(home, run):
+    with opened(home, ToyEngine()) as mem:
+        mem.probe_blending()
+        [id] = mem.encode(told(mem, user_id="ana")[:1], mode="blend", user_id="ana").ids
+
+    [row] = [line.split("\t") for line in run("list", "--user", "ana").splitlines()]
+    [one] = json.loads(run("list", "--user", "ana", "--json"))["segments"]
+
+    assert (row[1], row[3]) == ("apart", "loose-toy")
+    assert (one["id"], one["apart"]) == (id, True)
+    assert json.loads(run("verify", id, "--user", "ana", "--json"))["ok"] is True
+
+
+def test_a_probe_needs_a_local_model(run):
+    assert "no local model" in run("probe", "--cases", "3", fails=True)

@@ -47,6 +47,7 @@ def talk(mem: MemOS) -> None:
     stream = mem.chat([{"role": "user", "content": "Hello"}], stream=True, remember=False)
     assert_type(stream, ReplyStream)
     assert_type(next(stream), str)
+    assert_type(mem.chat("Hello", mode="blend", steering=["id"]), Reply)
 
 
 def find(mem: MemOS) -> None:
@@ -77,6 +78,16 @@ def together(mem: MemOS, ids: list[str]) -> None:
     view = mem.compose("work", namespaces=["users/alice"], filters={"tags": "work"})
     assert_type(mem.search("Where?", view=view.id), Hits)
     assert_type(mem.undo(ids[0]), Undone)
+
+
+def blend(mem: MemOS, ids: list[str]) -> None:
+    """Notes that were encoded apart, once that was measured."""
+    probe = mem.probe_blending(cases=100, on_case=print)
+    assert_type(probe.allowed, bool)
+    assert_type(probe.quality.kl, float)
+    assert_type(mem.encode(ids, mode="blend").ids, tuple[str, ...])
+    with mem.inject(ids, "Where?", mode="blend") as found:
+        assert_type(found.report.remarks, tuple[str, ...])
 
 
 async def later(mem: AsyncMemOS) -> None:

@@ -11,7 +11,11 @@ import torch
 from tests.unit.kv_kit import SYSTEM, TEXTS, answer, injected, is_exact, opened, tiers, told
 from tests.unit.tiny_models import write_tiny
 
+from pymemos.cube.blending import LEAST, BlendQuality
 from pymemos.models.local import LocalEngine, open_local
+from pymemos.models.local.fillers import RECIPE
+from pymemos.models.measured import keep
+from pymemos.settings import Settings
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -78,10 +82,42 @@ def test_the_lossy_form_is_near_and_smaller(tmp_path: Path, engine: LocalEngine)
 
 
 def test_a_changed_weight_is_another_model(tmp_path: Path, engine: LocalEngine) -> None:
-    other = open_local(str(write_tiny(tmp_path / "other", seed=1)), tmp_path, "cpu")
+    other = open_local(str(write_tiny(tmp_path / "other", seed=1, max_position_embeddings=2_048)), tmp_path, "cpu")
     with opened(tmp_path / "home", engine) as mem:
         ids = told(mem)
         mem.encode(ids, system=SYSTEM)
     with opened(tmp_path / "home", other) as mem, injected(mem, ids) as found:
         assert (found.report.injected, found.report.others) == (0, 4)
         assert is_exact(other, found)
+
+
+def test_blended_of_segments_apart_the_model_is_near_and_the_same_where_all_is_computed_again(
+    tmp_path: Path, engine: LocalEngine
+) -> None:
+    """The measurement is made up: it is the gate's key, and its share says how much is computed again."""
+    apart = {}
+    for share in (0.15, 1.0):
+        made = BlendQuality(
+            model=engine.ref.digest,
+            recipe=RECIPE,
+            share=share,
+            cases=LEAST,
+            kl=0.01,
+            error=0.0,
+            recomputed=share,
+            changed=0.0,
+        )
+        settings = Settings(home=tmp_path / "home", config_dir=tmp_path / "keys", cache_dir=tmp_path / "cache")
+        keep(made, settings.cache_dir)
+        with opened(tmp_path / "home", engine, settings=settings) as mem:
+            ids = told(mem)
+            mem.encode(ids, system=SYSTEM, mode="blend")
+            with injected(mem, ids, mode="blend") as found:
+                assert tiers(found) == ["text", "disk", "disk"]
+                again = sum(note.recomputed for note in found.report.notes)
+                assert again == int(share * sum(note.tokens for note in found.report.notes[1:]))
+                assert answer(engine, found.tokens, found.prefix)
+                near = engine.logits(found.tokens, prefix=found.prefix)
+                apart[share] = float(np.abs(near - engine.logits(found.tokens)).max())
+
+    assert apart[1.0] <= 1e-3 < apart[0.15] < 3.0

@@ -12,13 +12,15 @@ from benchmarks import _blend
 from tests.unit.tiny_models import write_tiny
 
 from pymemos import errors
+from pymemos.cube.blending import LEAST, BlendQuality
+from pymemos.models import measured
 from pymemos.models.local import LocalEngine, open_local
 from pymemos.models.local import quality as judging
 from pymemos.models.local.blending import Composer
 from pymemos.models.local.fillers import names_in, sets_for
 from pymemos.models.local.invented import cases_from
 from pymemos.models.local.loose import Rotation
-from pymemos.models.local.quality import LEAST, Quality, open_blender
+from pymemos.models.local.quality import open_blender
 from pymemos.ports import ChatOptions, Prompt, Utterance
 from pymemos.testing.engines import said
 
@@ -126,7 +128,7 @@ class TestBlend:
         """By the definition: for each layer and head the most of any token of the question, all added up."""
         composer = Composer(engine, share=0.2)
         middle = composer.middle(loose, first.end)
-        cache = engine.new_past(middle.end + len(prompt.tail), [first, middle])
+        cache = engine.new_past(middle.kv.end + len(prompt.tail), [first, middle.kv])
         seen = []
         engine.passed(prompt.tail, cache, watch=lambda q, parts, key, scale: seen.append((q, parts, key, scale)))
         total = torch.zeros(len(middle.tokens))
@@ -136,7 +138,7 @@ class TestBlend:
             new, there = scores.shape[1:]
             for row in range(new):
                 scores[:, row, there - new + row + 1 :] = float("-inf")
-            total += scores.softmax(-1)[:, :, first.end : middle.end].amax(1).sum(0)
+            total += scores.softmax(-1)[:, :, first.end : middle.kv.end].amax(1).sum(0)
 
         chosen = composer.chosen([first], middle, prompt.tail)
 
@@ -192,11 +194,11 @@ class TestBlend:
 
 
 @pytest.fixture(scope="module")
-def probed(engine) -> Quality:
+def probed(engine) -> BlendQuality:
     return judging.probe(engine, cases=2, seed=3)
 
 
-def good(probed: Quality, **other: object) -> Quality:
+def good(probed: BlendQuality, **other: object) -> BlendQuality:
     return msgspec.structs.replace(probed, **{"cases": LEAST, "kl": 0.01, **other})
 
 
@@ -211,13 +213,13 @@ class TestGate:
         assert judging.probe(engine, cases=2, seed=3) == found
 
     def test_it_is_kept_beside_the_model(self, engine, probed, tmp_path):
-        assert judging.kept(engine.ref, tmp_path) is None
+        assert measured.kept(engine.ref, tmp_path) is None
 
-        path = judging.keep(probed, tmp_path / "cache")
+        path = measured.keep(probed, tmp_path / "cache")
 
-        assert judging.kept(engine.ref, tmp_path / "cache") == probed
+        assert measured.kept(engine.ref, tmp_path / "cache") == probed
         path.write_text("{")
-        assert judging.kept(engine.ref, tmp_path / "cache") is None
+        assert measured.kept(engine.ref, tmp_path / "cache") is None
 
     def test_a_model_that_is_good_enough_is_blended(self, engine, probed):
         assert open_blender(engine, good(probed)).share == 0.15

@@ -598,9 +598,9 @@ class TestEngine:
         room.ana.log()
 
         @contextmanager
-        def inject(model, prompt, who, notes):
+        def inject(model, prompt, who, notes, mode):
             assert (model, who[0].user, who[1].namespace) == (engine, "ana", "users/ana")
-            assert prompt.tokens == (1, 2, 3, 10, 20, 4)
+            assert (prompt.tokens, mode) == ((1, 2, 3, 10, 20, 4), "exact")
             open_blocks.append(1)
             try:
                 yield Injection(

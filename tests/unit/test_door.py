@@ -125,6 +125,7 @@ SCENARIOS: dict[str, Scenario] = {
     "load": Scenario(lambda at: at.mem.load(segment(at), user_id="ana"), "segments"),
     "verify": Scenario(lambda at: at.mem.verify(segment(at), user_id="ana"), "segments"),
     "evict": Scenario(lambda at: at.mem.evict(segment(at), user_id="ana"), "segments"),
+    "probe_blending": Scenario(lambda at: at.mem.probe_blending(cases=1), "probe_blending"),
     "steer_from": Scenario(lambda at: at.mem.steer_from(PAIRS, user_id="ana"), "keep_steering"),
     "steering": Scenario(lambda at: at.mem.steering([vector(at)], user_id="ana"), "use_steering"),
     "steering_effect": Scenario(

@@ -18,6 +18,7 @@ from pymemos.models.local import LocalEngine, open_local
 from pymemos.models.local import steering as local
 from pymemos.ports import ChatOptions, SteeringUse, Utterance
 from pymemos.testing.engines import mutated, said
+from pymemos.testing.scripted import ScriptedChat
 from pymemos.testing.toy_engine import ToyEngine
 
 PAIRS = [(f"Splendid, dear friend {number}.", f"meh {number}") for number in range(6)]
@@ -232,3 +233,45 @@ class TestLocal:
 
 def test_the_margin_is_wanted_against_other():
     assert local.effect_of([(-1.0, -2.0)], [(-1.0, -3.0)]).change == 1.0
+
+
+class TestChat:
+    def test_an_answer_is_steered_and_the_plan_names_the_vectors(self, mem):
+        made = mem.steer_from(PAIRS, scales=[0.3], user_id="ana")
+        asked = {"user_id": "ana", "max_tokens": 24, "remember": False}
+
+        plain, steered, again = (mem.chat("How are you?", steering=ids, **asked) for ids in ((), [made.id], [made.id]))
+
+        assert plain.text != steered.text == again.text
+        assert (plain.plan.steering, steered.plan.steering) == ((), (made.id,))
+        assert made.id in steered.plan.explain()
+        assert [entry.memories for entry in mem.log(operation="use_steering")] == [(made.id,)] * 2
+
+    def test_a_stream_is_steered_too(self, mem):
+        made = mem.steer_from(PAIRS, scales=[0.3])
+        asked = {"max_tokens": 24, "remember": False, "steering": [made.id]}
+
+        with mem.chat("How are you?", stream=True, **asked) as stream:
+            assert "".join(stream) == mem.chat("How are you?", **asked).text
+
+    def test_a_vector_that_no_longer_holds_answers_nothing(self, mem):
+        [source] = mem.add("Ana is warm.").ids
+        made = mem.steer_from(PAIRS, parents=[source])
+        mem.update(source, "Ana is cool.")
+
+        with pytest.raises(errors.StaleMemory):
+            mem.chat("How are you?", steering=[made.id])
+        with pytest.raises(errors.UnknownMemory):
+            mem.chat("How are you?", steering=[made.id], user_id="bo")
+        with pytest.raises(errors.InvalidInput):
+            mem.chat("How are you?", steering=made.id)
+
+    def test_a_model_that_is_no_engine_says_what_is_missing(self, tmp_path):
+        with opened(tmp_path, ToyEngine(), chat=ScriptedChat(["Fine."])) as mem:
+            made = mem.steer_from(PAIRS)
+            for option in ({"steering": [made.id]}, {"mode": "blend"}):
+                with pytest.raises(errors.ModelError, match="needs a local model that answers"):
+                    mem.chat("How are you?", **option)
+        another = opened(tmp_path, ToyEngine(), chat=ToyEngine(seed=1))
+        with another as mem, pytest.raises(errors.ModelError, match="engine="):
+            mem.chat("How are you?", steering=[made.id])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import ClassVar
+
+import msgspec
 
 from pymemos.cube.header import Extensible, share_default
 
@@ -17,6 +20,11 @@ class ModelRef(Extensible, frozen=True):
     tokenizer: str | None = None  # fingerprint
     template: str | None = None  # fingerprint of the chat template
     dtype: str | None = None  # "float32", "bfloat16", …
+
+    @property
+    def digest(self) -> str:
+        """Everything that it says, in one fingerprint: SHA-256 in hexadecimal digits."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
 
 class Plaintext(Extensible, frozen=True, tag_field="kind", tag="plaintext"):
@@ -39,13 +47,13 @@ class Activation(Extensible, frozen=True, tag_field="kind", tag="activation"):
     size: int  # bytes
     model: ModelRef
     tokens: int | None = None  # length of a KV segment
-    start: int | None = None  # position of its first token
+    start: int | None = None  # position of its first token; None for one that was encoded apart, for any place
     layers: tuple[int, ...] = ()  # empty: every layer
     scale: float | None = None  # strength of a steering vector
-    encoding: str | None = None  # of a KV segment that is not in the model's own dtype: "int8"
+    encoding: str | None = None  # of a KV segment that is not exact: "int8", or by which recipe it was encoded apart
     prefix: str | None = None  # the blob of the segment that a KV segment goes on behind
-    before: str | None = None  # digest of all tokens before a KV segment
-    through: str | None = None  # digest of all tokens up to its end
+    before: str | None = None  # digest of all tokens before a KV segment; for one apart, of how its prompts begin
+    through: str | None = None  # digest of all tokens up to its end; for one apart, of its own
     seal: str | None = None  # keyed digest by the instance that encoded it; no other is ever injected
 
 

@@ -17,6 +17,7 @@ FORMAT: Final = "pymemos-kv-1"
 TOKEN_IDS: Final = "token_ids"  # noqa: S105 (the name of a tensor)
 EXACT: Final = "exact"  # the model's own dtype
 INT8: Final = "int8"  # lossy: eight bits, with a scale for each token and head
+_LOOSE: Final = "loose-"  # how the recipes are called by which notes are encoded apart; each is a form of its own
 
 
 class SegmentSource(msgspec.Struct, frozen=True):
@@ -35,6 +36,11 @@ class SegmentAbout(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str | None = None  # the hash of the blob that comes before it; None where it begins a prompt
     prefix_tokens: str | None = None  # tokens_digest() of all tokens before it
     form: str = EXACT
+
+
+def is_loose(form: str | None) -> bool:
+    """Whether a form is that of notes which were encoded apart, and so approximate: such a segment has no place."""
+    return form is not None and form.startswith(_LOOSE)
 
 
 def tokens_digest(tokens: Sequence[int]) -> str:

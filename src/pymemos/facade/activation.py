@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from pymemos.cube.blending import LEAST
 from pymemos.cube.call import Caller, Scope
 from pymemos.cube.header import Priority, SemanticType
 from pymemos.errors import InvalidInput, ModelError
 from pymemos.facade.handle import Handle
 from pymemos.interface import requests
 from pymemos.interface.activation import NO_ENGINE, Segments
-from pymemos.interface.arguments import check_id, check_ids, check_member, check_text, parse_labels, parse_messages
+from pymemos.interface.arguments import (
+    BLEND,
+    EXACT,
+    check_id,
+    check_ids,
+    check_member,
+    check_mode,
+    check_number,
+    check_text,
+    parse_labels,
+    parse_messages,
+)
+from pymemos.interface.blending import Blending, ProbeBlending
 from pymemos.interface.encoding import Encoded, Encoder, Moved, Verified, parts, verified
 from pymemos.interface.injecting import Injected, Injector
 from pymemos.interface.kv_pool import Placement
 from pymemos.interface.requests import Added, Labels
 from pymemos.operation.tiers import RESIDENT, Tier
-from pymemos.ports import SegmentSource, Utterance
+from pymemos.ports import BlendQuality, SegmentSource, Utterance
+
+MOST_CASES = 10_000
+
+
+class BlendProbe(msgspec.Struct, frozen=True, kw_only=True):
+    """What a probe found of blending with the local model, and why it is refused, or nothing."""
+
+    quality: BlendQuality
+    refused: str = ""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether ``mode="blend"`` may be used with this model."""
+        return not self.refused
 
 
 class ActivationMemory(Handle):
@@ -31,6 +58,7 @@ class ActivationMemory(Handle):
         document: str | None = None,
         system: str | None = None,
         form: str | None = None,
+        mode: str = EXACT,
         priority: Priority | str | None = None,
         tags: Sequence[str] | None = None,
         user_id: str | None = None,
@@ -45,7 +73,13 @@ class ActivationMemory(Handle):
         exactly these: when one of them changes, it is stale. What is stored already is not computed again.
         ``form="int8"`` is smaller, and lossy; it is "exact" unless the settings say otherwise of low priority. Raises
         StaleVersion where a memory keeps changing meanwhile.
+
+        ``mode="blend"`` keeps each memory apart instead, behind the system's text alone, so that it may stand in any
+        order with any others: see ``inject``. Raises BlendRefused unless ``probe_blending`` allowed it for this model.
         """
+        blends = check_mode(mode) == BLEND
+        if blends and form is not None:
+            raise InvalidInput("what is encoded apart has a form of its own; leave out form=")
         _, encoder = self._kv()
         who = self._bind(user_id, agent_id, run_id, session_id)
         labels = parse_labels(priority=priority, tags=tags)
@@ -53,6 +87,8 @@ class ActivationMemory(Handle):
         if (ids is None) == (document is None):
             raise InvalidInput("pass the ids of memories, or document= with a text")
         given = self._kept_as_text(who, document, labels) if document is not None else check_ids(ids, "ids", least=1)
+        if blends:
+            return self._blending().encode(who, given, system=said, labels=labels)
         return encoder.encode(who, given, system=said, form=form, labels=labels)
 
     def inject(
@@ -62,6 +98,7 @@ class ActivationMemory(Handle):
         *,
         system: str | None = None,
         exact_only: bool = False,
+        mode: str = EXACT,
         user_id: str | None = None,
         agent_id: str | None = None,
         run_id: str | None = None,
@@ -71,7 +108,14 @@ class ActivationMemory(Handle):
 
         Pass ``prefix`` with all ``tokens`` to the engine. ``report`` says of each memory from which tier it comes and
         why. What is not stored, or may not be used now, is read as text, and named.
+
+        With ``mode="blend"`` the notes behind the exact beginning come from segments that were encoded apart, and a
+        part of their tokens is computed again. It is **approximate**: ``report`` says of each note whether it is, and
+        how much of it was computed again. Raises BlendRefused unless ``probe_blending`` allowed it for this model.
         """
+        blends = check_mode(mode) == BLEND
+        if blends and exact_only:
+            raise InvalidInput("mode='blend' is approximate and exact_only=True is not; pass one of them")
         injector, encoder = self._kv()
         head = encoder.head(self._system(system))
         who = self._bind(user_id, agent_id, run_id, session_id)
@@ -81,7 +125,23 @@ class ActivationMemory(Handle):
         cubes = encoder.sources(who, check_ids(ids, "ids", least=1))
         prompt = injector.engine.prompt(head, [encoder.render(cube) for cube in cubes], asked)
         pins = [SegmentSource(cube.id, cube.version, cube.content_hash) for cube in cubes]
+        if blends:
+            return self._blending().inject(who, prompt, pins)
         return injector.inject(who, prompt, pins, exact_only=exact_only)
+
+    def probe_blending(self, *, cases: int = LEAST, on_case: Callable[[int], object] = lambda done: None) -> BlendProbe:
+        """Measure how near blending comes with the local model, and keep that beside it: for its steward.
+
+        It answers invented questions twice, from the whole prompt and blended, some ten seconds of a core for each with
+        a model of 135 million weights; ``on_case`` is told how many are done. With fewer than a hundred ``cases``, or
+        above 0.03 nats a token, blending stays refused, and ``refused`` says why.
+        """
+        number = check_number(cases, "cases", least=1, most=MOST_CASES)
+        if self._activations is None:
+            raise ModelError(NO_ENGINE)
+        self._dispatch(self._everywhere(), ProbeBlending(cases=number))
+        quality, refused = self._activations.probe_blending(number, on_case)
+        return BlendProbe(quality=quality, refused=refused)
 
     def load(
         self, id: str, *, tier: Tier | str = Tier.DEVICE, user_id: str | None = None, agent_id: str | None = None
@@ -134,6 +194,11 @@ class ActivationMemory(Handle):
 
     def _system(self, text: str | None) -> str | None:
         return check_text(text, "system", limit=self._settings.text_limit) if text else None
+
+    def _blending(self) -> Blending:
+        if self._activations is None:
+            raise ModelError(NO_ENGINE)
+        return self._activations.blending()
 
     def _kv(self) -> tuple[Injector, Encoder]:
         """What injects and encodes; raises ModelError where there is no local model."""

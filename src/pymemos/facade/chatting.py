@@ -10,10 +10,19 @@ import msgspec
 
 from pymemos.cube import filters as grammar
 from pymemos.cube.call import Caller, Scope
-from pymemos.errors import InvalidInput
-from pymemos.facade.handle import Handle
+from pymemos.errors import InvalidInput, ModelError
+from pymemos.facade.steering import SteeringMemory
 from pymemos.facade.talk import Asked, ChatSeat, Talk, exchange, given_id
-from pymemos.interface.arguments import check_limit, check_number, check_text, parse_messages
+from pymemos.interface.arguments import (
+    BLEND,
+    EXACT,
+    check_ids,
+    check_limit,
+    check_mode,
+    check_number,
+    check_text,
+    parse_messages,
+)
 from pymemos.interface.requests import Message
 from pymemos.operation.layout import Budget, Exchange
 from pymemos.operation.replies import Reply
@@ -45,6 +54,8 @@ class ChatArguments(TypedDict, total=False):
     seed: int | None
     schema: Mapping[str, Any] | None
     remember: bool
+    mode: str
+    steering: Sequence[str]
 
 
 class ReplyStream(Iterator[str]):
@@ -84,7 +95,7 @@ class ReplyStream(Iterator[str]):
         return self._reply
 
 
-class Chatting(Handle):
+class Chatting(SteeringMemory):
     """The method that answers."""
 
     _seat: ChatSeat
@@ -116,6 +127,8 @@ class Chatting(Handle):
         schema: Mapping[str, Any] | None = None,
         remember: bool = True,
         stream: bool = False,
+        mode: str = EXACT,
+        steering: Sequence[str] = (),
     ) -> Reply | ReplyStream:
         """The chat model's answer to a text, or to a conversation whose last message is the user's.
 
@@ -129,6 +142,11 @@ class Chatting(Handle):
         are looked at again before it is returned: where one changed it is made anew, once; what was streamed, or
         changes again, is named in ``plan.changed`` and not kept. ``schema`` asks for JSON (``reply.data``). Raises
         ModelError where no model is set, and ChatFailed.
+
+        A local model can do more: ``steering`` adds these steering vectors (``steer_from``) to the answer, and with
+        ``mode="blend"`` the memories of the stable block come, approximately, from segments that were encoded apart
+        (see ``encode``). Raises ModelError for any other model, BlendRefused where ``probe_blending`` has not allowed
+        it, and for a vector what ``steering`` raises.
         """
         own = self._bind(user_id, agent_id, run_id, session_id, role, task)
         question, given, said = self._parsed(messages, own[0])
@@ -139,14 +157,27 @@ class Chatting(Handle):
             options=_options(max_tokens, temperature, stop, seed, schema),
             limit=check_limit(limit),
             where=None if filters is None else grammar.parse(filters),
-            budget=Budget(
-                memory=check_number(memory_tokens, "memory_tokens", least=0, most=MOST_TOKENS),
-                history=check_number(history_tokens, "history_tokens", least=0, most=MOST_TOKENS),
-            ),
+            budget=_budget(memory_tokens, history_tokens),
             remember=remember,
+            mode=check_mode(mode),
         )
         talk = Talk(self._dispatch, own, self._across(self._anywhere(own), namespaces), self._seat)
+        asked = self._steered(talk, asked, steering, user_id, agent_id)
         return ReplyStream(talk.pieces(asked)) if stream else talk.answer(asked)
+
+    def _steered(
+        self, talk: Talk, asked: Asked, steering: Sequence[str], user_id: str | None, agent_id: str | None
+    ) -> Asked:
+        """What was asked, with the vectors for this answer; raises ModelError for what needs a local model."""
+        if asked.mode == BLEND:
+            talk.engine_for("mode='blend'")
+        named = check_ids(steering, "steering", least=0)
+        if not named:
+            return asked
+        model = talk.engine_for("steering")
+        if self._engine() is not model:
+            raise ModelError("the model that answers is not the local one that engine= names; pass one of them")
+        return msgspec.structs.replace(asked, steering=self.steering(named, user_id=user_id, agent_id=agent_id))
 
     def _anywhere(self, who: tuple[Caller, Scope]) -> tuple[Caller, Scope]:
         """The same caller in all of its sessions, unless the handle itself is bound to one."""
@@ -169,6 +200,13 @@ class Chatting(Handle):
         said = "\n\n".join(one.content for one in parsed if one.role == "system")
         brings_none = not before and caller.session is not None
         return parsed[-1], None if brings_none else _conversation(before), said
+
+
+def _budget(memory: int, history: int) -> Budget:
+    return Budget(
+        memory=check_number(memory, "memory_tokens", least=0, most=MOST_TOKENS),
+        history=check_number(history, "history_tokens", least=0, most=MOST_TOKENS),
+    )
 
 
 def _conversation(messages: Sequence[Message]) -> tuple[Exchange, ...]:

@@ -16,13 +16,15 @@ from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import Filter
 from pymemos.cube.header import Trust
 from pymemos.errors import ChatFailed, ModelError, PromptTooLong, SensitiveText
+from pymemos.interface.arguments import EXACT
 from pymemos.interface.chatting import Chat, Kept, Recall, Recalled, Unkept
 from pymemos.interface.requests import Message
+from pymemos.interface.steering import Steering
 from pymemos.operation.context import estimate_tokens
 from pymemos.operation.layout import Budget, Candidate, Exchange, Layout, LeftOut, Note, lay_out
 from pymemos.operation.prompting import Script, dated, script
 from pymemos.operation.replies import Cost, Injection, Injector, Plan, Reply, Who, as_text, is_engine, used_of
-from pymemos.ports import ChatModel, ChatOptions, Piece, Usage
+from pymemos.ports import ChatModel, ChatOptions, Engine, Piece, Usage
 
 TURNS: Final = 80  # messages of a session that are looked at: beyond any usual budget for the conversation
 HOTTEST: Final = 40
@@ -49,6 +51,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     where: Filter | None
     budget: Budget
     remember: bool
+    mode: str = EXACT  # how memories that are stored as keys and values are put together
+    steering: Steering | None = None
 
 
 class ChatSeat:
@@ -117,6 +121,15 @@ class Talk:
         self._model = seat.model
         self._own, self._looking = (_of_model(who, self._model.identity) for who in (own, looking))
 
+    def engine_for(self, asked: str) -> Engine:
+        """The model, where it is a local one; else ModelError, as what was asked for needs that."""
+        if not is_engine(self._model):
+            raise ModelError(
+                f"{asked} needs a local model that answers, and {self._model.identity} is none; leave it out, or chat "
+                "with a local one ('pymemos models use --chat smollm2', or MemOS(chat=...))"
+            )
+        return self._model
+
     def answer(self, asked: Asked) -> Reply:
         """The whole answer; it is made anew, once, where a source changed while it was made."""
         reply = _drained(self.pieces(asked, is_last=False))
@@ -126,7 +139,7 @@ class Talk:
         """The answer as it is made, and the reply at its end; whoever leaves before that keeps nothing of it."""
         watch, told, injection = _Watch(), _Told(), _Box()
         ready = self._ready(asked, watch)
-        for piece in self._said(ready, asked.options, injection):
+        for piece in self._said(ready, asked, injection):
             told.take(piece)
             if piece.text:
                 watch.mark("first_ms")
@@ -135,6 +148,8 @@ class Talk:
         text, usage, more = told.whole(ready.words)
         watch.mark("total_ms")
         plan = _plan(self._model.identity, ready, injection.value, more, attempts, watch.cost)
+        if asked.steering is not None:
+            plan = msgspec.structs.replace(plan, steering=asked.steering.ids)
         kept, remarks = self._kept(asked, ready, text, plan, usage, is_last=is_last)
         self._note(asked, ready, text, kept)
         watch.again("total_ms")
@@ -176,16 +191,17 @@ class Talk:
         recalled: Recalled = self._dispatch(self._looking, request)
         return recalled
 
-    def _said(self, ready: Ready, options: ChatOptions, injection: _Box) -> Iterator[Piece]:
+    def _said(self, ready: Ready, asked: Asked, injection: _Box) -> Iterator[Piece]:
         """The model's answer; an engine gets the prompt in pieces, and what is there of its beginning."""
-        model, words = self._model, ready.words
+        model, words, options = self._model, ready.words, asked.options
         if not is_engine(model):
             yield from model.stream(words.messages, options)
             return
         prompt = model.prompt(words.system, words.notes, words.turns)
-        with self._seat.injector(model, prompt, self._looking, ready.layout.stable) as injected:
+        steering = asked.steering.uses if asked.steering is not None else ()
+        with self._seat.injector(model, prompt, self._looking, ready.layout.stable, asked.mode) as injected:
             injection.value = injected
-            yield from model.run(prompt.tokens, options, prefix=injected.prefix)
+            yield from model.run(prompt.tokens, options, prefix=injected.prefix, steering=steering)
 
     def _kept(
         self, asked: Asked, ready: Ready, text: str, plan: Plan, usage: Usage, *, is_last: bool

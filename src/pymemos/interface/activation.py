@@ -26,7 +26,7 @@ from pymemos.interface.api import Handler, Outcome, Tools, Work
 from pymemos.interface.kv_pool import Keeping
 from pymemos.interface.letting_in import Places, joined, let_in
 from pymemos.interface.requests import Labels, Pin
-from pymemos.interface.segments import CLOSED, SegmentIndex, about_of, judged, seal_of, segment_of
+from pymemos.interface.segments import CLOSED, SegmentIndex, about_of, held_by, judged, seal_of
 from pymemos.interface.sources import marked, may_read, pinned
 from pymemos.interface.versions import OnMemory, check_written, living_record, manifest
 from pymemos.operation.lineage import is_over
@@ -60,12 +60,24 @@ class Encode(Request, frozen=True, kw_only=True, tag="encode"):
     labels: Labels = Labels()
 
 
+class Apart(msgspec.Struct, frozen=True, kw_only=True):
+    """Notes as they would stand in a prompt: digests of its beginning, and of each note's own tokens."""
+
+    recipe: str  # by which they were encoded
+    head: str
+    notes: tuple[str, ...]  # in the order of the request's notes
+
+
 class FindSegments(Request, frozen=True, kw_only=True, tag="find_segments"):
-    """Find the stored beginning of a prompt; ``notes`` are the memories that stand in it."""
+    """Find the stored beginning of a prompt; ``notes`` are the memories that stand in it.
+
+    Without ``tokens`` only what was encoded apart is looked for.
+    """
 
     tokens: Tokens
     notes: tuple[SegmentSource, ...] = ()
     exact_only: bool = False
+    apart: Apart | None = None  # notes that may come from segments which were encoded apart
 
 
 class Inject(Request, frozen=True, kw_only=True, tag="inject"):
@@ -73,6 +85,7 @@ class Inject(Request, frozen=True, kw_only=True, tag="inject"):
 
     segments: tuple[Segment, ...]
     notes: tuple[SegmentSource, ...] = ()
+    loose: tuple[Segment, ...] = ()  # that were encoded apart: each stands for itself
 
 
 class FallBack(Request, frozen=True, kw_only=True, tag="kv_fallback"):
@@ -105,6 +118,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[Usable, ...] = ()
     refused: tuple[Refused, ...] = ()
     others: int = 0
+    loose: dict[str, Usable] = {}  # by the memory whose text each holds
 
 
 class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +127,7 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     refused: tuple[Refused, ...] = ()
     changed: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()  # the ids of loose segments that may not be used
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,11 +207,13 @@ class FindSegmentsHandler(_Across):
             matches = [one for one in matches if one.segment.form == EXACT]
         reasons = judged(work, [one.segment for one in matches])
         found = chain(matches, lambda one: reasons.get(one.id, ""))
-        refused = found.refused or _unfit(work, request.notes, found.links)
+        refused = found.refused or (_unfit(work, request.notes, found.links) if request.tokens else ())
+        loose, unfit = _apart(work, request)
         return Outcome(
             result=Found(
                 links=_usable(work, found.links),
-                refused=_told(refused),
+                refused=_told((*refused, *unfit)),
+                loose=loose,
                 others=sum(index.others(name) for name in names if work.reads_whole(name)),
             )
         )
@@ -207,11 +224,18 @@ class InjectHandler(_Across):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Inject = work.call.request  # type: ignore[assignment]
-        reasons = judged(work, request.segments)
+        reasons = judged(work, (*request.segments, *request.loose))
+        loose = [one.id for one in request.loose if one.id not in reasons]
         kept = next((n for n, one in enumerate(request.segments) if one.id in reasons), len(request.segments))
-        refused = _told(Refused(one.id, reasons[one.id]) for one in request.segments[kept:] if one.id in reasons)
-        confirmed = Confirmed(kept=kept, refused=refused, changed=_changed(work, request.notes))
-        return Outcome(result=confirmed, memories=tuple(one.id for one in request.segments[:kept]), used=kept > 0)
+        left = (*request.segments[kept:], *request.loose)
+        confirmed = Confirmed(
+            kept=kept,
+            refused=_told(Refused(one.id, reasons[one.id]) for one in left if one.id in reasons),
+            changed=_changed(work, request.notes),
+            closed=tuple(one.id for one in request.loose if one.id in reasons),
+        )
+        used = (*(one.id for one in request.segments[:kept]), *loose)
+        return Outcome(result=confirmed, memories=used, used=bool(used))
 
 
 class FallBackHandler(_Across):
@@ -231,7 +255,7 @@ class SegmentsHandler(OnMemory):
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Segments = work.call.request  # type: ignore[assignment]
         cube = marked(work, [living_record(work, request.id).cube])[0]
-        segment = segment_of(cube)
+        segment = held_by(cube)
         if segment is None:
             raise InvalidInput(f"memory {cube.id!r} is no KV segment; 'kv list' shows which there are")
         links = _chain_to(work, segment)
@@ -329,6 +353,21 @@ def _unfit(work: Work, notes: Sequence[SegmentSource], links: Sequence[Link]) ->
     return tuple(Refused(id, reason) for id, reason in judged(work, own).items())
 
 
+def _apart(work: Work, request: FindSegments) -> tuple[dict[str, Usable], tuple[Refused, ...]]:
+    """For each note a segment that was encoded apart for such prompts, and those that fit and may not be used."""
+    asked = request.apart
+    if asked is None:
+        return {}, ()
+    own = {note.id: digest for note, digest in zip(request.notes, asked.notes, strict=True)}
+    held = [one for name in work.decision.namespaces or () for one in _index(work).loose(work.unit, name)]
+    here = [one for one in held if one.form == asked.recipe and one.before == asked.head and one.source in own]
+    reasons = judged(work, here)
+    fitting = [one for one in here if one.id not in reasons and own[one.source or ""] == one.through]
+    found = {one.link.segment.source or "": one for one in _usable(work, [Link(one, one.length) for one in fitting])}
+    missing = [one for one in here if one.id in reasons and one.source not in found]
+    return found, tuple(Refused(one.id, reasons[one.id]) for one in missing)
+
+
 def _pinned(work: Work, one: NewSegment, id: str) -> tuple[tuple[Parent, ...], tuple[str, ...]]:
     """The sources of a segment, each as it was read and still is, and what makes them sensitive."""
     parents = pinned(work, [Pin(id=source.id, version=source.version) for source in one.sources], id)
@@ -378,7 +417,7 @@ def _still_says(work: Work, note: SegmentSource, cube: MemCube | None) -> bool:
 
 def _chain_to(work: Work, segment: Segment) -> tuple[Usable, ...] | None:
     """The segments before one, and itself; None where one is missing, so that it is of no use."""
-    links = [segment]
+    links = [segment]  # one that was encoded apart has nothing before it
     if segment.start and work.tools.segments is not None:
         held = _index(work).at(work.unit, segment.namespace).segments.values()
         reasons = judged(work, list(held))

@@ -40,6 +40,7 @@ SPACES_LIMIT = 100  # of a view
 PARENTS_LIMIT = 1_000  # of a memory
 PROVENANCE = ("trigger", "context", "model", "links", "note")
 LONGEST_LIFE_S = 100 * 366 * 86_400  # seconds: whoever wants longer sets no end
+EXACT, BLEND = MODES = ("exact", "blend")  # how a prompt is put together of what is stored
 MOST_ATTEMPTS = 40  # at a job: the later ones are an hour apart
 _INT64 = 1 << 63
 
@@ -461,3 +462,10 @@ def _encodable(text: str, name: str) -> str:
 
 
 _SPANS: dict[str, Callable[[Any, str], Any]] = {"expires": check_time, "ttl_s": _seconds, "half_life_s": _seconds}
+
+
+def check_mode(mode: Any) -> str:
+    """How a prompt is put together of what is stored: "exact" or "blend"."""
+    if mode not in MODES:
+        raise InvalidInput(f"mode is {mode!r}; use one of {', '.join(MODES)}")
+    return str(mode)

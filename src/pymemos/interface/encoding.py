@@ -10,21 +10,30 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Priority
 from pymemos.cube.payload import Activation, ModelRef
-from pymemos.cube.segment import EXACT, INT8, SegmentAbout, SegmentSource, tokens_digest, verify_blob
-from pymemos.errors import InvalidInput, MissingBlob, NotAllowed, PromptTooLong, SegmentRefused, StaleVersion
-from pymemos.interface.activation import Encode, FindSegments, Found, NewSegment, ReadSources, Segments, Shown
+from pymemos.cube.segment import EXACT, INT8, SegmentAbout, SegmentSource, is_loose, tokens_digest, verify_blob
+from pymemos.errors import (
+    BlendRefused,
+    InvalidInput,
+    MissingBlob,
+    NotAllowed,
+    PromptTooLong,
+    SegmentRefused,
+    StaleVersion,
+)
+from pymemos.interface.activation import Encode, FindSegments, Found, NewSegment, ReadSources, Segments, Shown, Usable
 from pymemos.interface.injecting import Injector, Who
 from pymemos.interface.kv_pool import Keeping
 from pymemos.interface.requests import Labels
-from pymemos.interface.segments import KV, is_sealed, segment_of
+from pymemos.interface.segments import KV, held_by, is_sealed, segment_of
 from pymemos.operation.fences import line
 from pymemos.operation.prefixes import Segment
 from pymemos.operation.tiers import RESIDENT, Budget, Tier
@@ -39,6 +48,7 @@ PART = 50_000  # characters of a document that one memory holds (ours)
 FORMS = (EXACT, INT8)
 ASKED = (Utterance("user", "?"),)  # templates want a conversation; what stands before it is the same for all
 Render = Callable[[MemCube], str]  # a memory as it stands in a prompt
+ReadLoose = Callable[[Usable, Tokens], object]
 Head = Callable[[str | None], str]  # the system's text as it stands in a prompt, from what a caller asked for
 
 
@@ -101,12 +111,17 @@ class _Work(msgspec.Struct, frozen=True, kw_only=True):
     form: str
 
 
-class _New(msgspec.Struct, frozen=True):
-    """A segment that was computed and stored, before its memory is written."""
+class New(msgspec.Struct, frozen=True):
+    """A segment that was computed and stored, before its memory is written; ``dump`` writes its file anew."""
 
     kept: NewSegment
-    kv: Kv
-    about: SegmentAbout
+    dump: Callable[[], BinaryIO]
+    kv: Kv | None = None  # of one that has its place in a prompt
+
+
+def _no_blender(usable: Usable, tokens: Tokens) -> None:
+    del usable, tokens
+    raise SegmentRefused("it was encoded apart, and there is nothing here that blends")
 
 
 def as_given(system: str | None) -> str:
@@ -125,6 +140,7 @@ class Encoder:
     ) -> None:
         self._injector, self._tools, self.render, self.head = injector, tools, render, head
         self._low_form = low_form
+        self.read_loose: ReadLoose = _no_blender  # reads what was encoded apart, where there is what blends
         self._engine = injector.engine
         self._lock = threading.Lock()  # one prefill at a time: so nothing is computed twice in this process
 
@@ -162,6 +178,8 @@ class Encoder:
     def load(self, who: Who, id: str, tier: Tier) -> tuple[Moved, ...]:
         """Bring a segment, and everything before it, into memory now, every byte checked."""
         shown: Shown = self._injector.dispatch(who, Segments(id=id))
+        if is_loose(_segment(shown).form):
+            raise InvalidInput(f"segment {id!r} was encoded apart; it is read from its file whenever it is blended")
         if shown.reason or shown.chain is None:
             raise SegmentRefused(f"segment {id!r} cannot be used: {shown.reason or 'what stood before it is gone'}")
         tokens, moved = self._tokens_of(shown), []
@@ -202,6 +220,9 @@ class Encoder:
         if shown.chain is None:
             raise SegmentRefused("what stood before it is gone, so it has no place in a prompt")
         segment = _segment(shown)
+        if is_loose(segment.form):
+            self.read_loose(shown.chain[-1], self.tokens_apart(shown))
+            return
         tokens = self._tokens_of(shown)[segment.start : segment.end]
         self._injector.read(shown.chain[-1], tokens, every_byte=False)
 
@@ -216,7 +237,7 @@ class Encoder:
         self._check_room(tokens)
         asked = FindSegments(tokens=tokens, notes=pins, exact_only=True)
         found: Found = self._injector.dispatch(who, asked)
-        made: list[_New] = []
+        made: list[New] = []
         with ExitStack() as leases:
             taken, _ = self._injector.take(found.links, tokens, len(tokens), leases)
             work = _Work(
@@ -233,9 +254,9 @@ class Encoder:
             try:
                 for new in self._computed(work):
                     made.append(new)
-                kept = self._write(who, made, labels)
+                kept = self.write(who, made, labels)
             except BaseException:
-                self._remove([one.kept.payload.blob for one in made])
+                self.remove([one.kept.payload.blob for one in made])
                 raise
         self._keep_at_hand(kept, made)
         return Encoded(
@@ -255,7 +276,7 @@ class Encoder:
                 "What was given as a document is kept as text"
             )
 
-    def _computed(self, work: _Work) -> Iterator[_New]:
+    def _computed(self, work: _Work) -> Iterator[New]:
         """Each memory's keys and values behind everything before it; a file is complete before the next is begun."""
         place, base, before = work.reused, list(work.base), work.before
         for number, end in enumerate(work.ends):
@@ -284,11 +305,13 @@ class Encoder:
                 through=tokens_digest(work.tokens[:end]),
             )
             system = work.system if number == 0 else None
-            yield _New(NewSegment(payload=payload, sources=sources, system=system), kv, about)
+            yield New(
+                NewSegment(payload=payload, sources=sources, system=system), partial(self._engine.dump, kv, about), kv
+            )
             base.append(kv)
             place, before = end, blob
 
-    def _write(self, who: Who, made: Sequence[_New], labels: Labels) -> tuple[MemCube, ...]:
+    def write(self, who: Who, made: Sequence[New], labels: Labels) -> tuple[MemCube, ...]:
         """Write the memories that name the files; a scrub that came between may have taken a file that nobody named."""
         if not made:
             return ()
@@ -298,10 +321,10 @@ class Encoder:
             try:
                 self._tools.blobs.open(one.kept.payload.blob)
             except MissingBlob:
-                self._tools.blobs.put(self._engine.dump(one.kv, one.about))
+                self._tools.blobs.put(one.dump())
         return cubes
 
-    def _remove(self, blobs: Sequence[str]) -> None:
+    def remove(self, blobs: Sequence[str]) -> None:
         """Unlink files that no memory came to name: what they hold may be erased by now."""
         if blobs:
             with self._tools.store.read() as unit:
@@ -309,12 +332,12 @@ class Encoder:
             for blob in set(blobs) - named:
                 self._tools.blobs.remove(blob)
 
-    def _keep_at_hand(self, cubes: Sequence[MemCube], made: Sequence[_New]) -> None:
+    def _keep_at_hand(self, cubes: Sequence[MemCube], made: Sequence[New]) -> None:
         """Leave what was just computed in memory where there is room for it anyway."""
         pool = self._injector.pool
         tier = best_tier(pool.budget)
         for cube, one in zip(cubes, made, strict=True):
-            if tier in RESIDENT and one.about.form == EXACT:
+            if tier in RESIDENT and one.kv is not None and one.kept.payload.encoding is None:
                 rules = cube.header.governance
                 keeping = Keeping(
                     blob=one.kept.payload.blob, id=cube.id, namespace=cube.namespace, priority=rules.priority
@@ -322,8 +345,15 @@ class Encoder:
                 pool.place(keeping, one.kv, tier, self._tools.clock(), only_if_free=True)
         self._injector.let_go([cube.id for cube in cubes])
         for cube, one in zip(cubes, made, strict=True):
-            if (segment := segment_of(cube)) is not None:
+            if (segment := segment_of(cube)) is not None and one.kv is not None:
                 self._tools.segments.learn(segment, one.kv.tokens)
+
+    def tokens_apart(self, shown: Shown) -> Tokens:
+        """The tokens of a segment that was encoded apart, made again from the memory that it holds."""
+        notes = self._engine.prompt("", [self.render(cube) for cube in shown.sources], ASKED).notes
+        if len(notes) != 1 or tokens_digest(notes[0]) != _segment(shown).through:
+            raise SegmentRefused("its tokens are not those that its source has in a prompt now; encode it again")
+        return notes[0]
 
     def _tokens_of(self, shown: Shown) -> Tokens:
         """The tokens of a prompt up to a segment's end, made again from the memories that it holds."""
@@ -375,7 +405,7 @@ def _model_check(cube: MemCube, ref: ModelRef) -> Check:
 def _reading_check(read_back: Callable[[], None]) -> Check:
     try:
         read_back()
-    except (SegmentRefused, MissingBlob) as error:
+    except (SegmentRefused, MissingBlob, BlendRefused) as error:
         return Check(name="can be read", ok=False, detail=str(error))
     return Check(name="can be read", ok=True, detail="ok")
 
@@ -403,6 +433,6 @@ def _before_the_talk(prompt: Prompt) -> Tokens:
 
 
 def _segment(shown: Shown) -> Segment:
-    segment = segment_of(shown.cube)
+    segment = held_by(shown.cube)
     assert segment is not None  # noqa: S101 (else there is nothing that is shown)
     return segment

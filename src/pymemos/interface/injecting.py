@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
-from pymemos.cube.segment import EXACT, SegmentSource, verify_blob
+from pymemos.cube.segment import EXACT, SegmentSource, is_loose, verify_blob
 from pymemos.errors import MissingBlob, SegmentRefused
 from pymemos.interface.activation import FallBack, FindSegments, Found, Inject, Usable
 from pymemos.interface.kv_pool import KvPool, Lease
-from pymemos.operation.prefixes import Link, Refused, shortened
+from pymemos.operation.prefixes import Link, Refused, Segment, shortened
 from pymemos.operation.tiers import Tier
 from pymemos.ports import Engine, Prompt, Tokens
 
@@ -53,7 +53,13 @@ class NoteUse(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     injected: int  # of these, not read again
     form: str = EXACT
+    recomputed: int = 0  # of a note that was encoded apart: the tokens that were computed again
     changed: bool = False  # it says something else by now, or is gone: the prompt is to be made anew
+
+    @property
+    def approximate(self) -> bool:
+        """Whether it was encoded apart and blended in: the answer may be another one than after reading it."""
+        return is_loose(self.form)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +72,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[SegmentUse, ...] = ()
     refused: tuple[Refused, ...] = ()  # segments that fit, and were read as text
     others: int = 0  # segments of other models, which nothing here can read
+    unblended: str = ""  # why nothing was blended where that was asked for
     ms: float = 0.0
 
     @property
@@ -78,6 +85,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """What was done otherwise than hoped, in sentences."""
         told = [f"segment {one.id} was read as text: {one.reason}" for one in self.refused]
         told += [f"memories were injected in the lossy form {form}" for form in self.lossy]
+        if blended := self.blended:
+            tokens, again = sum(one.tokens for one in blended), sum(one.recomputed for one in blended)
+            told.append(
+                f"{len(blended)} memories were encoded apart and blended, which is approximate: "
+                f"{again} of their {tokens} tokens ({again / tokens:.0%}) were computed again"
+            )
+        told += [f"nothing was blended: {self.unblended}"] if self.unblended else []
         if self.others:
             told.append(f"{self.others} segments were made by other models than {self.model}, and are of no use to it")
         return tuple(told)
@@ -85,7 +99,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def lossy(self) -> tuple[str, ...]:
         """The lossy forms that were used."""
-        return tuple(dict.fromkeys(one.form for one in self.segments if one.form != EXACT))
+        forms = dict.fromkeys(one.form for one in self.segments)
+        return tuple(form for form in forms if form != EXACT and not is_loose(form))
+
+    @property
+    def blended(self) -> tuple[NoteUse, ...]:
+        """The notes that were encoded apart, and are there approximately."""
+        return tuple(one for one in self.notes if one.approximate)
 
 
 class Injected:
@@ -94,14 +114,26 @@ class Injected:
     Until it is closed nothing takes the segments out of memory. ``rest`` are the tokens that are left to read.
     """
 
-    def __init__(self, tokens: Tokens, prefix: tuple[Kv, ...], report: Report, leases: ExitStack) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        prefix: tuple[Kv, ...],
+        report: Report,
+        leases: ExitStack,
+        chain: tuple[Segment, ...] = (),
+    ) -> None:
         self.tokens, self.prefix, self.report = tokens, prefix, report
+        self.chain = chain  # the exact segments that it begins with
         self._leases = leases
 
     @property
     def rest(self) -> Tokens:
         """The tokens that the model still has to read."""
-        return self.tokens[self.report.injected :]
+        return self.tokens[sum(len(kv.tokens) for kv in self.prefix) :]
+
+    def blended(self, prefix: tuple[Kv, ...], report: Report) -> Injected:
+        """The same prompt with more of it put together; from now on that holds the segments."""
+        return Injected(self.tokens, prefix, report, self._leases.pop_all(), self.chain)
 
     def close(self) -> None:
         """Give the segments back."""
@@ -165,8 +197,9 @@ class Injector:
                 ms=(time.perf_counter() - started) * 1e3,
             )
             if refused:
-                self._tell(who, report, notes)
-            return Injected(tokens, prefix, report, leases.pop_all())
+                self.tell(who, report, notes)
+            chain = tuple(one.usable.link.segment for one in taken)
+            return Injected(tokens, prefix, report, leases.pop_all(), chain)
 
     def let_go(self, placed: Iterable[str] = ()) -> None:
         """Free what lies in memory of segments that are no more, whoever deleted or erased them.
@@ -249,7 +282,7 @@ class Injector:
         if placed:
             self.let_go(placed)
 
-    def _tell(self, who: Who, report: Report, notes: Sequence[SegmentSource]) -> None:
+    def tell(self, who: Who, report: Report, notes: Sequence[SegmentSource]) -> None:
         """Record that text is read where there was a segment."""
         reasons = "; ".join(f"{one.id}: {one.reason}" for one in report.refused[:3])
         _LOGGER.info("%d segments were not used, and their text is read: %s", len(report.refused), reasons)

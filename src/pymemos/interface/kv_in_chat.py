@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from pymemos.cube.segment import SegmentSource
 from pymemos.errors import PymemosError
+from pymemos.interface.arguments import BLEND
 from pymemos.operation import replies, tiers
 from pymemos.operation.replies import Injection
 
 if TYPE_CHECKING:
+    from pymemos.interface.blending import Blending
     from pymemos.interface.encoding import Encoder
-    from pymemos.interface.injecting import Injector, Who
+    from pymemos.interface.injecting import Injected, Injector, Who
     from pymemos.operation.layout import Note
     from pymemos.ports import Engine, Prompt
 
@@ -26,6 +28,7 @@ _TIERS: Final = {  # where a segment lay, as the reply tells it
     tiers.Tier.DISK: replies.Tier.KV_DISK,
 }
 _BLOCKS: Final = 1_000  # of memories, whose uses are counted
+OTHER_MODEL: Final = "nothing was blended: what is stored is of another local model than the one that answers"
 _LOGGER = logging.getLogger("pymemos")
 
 Activation = tuple["Injector", "Encoder"]
@@ -34,27 +37,45 @@ Activation = tuple["Injector", "Encoder"]
 class KvInChat:
     """Gives chats the stored beginning of their prompts, and stores what they read again and again.
 
-    ``needed`` opens the local model. A block of memories that chats read as text ``after_uses`` times is encoded
-    (0: never by itself).
+    ``needed`` opens the local model, ``blending`` gives what blends with it. A block of memories that chats
+    read as text ``after_uses`` times is encoded (0: never by itself).
     """
 
-    def __init__(self, needed: Callable[[], Activation], *, after_uses: int = 0) -> None:
-        self._needed, self._after_uses = needed, after_uses
+    def __init__(
+        self, needed: Callable[[], Activation], blending: Callable[[], Blending], *, after_uses: int = 0
+    ) -> None:
+        self._needed, self._blending, self._after_uses = needed, blending, after_uses
         self._lock = threading.Lock()
         self._read: OrderedDict[tuple[object, ...], int] = OrderedDict()  # how often a block was read as text
 
     @contextmanager
-    def injection(self, engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note]) -> Iterator[Injection]:
-        """The stored beginning of a chat's prompt whose notes are these memories, locked inside the block."""
+    def injection(
+        self, engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note], mode: str
+    ) -> Iterator[Injection]:
+        """The stored beginning of a chat's prompt whose notes are these memories, locked inside the block.
+
+        In the mode "blend" the notes behind it come from segments that were encoded apart; raises BlendRefused.
+        """
         injector, _ = self._needed()
         if injector.engine is not engine:  # keys and values of one model are nothing to another
-            yield Injection()
+            yield Injection(remarks=(OTHER_MODEL,) if mode == BLEND else ())
             return
         pins = [SegmentSource(note.id, note.version, note.content_hash) for note in notes]
-        with injector.inject(who, prompt, pins) as injected:
+        blends = mode == BLEND and pins  # without a memory there is nothing to put together
+        with self._blend(who, prompt, pins) if blends else injector.inject(who, prompt, pins) as injected:
             report = injected.report
+            covered = sum(len(kv.tokens) for kv in injected.prefix)
             came = {note.id: _TIERS[note.tier] for note in report.notes if note.tier in _TIERS}
-            yield Injection(prefix=injected.prefix, tiers=came, remarks=report.remarks, by_engine=True)
+            yield Injection(
+                prefix=injected.prefix,
+                tiers=came,
+                remarks=report.remarks,
+                by_engine=True,
+                read=covered - report.injected,
+            )
+
+    def _blend(self, who: Who, prompt: Prompt, pins: Sequence[SegmentSource]) -> Injected:
+        return self._blending().inject(who, prompt, pins)
 
     def promote(self, who: Who, notes: Sequence[Note], system: str | None, injection: Injection) -> None:
         """Encode a chat's stable block once it was read as text often enough (5.4.2); the next chat has it injected.

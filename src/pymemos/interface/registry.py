@@ -16,6 +16,7 @@ from pymemos.interface import (
 from pymemos.interface.access import HANDLERS as ACCESS
 from pymemos.interface.activation import HANDLERS as ACTIVATION
 from pymemos.interface.api import Handler
+from pymemos.interface.blending import HANDLERS as BLENDING
 from pymemos.interface.chatting import HANDLERS as CHATTING
 from pymemos.interface.erasure_handlers import HANDLERS as ERASURE
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
@@ -47,6 +48,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **CHATTING,
     **ERASURE,
     **ACTIVATION,
+    **BLENDING,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

@@ -14,7 +14,7 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import Compare
 from pymemos.cube.header import Stage
 from pymemos.cube.payload import Activation, ModelRef
-from pymemos.cube.segment import EXACT, SegmentAbout, SegmentSource
+from pymemos.cube.segment import EXACT, SegmentAbout, SegmentSource, is_loose
 from pymemos.cube.wire import digest, encode
 from pymemos.errors import MissingBlob
 from pymemos.interface.api import Work
@@ -58,6 +58,37 @@ def segment_of(cube: MemCube) -> Segment | None:
     )
 
 
+def loose_of(cube: MemCube) -> Segment | None:
+    """The segment of a note that was encoded apart: its place is that of its first use, ``through`` digests it alone.
+
+    ``before`` digests the beginning of the prompts that it is for. None where a memory keeps no such segment.
+    """
+    payload = cube.payload
+    if not isinstance(payload, Activation) or payload.form != KV or payload.start is not None:
+        return None
+    length, before, through = payload.tokens, payload.before, payload.through
+    if not length or before is None or through is None or len(cube.parents) != 1 or not is_loose(payload.encoding):
+        return None
+    return Segment(
+        id=cube.id,
+        blob=payload.blob,
+        start=0,
+        length=length,
+        before=before,
+        through=through,
+        form=payload.encoding or "",
+        size=payload.size,
+        namespace=cube.namespace,
+        version=cube.version,
+        source=cube.parents[0].id,
+    )
+
+
+def held_by(cube: MemCube) -> Segment | None:
+    """The segment that a memory keeps, whether it has its place in prompts or was encoded apart."""
+    return segment_of(cube) or loose_of(cube)
+
+
 def about_of(cube: MemCube) -> SegmentAbout:
     """What the file of a segment has to say of itself, from the memory that keeps it."""
     payload = cube.payload
@@ -86,11 +117,15 @@ def is_sealed(cube: MemCube, key: bytes) -> bool:
 
 
 class _Known(NamedTuple):
-    """The segments of a namespace as they were at a seq; ``others`` counts those of other models."""
+    """The segments of a namespace as they were at a seq; ``others`` counts those of other models.
+
+    ``loose`` are those that were encoded apart, by their ids.
+    """
 
     seq: int
     tree: PrefixTree
     others: frozenset[str] = frozenset()
+    loose: Mapping[str, Segment] = {}
 
 
 class SegmentIndex:
@@ -122,7 +157,8 @@ class SegmentIndex:
             if stamp is None or (known is not None and known.seq >= stamp.seq):
                 return _EMPTY if known is None else known.tree
             if known is None or known.seq < stamp.wiped:  # what is erased is not told as a change
-                cubes, gone = _every(unit, namespace), set() if known is None else set(known.tree.segments)
+                cubes = _every(unit, namespace)
+                gone = set() if known is None else {*known.tree.segments, *known.loose}
             else:
                 ids = [id for _, id in unit.touched(namespace, since=known.seq)]
                 cubes, gone = [record.cube for record in unit.current(ids)], set(ids)
@@ -133,6 +169,13 @@ class SegmentIndex:
         with self._lock:
             known = self._known.get(namespace)
             return 0 if known is None else len(known.others)
+
+    def loose(self, unit: ReadUnit, namespace: str) -> Sequence[Segment]:
+        """The segments of a namespace that this model encoded apart."""
+        self.at(unit, namespace)
+        with self._lock:
+            known = self._known.get(namespace)
+            return () if known is None else tuple(known.loose.values())
 
     def follow(self, unit: ReadUnit, namespaces: Iterable[str] = ()) -> None:
         """Bring everything forward that is in memory, so that what was erased is let go of."""
@@ -155,12 +198,16 @@ class SegmentIndex:
         """The tree with some memories as they are now; of ``gone`` those that are not among them are no more."""
         known = self._known.get(namespace, _Known(0, _EMPTY))
         own, others = [], set(known.others) - gone
+        loose = {id: one for id, one in known.loose.items() if id not in gone}
         for cube in cubes:
-            segment = segment_of(cube)
-            if segment is None:
+            segment, apart = segment_of(cube), loose_of(cube)
+            if segment is None and apart is None:
                 continue
             if isinstance(cube.payload, Activation) and cube.payload.model != self._ref:
                 others.add(cube.id)
+                continue
+            if segment is None:
+                loose |= {} if apart is None else {cube.id: apart}
                 continue
             own.append(msgspec.structs.replace(segment, tokens=self._tokens.get(cube.id)))
             self.on_changed(cube)
@@ -168,7 +215,7 @@ class SegmentIndex:
         tree = known.tree
         if own or not dropped.isdisjoint(tree.segments):
             tree = tree.changed(own, dropped)
-        self._known[namespace] = _Known(seq, tree, frozenset(others))
+        self._known[namespace] = _Known(seq, tree, frozenset(others), loose)
         for id in dropped:
             self._tokens.pop(id, None)
         self.on_left(namespace, tree.segments)
@@ -187,7 +234,7 @@ def _every(unit: ReadUnit, namespace: str | None) -> list[MemCube]:
 
 def segments_finding(work: Work) -> Finding:
     """Whether the file of every KV memory is there with the size that it was stored with; bytes are not read."""
-    found = [one for cube in _every(work.unit, None) if (one := segment_of(cube)) is not None]
+    found = [one for cube in _every(work.unit, None) if (one := held_by(cube)) is not None]
     wrong = [one.id for one in found if _size_of(work, one) != one.size]
     size = sum(one.size for one in found)
     detail = f"{len(found):,} segments, {size:,} bytes"
@@ -245,7 +292,7 @@ def _reason(
 ) -> str:
     if cube is None:
         return "it was deleted or erased"
-    now = segment_of(cube)
+    now = held_by(cube)
     if now is None or msgspec.structs.replace(segment, tokens=None, version="") != msgspec.structs.replace(
         now, version=""
     ):

@@ -60,6 +60,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[LeftOut, ...] = ()
     memory_tokens: int = 0  # of the memories in the prompt, as they were estimated
     injected_tokens: int = 0  # of the prompt that came from keys and values
+    steering: tuple[str, ...] = ()  # the steering vectors that were added
     remarks: tuple[str, ...] = ()  # what was done otherwise than asked, and why
     changed: tuple[Source, ...] = ()
     attempts: int = 1
@@ -78,6 +79,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         lines = [
             f"{self.model}: {len(self.used)} memories in {self.memory_tokens} tokens, {self.history} earlier exchanges",
             *(f"- {one.id} ({one.tier}, {one.tokens} tokens) {one.why}" for one in self.used),
+            *([f"steered by {', '.join(self.steering)}"] if self.steering else []),
             *(f"- left out: {one.id}, {one.why}" for one in self.left_out),
             *(f"changed while the answer was made: {source}" for source in self.changed),
             *self.remarks,
@@ -112,22 +114,26 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
     tiers: Mapping[str, Tier] = {}  # by the id of each memory that they hold
     remarks: tuple[str, ...] = ()  # such as why a segment was not used
     by_engine: bool = False  # whether the model is one that keys and values could be injected into
+    read: int = 0  # tokens among them that were read for this prompt, as where notes are blended
 
     @property
     def tokens(self) -> int:
-        """How many tokens they hold."""
-        return sum(len(kv.tokens) for kv in self.prefix)
+        """How many tokens came from memory."""
+        return sum(len(kv.tokens) for kv in self.prefix) - self.read
 
 
 Who = tuple[Caller, Scope]
-Injector = Callable[[Engine, Prompt, Who, Sequence[Note]], AbstractContextManager[Injection]]
-"""Finds keys and values for a prompt whose ``notes`` are these memories; what it gives stays valid inside the block."""
+Injector = Callable[[Engine, Prompt, Who, Sequence[Note], str], AbstractContextManager[Injection]]
+"""Finds keys and values for a prompt whose ``notes`` are these memories, exactly or blended, as the mode says.
+
+What it gives stays valid inside the block.
+"""
 
 
 @contextmanager
-def as_text(engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note]) -> Iterator[Injection]:
+def as_text(engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note], mode: str) -> Iterator[Injection]:
     """Injects nothing: every memory is read as text."""
-    del engine, prompt, who, notes
+    del engine, prompt, who, notes, mode
     yield Injection()
 
 

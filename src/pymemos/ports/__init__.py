@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pymemos.ports.models import Blended as Blended
+from pymemos.ports.models import Blender as Blender
+from pymemos.ports.models import BlendingEngine as BlendingEngine
+from pymemos.ports.models import BlendQuality as BlendQuality
 from pymemos.ports.models import ChatModel as ChatModel
 from pymemos.ports.models import ChatOptions as ChatOptions
 from pymemos.ports.models import Embedder as Embedder
 from pymemos.ports.models import Engine as Engine
 from pymemos.ports.models import Kv as Kv
+from pymemos.ports.models import Loose as Loose
 from pymemos.ports.models import Piece as Piece
 from pymemos.ports.models import Prompt as Prompt
 from pymemos.ports.models import SegmentAbout as SegmentAbout

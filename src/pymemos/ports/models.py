@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import msgspec
 
+from pymemos.cube.blending import BlendQuality as BlendQuality
 from pymemos.cube.payload import ModelRef
 from pymemos.cube.segment import SegmentAbout as SegmentAbout
 from pymemos.cube.segment import SegmentSource as SegmentSource
@@ -210,3 +211,59 @@ class Engine(ChatModel, Protocol):
         the prefix has a gap or its tokens are not how the prompt begins, PromptTooLong where the window has no room for
         an answer, and ChatFailed for a schema, which local models do not keep to yet.
         """
+
+
+# ── Blending: notes that were encoded apart, near enough ────────────────────────────────────────────────────────────
+
+
+class Loose(Protocol):
+    """A note's keys and values, encoded apart, so that they may stand anywhere; opaque outside its blender."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """The ids of the note's tokens, as they are in any prompt of its engine."""
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the tensors."""
+
+
+class Blended(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a prompt behind its exact beginning, put together: all of it but the prompt's last token."""
+
+    kv: Kv
+    again: tuple[int, ...]  # the tokens of loose segments that were computed again, counted from where ``kv`` begins
+
+
+class Blender(Protocol):
+    """Encodes notes apart and puts them together. Approximate: there is one only where a probe allowed it."""
+
+    @property
+    def recipe(self) -> str:
+        """How notes are encoded, in one name: the form of its segments. What another recipe made is of no use."""
+
+    def encode(self, note: str, *, system: str = "") -> Loose:
+        """A note as it stands in prompts that begin with ``system``."""
+
+    def dump(self, loose: Loose, about: SegmentAbout) -> BinaryIO:
+        """The segment as a safetensors file, to be read once; ``about.form`` is the recipe."""
+
+    def load(self, file: memoryview, about: SegmentAbout, tokens: Sequence[int]) -> Loose:
+        """The segment of a file; raises SegmentRefused where anything in it is not what was expected, and says what."""
+
+    def compose(self, prefix: Sequence[Kv], parts: Sequence[Loose | Tokens], tail: Tokens) -> Blended:
+        """Loose segments, and tokens that are read, behind an exact beginning and before the prompt's ``tail``.
+
+        A part of the loose tokens is computed again, those that the tail looks at most. Raises SegmentRefused where the
+        prefix has a gap or anything is another model's, PromptTooLong beyond the window.
+        """
+
+
+class BlendingEngine(Engine, Protocol):
+    """An engine whose notes can be blended, once it was measured how near that comes."""
+
+    def probe_blending(self, *, cases: int, on_case: Callable[[int], object] = lambda done: None) -> BlendQuality:
+        """Measure it on so many questions; ``on_case`` is told how many are done. Raises ModelError where it cannot."""
+
+    def open_blender(self, quality: BlendQuality | None) -> Blender:
+        """What blends; raises BlendRefused, with the reason, where the measurement does not allow it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -17,7 +17,19 @@ from pymemos.cube.segment import SegmentAbout
 from pymemos.cube.steering import Effect, MadeSteering, SteeringItem
 from pymemos.cube.tensors import Shape, file_of
 from pymemos.errors import ChatFailed, InvalidInput, PromptTooLong, SegmentRefused
-from pymemos.ports import ChatOptions, Kv, Piece, Prompt, SteeringUse, Tokens, Usage, Utterance
+from pymemos.ports import (
+    Blender,
+    BlendQuality,
+    ChatOptions,
+    Kv,
+    Piece,
+    Prompt,
+    SteeringUse,
+    Tokens,
+    Usage,
+    Utterance,
+)
+from pymemos.testing import toy_blender
 
 if TYPE_CHECKING:
     from pymemos.ports.models import Floats
@@ -51,10 +63,11 @@ class ToyEngine:
 
     It keeps the whole contract of engines, files and their checks too. ``seed`` stands for the weights: engines of two
     seeds refuse each other's segments. ``read`` counts the tokens that were read, and not taken from a prefix. The
-    vectors of a steering are a mapping from layers to numbers.
+    vectors of a steering are a mapping from layers to numbers. What blends is exact; a probe finds ``divergence``.
     """
 
-    def __init__(self, *, seed: int = 0, window: int = 8_192) -> None:
+    def __init__(self, *, seed: int = 0, window: int = 8_192, divergence: float = 0.0) -> None:
+        self.divergence = divergence
         self.window = window
         self.read = 0
         self._weights = blake2b(f"toy {seed}".encode(), digest_size=32).hexdigest()
@@ -102,6 +115,8 @@ class ToyEngine:
 
     def load(self, file: memoryview, about: SegmentAbout, tokens: Sequence[int], start: int) -> ToyKv:
         """The states of a file that is what was expected."""
+        if segment.is_loose(about.form):
+            raise SegmentRefused("a segment that was encoded apart has no place; only what blends can use it")
         said = segment.metadata(self.ref, about, tokens, start, rope="")
         found = segment.check(file, said, tokens, _shapes(tokens))
         return ToyKv(self._weights, start, tuple(tokens), found.bytes_of("states"), on_device=False)
@@ -164,6 +179,16 @@ class ToyEngine:
             raise InvalidInput("there is nothing to measure on; pass items")
         change = sum(number * use.scale for use in steering for number in use.vectors.values())
         return Effect(items=len(items), before=0.0, after=change, low=change, high=change)
+
+    def probe_blending(self, *, cases: int, on_case: Callable[[int], object] = lambda done: None) -> BlendQuality:
+        """Nothing is measured: it is what the toy was told."""
+        for done in range(1, cases + 1):
+            on_case(done)
+        return toy_blender.measured(self, cases, self.divergence)
+
+    def open_blender(self, quality: BlendQuality | None) -> Blender:
+        """What blends, where the measurement allows it."""
+        return toy_blender.opened(self, quality)
 
     def stream(self, messages: Sequence[Utterance], options: ChatOptions) -> Iterator[Piece]:
         """The answer to messages of which the first may be the system's."""

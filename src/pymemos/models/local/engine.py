@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from pymemos.cube.payload import ModelRef
-from pymemos.cube.segment import INT8
+from pymemos.cube.segment import INT8, is_loose
 from pymemos.cube.steering import Effect, MadeSteering, SteeringItem
-from pymemos.errors import ChatFailed, InvalidInput, ModelError, PromptTooLong
+from pymemos.errors import ChatFailed, InvalidInput, ModelError, PromptTooLong, SegmentRefused
 from pymemos.models.local import past, segments
 from pymemos.models.local import steering as steering_vectors
 from pymemos.models.local.attention import Watch
@@ -22,7 +22,18 @@ from pymemos.models.local.identity import digest_of, identity_of, rope_of
 from pymemos.models.local.past import LocalKv, Past
 from pymemos.models.local.prompts import Template
 from pymemos.models.local.sampling import Chooser, Stops, Words
-from pymemos.ports import ChatOptions, Kv, Piece, Prompt, SegmentAbout, SteeringUse, Usage, Utterance
+from pymemos.ports import (
+    Blender,
+    BlendQuality,
+    ChatOptions,
+    Kv,
+    Piece,
+    Prompt,
+    SegmentAbout,
+    SteeringUse,
+    Usage,
+    Utterance,
+)
 
 if TYPE_CHECKING:
     from pymemos.ports.models import Floats
@@ -164,6 +175,20 @@ class LocalEngine:
         """What steerings do on labelled items."""
         return steering_vectors.measure(self, items, steering)
 
+    # ── Blending (which stands on this engine, and so is imported when it is asked for) ─────────────────────────────
+
+    def probe_blending(self, *, cases: int, on_case: Callable[[int], object] = lambda done: None) -> BlendQuality:
+        """How near blended answers come to this model's own."""
+        from pymemos.models.local.quality import probe
+
+        return probe(self, cases=cases, on_case=on_case)
+
+    def open_blender(self, quality: BlendQuality | None) -> Blender:
+        """What blends, where the measurement allows it."""
+        from pymemos.models.local.quality import open_blender
+
+        return open_blender(self, quality)
+
     # ── Segments ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prefill(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> LocalKv:
@@ -192,6 +217,8 @@ class LocalEngine:
 
     def load(self, file: memoryview, about: SegmentAbout, tokens: Sequence[int], start: int) -> LocalKv:
         """The segment of a file, over the file's own bytes; an int8 one is restored into the host's memory."""
+        if is_loose(about.form):
+            raise SegmentRefused("a segment that was encoded apart has no place; only what blends can use it")
         sizes, dtype = self.sizes, self.model.dtype
         kv = segments.load(file, self.ref, about, tokens, start, rope=self._rope, sizes=sizes, dtype=dtype)
         restored = about.form == INT8 and self.device.type == "cpu"

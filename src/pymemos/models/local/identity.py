@@ -38,7 +38,7 @@ def identity_of(ref: ModelRef, device: str) -> str:
 
 def digest_of(ref: ModelRef) -> str:
     """Everything that a ref says, in one fingerprint."""
-    return _sha256(msgspec.json.encode(ref).decode())
+    return ref.digest
 
 
 def rope_of(config: Any) -> str:

@@ -109,14 +109,17 @@ class Loosener:
         return [[self._rotation.turned(k[:, skip:].float(), back), v[:, skip:].float()] for k, v in kv.layers]
 
 
-def placed(loose: Sequence[Loose], start: int, rotation: Rotation, model: str) -> LocalKv:
-    """Loose segments one behind the other from position ``start`` on; raises SegmentRefused for another model's."""
-    if any(one.model != model for one in loose):
-        raise SegmentRefused("a loose segment was made by another model")
-    tokens = tuple(token for one in loose for token in one.tokens)
-    places = torch.arange(start, start + len(tokens))
+def placed(loose: Sequence[Loose], places: Sequence[int], rotation: Rotation, device: torch.device) -> tuple[Part, ...]:
+    """Loose segments one behind the other, their tokens turned to these positions."""
     layers = []
     for parts in zip(*(one.layers for one in loose), strict=True):
-        keys, values = (torch.cat(states, dim=1) for states in zip(*parts, strict=True))
-        layers.append((rotation.turned(keys, places), values))
-    return LocalKv(model, start, tokens, tuple(layers))
+        keys, values = (torch.cat(states, dim=1).to(device) for states in zip(*parts, strict=True))
+        layers.append((rotation.turned(keys, torch.tensor(places)), values))
+    return tuple(layers)
+
+
+def own(loose: Any, model: str) -> Loose:
+    """A loose segment of this model; else SegmentRefused."""
+    if not isinstance(loose, Loose) or loose.model != model:
+        raise SegmentRefused("a loose segment was made by another model")
+    return loose

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 from typing import Final
 
@@ -13,8 +10,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from pymemos.cube.payload import ModelRef
-from pymemos.errors import BlendRefused
+from pymemos.cube.blending import BOUND, LEAST, BlendQuality, check
 from pymemos.models.local.blending import SHARE, Composer
 from pymemos.models.local.engine import LocalEngine
 from pymemos.models.local.fillers import RECIPE
@@ -22,23 +18,8 @@ from pymemos.models.local.identity import digest_of
 from pymemos.models.local.invented import Case, cases_from
 from pymemos.ports import Kv, Prompt, Utterance
 
-BOUND: Final = 0.03  # nats a token: how far a blended answer may be from the model's own, on average
-LEAST: Final = 100  # questions; fewer say too little
 ANSWER: Final = 8  # tokens of an answer that are compared
 SYSTEM: Final = "You are a helpful assistant. These are notes about people the user knows:"
-
-
-class Quality(msgspec.Struct, frozen=True, kw_only=True):
-    """What a probe found, and for what: another model, recipe or share has to be probed anew."""
-
-    model: str  # a digest of the model's ref
-    recipe: str
-    share: float
-    cases: int
-    kl: float  # the mean over cases of the divergence of a blended answer from the model's own, in nats a token
-    error: float  # the standard error of that mean
-    recomputed: float  # the part of loose tokens that was computed again
-    changed: float  # the part of greedy answers that differ within their first tokens
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,19 +30,31 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     recomputed: float
 
 
-def probe(engine: LocalEngine, *, cases: int = LEAST, seed: int = 0, share: float = SHARE) -> Quality:
+def probe(
+    engine: LocalEngine,
+    *,
+    cases: int = LEAST,
+    seed: int = 0,
+    share: float = SHARE,
+    on_case: Callable[[int], object] = lambda done: None,
+) -> BlendQuality:
     """Measure blending with a model on invented notes and questions; some ten seconds of a core for each with 135M.
 
-    Keep what it gives with ``keep``, and pass it to ``open_blender``.
+    Keep what it gives with ``models.measured.keep``, and pass it to ``open_blender``. ``on_case`` is told how many
+    cases are done.
     """
     composer = Composer(engine, share=share)
-    return judged(composer, [examine(composer, case) for case in cases_from(seed, cases)])
+    found = []
+    for case in cases_from(seed, cases):
+        found.append(examine(composer, case))
+        on_case(len(found))
+    return judged(composer, found)
 
 
-def judged(composer: Composer, found: Sequence[Finding]) -> Quality:
+def judged(composer: Composer, found: Sequence[Finding]) -> BlendQuality:
     """What the findings of a probe come to."""
     divergences = [one.kl for one in found]
-    return Quality(
+    return BlendQuality(
         model=digest_of(composer.engine.ref),
         recipe=RECIPE,
         share=composer.share,
@@ -102,41 +95,7 @@ def divergence(wanted: Tensor, found: Tensor) -> float:
     return float((wanted.exp() * (wanted - found)).sum(-1).mean())
 
 
-def open_blender(engine: LocalEngine, quality: Quality | None, *, bound: float = BOUND) -> Composer:
+def open_blender(engine: LocalEngine, quality: BlendQuality | None, *, bound: float = BOUND) -> Composer:
     """A composer for a model with which blending was measured to be good enough; else BlendRefused, with the reason."""
-    if quality is None:
-        raise BlendRefused("blending was never measured with this model; run a probe of it first")
-    if quality.model != digest_of(engine.ref):
-        raise BlendRefused("blending was measured with another model; run a probe of this one")
-    if quality.recipe != RECIPE:
-        raise BlendRefused(f"blending was measured by recipe {quality.recipe!r}, and is {RECIPE!r} now; probe again")
-    if quality.cases < LEAST:
-        raise BlendRefused(f"blending was measured on {quality.cases} questions; probe at least {LEAST}")
-    if not quality.kl <= bound:  # a comparison that NaN does not pass
-        raise BlendRefused(
-            f"blended answers of this model differ too much from its own: {quality.kl:.3g} nats a token, "
-            f"and {bound:g} is the bound; read the notes as text"
-        )
-    return Composer(engine, share=quality.share)
-
-
-def keep(quality: Quality, cache: Path) -> Path:
-    """Write what a probe found into the folder where models are kept; gives the file."""
-    cache.mkdir(parents=True, exist_ok=True)
-    path = _file(cache, quality.model)
-    with tempfile.NamedTemporaryFile(dir=cache, prefix=f".{path.name}-", delete=False) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(quality)))
-    os.replace(file.name, path)
-    return path
-
-
-def kept(ref: ModelRef, cache: Path) -> Quality | None:
-    """What a probe of a model found; None where there was none, or its file cannot be read: then probe again."""
-    try:
-        return msgspec.json.decode(_file(cache, digest_of(ref)).read_bytes(), type=Quality)
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
-def _file(cache: Path, model: str) -> Path:
-    return cache / f"blend-{model[:16]}.json"
+    allowed = check(quality, model=digest_of(engine.ref), recipe=RECIPE, bound=bound)
+    return Composer(engine, share=allowed.share)

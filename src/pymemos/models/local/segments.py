@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pymemos.cube import segment
 from pymemos.cube.payload import ModelRef
-from pymemos.cube.segment import EXACT, INT8, SegmentAbout
+from pymemos.cube.segment import EXACT, INT8, SegmentAbout, is_loose
 from pymemos.cube.tensors import Shape, Tensors, file_of
 from pymemos.errors import SegmentRefused
 from pymemos.models.local import identity
@@ -63,7 +63,7 @@ def load(
 
 def shapes_of(sizes: Sequence[tuple[Size, Size]], tokens: int, dtype: torch.dtype, form: str) -> list[Shape]:
     """The tensors of a file in order: ``layers.{i}.k|v`` as (kv heads, tokens, head size), scales behind each."""
-    if form not in (EXACT, INT8):
+    if form not in (EXACT, INT8) and not is_loose(form):
         raise SegmentRefused(f"there is no form {form!r} of a segment; there are {EXACT!r} and {INT8!r}")
     shapes = []
     for index, layer in enumerate(sizes):

@@ -41,15 +41,19 @@ HELP = """\
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="The longest answer, in tokens.")
 @click.option("--memory-tokens", type=click.IntRange(0), metavar="N", help="For memories in a prompt, in tokens.")
 @click.option("--temperature", type=click.FloatRange(0, 2), metavar="N", help="0 gives the likeliest answer.")
+@click.option("--steer", multiple=True, metavar="ID", help="Add this steering vector; several add up.")
+@click.option(
+    "--mode", type=click.Choice(["exact", "blend"]), help="How stored KV is put together; blend approximates."
+)
 @click.option("--forgetful", is_flag=True, help="Keep nothing of what is said.")
-def chat(shell: Shell, once: str | None, forgetful: bool, **options: Any) -> None:
+def chat(shell: Shell, once: str | None, forgetful: bool, steer: tuple[str, ...], **options: Any) -> None:
     """Talk with a model that remembers.
 
     What is said is kept, and the session "terminal" goes on in the next run, unless --session names another one. /help
     lists the commands of the conversation. With --json each answer is one line of JSON, with its plan.
     """
     _check_model()
-    options = {"session_id": SESSION, **given(options), "remember": not forgetful}
+    options = {"session_id": SESSION, **given(options), "remember": not forgetful, "steering": steer}
     with shell.open(create=True) as mem:
         talk = Conversation(shell, mem, options)
         if once is not None:

@@ -99,6 +99,7 @@ SCENARIOS: dict[str, Scenario] = {
     "freeze": Scenario(lambda at: at.mem.freeze(at.text), "freeze"),
     "unfreeze": Scenario(lambda at: at.mem.unfreeze(at.text), "unfreeze"),
     "passages": Scenario(lambda at: at.mem.passages(at.text), "passages"),
+    "schedule": Scenario(lambda at: at.mem.schedule(user_id="ana"), "list"),
     "sweep": Scenario(lambda at: at.mem.sweep(), "look_at_lives"),
     "lifecycle_policy": Scenario(lambda at: at.mem.lifecycle_policy(user_id="ana"), "lifecycle_policy"),
     "set_lifecycle_policy": Scenario(lambda at: at.mem.set_lifecycle_policy(None), "set_lifecycle_policy"),
@@ -171,6 +172,7 @@ SCENARIOS: dict[str, Scenario] = {
 LETTING_GO = {"encode": 1, "inject": 1, "load": 2, "verify": 1, "evict": 1}
 UNDECIDED: dict[str, tuple[Callable[[Place], Any], int, str]] = {
     "bind": (lambda at: at.mem.bind(user_id="ana"), 0, "makes a handle; whoever uses it is decided on then"),
+    "calibrate": (lambda at: at.mem.calibrate(), 0, "measures the machine, and looks at no memory"),
     "detect": (lambda at: at.mem.detect("Write to bo@example.org."), 0, "looks at a text, and at no memory"),
     "placements": (lambda at: at.mem.placements(), 0, "tells what of one's own lies in memory, and looks at no store"),
     "put_blob": (lambda at: at.mem.put_blob(b"other"), 0, "writes bytes that nobody can find before add names them"),

@@ -41,8 +41,8 @@ class LocalEngine:
         self.layers: Sequence[torch.nn.Module] = model.get_decoder().layers
         self._rope = rope_of(model.config)
         self._template = Template(tokenizer)
-        self._ends = _ends(model, tokenizer)
-        self._lock = threading.Lock()
+        self.ends = _ends(model, tokenizer)
+        self.turn = threading.Lock()  # held by who runs the model: forward passes take turns
         self._sizes: list[tuple[segments.Size, segments.Size]] = []
 
     # ── Prompts and answers ─────────────────────────────────────────────────────────────────────────────────────────
@@ -103,7 +103,7 @@ class LocalEngine:
         cached, given, count, ended = cache.start, tokens[cache.start :], 0, False
         while count < limit and not ended:
             token = choose(self.forward(given, cache, steering=steering, adapters=adapters))
-            count, given, ended = count + 1, (token,), token in self._ends
+            count, given, ended = count + 1, (token,), token in self.ends
             text = "" if ended else stops.add(words.add(token))
             ended = ended or stops.reached
             if text:
@@ -174,7 +174,7 @@ class LocalEngine:
         ids = torch.tensor([list(tokens)], device=self.device)
         positions = torch.arange(start, start + count, device=self.device)[None]
         steer, adapt = steered(self.layers, steering), adapted(self.model, adapters, start, count)
-        with self._lock, steer, adapt, torch.inference_mode():
+        with self.turn, steer, adapt, torch.inference_mode():
             out = self.model(
                 input_ids=ids,
                 position_ids=positions,

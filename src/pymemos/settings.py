@@ -21,6 +21,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store; ``text_limit`` is the longest text of one memory, in characters;
     ``cache_bytes`` is what searches may keep in memory; ``embedder`` names what gives texts their meaning (None: MiniLM
     where it is prepared), ``embedder_key`` is the key of an endpoint; ``cache_dir`` holds prepared models.
+    ``kv_device_bytes`` and ``kv_host_bytes`` are what KV segments may take where the model computes, and in the memory
+    of the host; ``kv_low_form`` is the form of those of low priority ("exact", or "int8", which is lossy).
     """
 
     home: Path
@@ -30,6 +32,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_dir: Path = msgspec.field(default_factory=lambda: cache_folder(os.environ, Path.home()))
     embedder: str | None = None
     embedder_key: str | None = None
+    kv_device_bytes: int = 1_000_000_000
+    kv_host_bytes: int = 1_000_000_000
+    kv_low_form: str = "exact"
 
 
 def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
@@ -46,6 +51,9 @@ def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
         cache_dir=cache_folder(environ, user_home),
         embedder=environ.get("PYMEMOS_EMBEDDER") or kept.get("embedder"),
         embedder_key=environ.get("PYMEMOS_EMBEDDER_KEY"),
+        kv_device_bytes=_number(environ, "PYMEMOS_KV_DEVICE_BYTES", 1_000_000_000, "bytes"),
+        kv_host_bytes=_number(environ, "PYMEMOS_KV_HOST_BYTES", 1_000_000_000, "bytes"),
+        kv_low_form=_one_of(environ, "PYMEMOS_KV_LOW_FORM", ("exact", "int8")),
     )
 
 
@@ -75,6 +83,13 @@ def write_config(config_dir: Path, **values: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(config_dir / CONFIG)
+
+
+def _one_of(environ: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:
+    given = environ.get(name) or values[0]
+    if given not in values:
+        raise InvalidInput(f"{name} is {given!r}; set it to one of {', '.join(values)}")
+    return given
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, unit: str) -> int:

@@ -12,6 +12,7 @@ import msgspec
 from pymemos import wiring
 from pymemos.cube.call import Caller
 from pymemos.cube.ids import new_id
+from pymemos.facade.activation import ActivationMemory
 from pymemos.facade.auditing import Auditing
 from pymemos.facade.erasing import Erasing
 from pymemos.facade.lifecycle import Lifecycle
@@ -27,9 +28,10 @@ from pymemos.infrastructure.keyring import KeyRing
 from pymemos.interface import upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
 from pymemos.interface.registry import HANDLERS
+from pymemos.interface.segments import SegmentIndex
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import BlobStore, Clock, Embedder, NewId, Store
+from pymemos.ports import BlobStore, Clock, Embedder, Engine, NewId, Store
 from pymemos.settings import Settings, from_environment
 
 
@@ -38,7 +40,20 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy, Erasing, Auditing, Signing, Upkeep):
+class MemOS(
+    Memories,
+    Merging,
+    Tracing,
+    TimeMachine,
+    WhatIf,
+    ActivationMemory,
+    Lifecycle,
+    Privacy,
+    Erasing,
+    Auditing,
+    Signing,
+    Upkeep,
+):
     """A memory that keeps what it is told: durable, versioned, searchable, explained.
 
     ``home`` is the folder of the store, created when it is not there; without one, PYMEMOS_HOME or the user's data
@@ -48,7 +63,7 @@ class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy,
     ``jobs`` maps kinds of jobs to handlers of the application. ``store``, ``blobs``, ``clock``, ``new_id``, ``key``
     replace what is wired in otherwise; the doubles of ``pymemos.testing`` are made for that. ``embedder`` is one,
     or the name of one ("none" for none); else the settings say. Only with ``reembedding`` may it be another than the
-    one that made the store's vectors: ``reembed`` comes next.
+    one that made the store's vectors: ``reembed`` comes next. ``engine`` is a local model whose KV caches memory keeps.
     """
 
     def __init__(
@@ -64,6 +79,7 @@ class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy,
         key: bytes | None = None,
         embedder: Embedder | str | None = None,
         reembedding: bool = False,
+        engine: Engine | None = None,
         on_span: Span | None = None,
     ) -> None:
         settings = settings or from_environment(os.environ, Path.home())
@@ -86,8 +102,11 @@ class MemOS(Memories, Merging, Tracing, TimeMachine, WhatIf, Lifecycle, Privacy,
             new_overlay=wiring.new_overlay,
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
+            engine=engine,
+            segments=None if engine is None else SegmentIndex(engine.ref),
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
+        self._injector, self._encoder = wiring.activation(self._api, self._tools, settings)
         self._caller = Caller(steward=True)
         self._root = True
         own = upkeep.own_jobs(self._api, self._tools)

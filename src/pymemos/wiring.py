@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 from pymemos.errors import InvalidInput
 from pymemos.infrastructure import audit
 from pymemos.infrastructure.heads import HeadKeeper
+from pymemos.interface.api import MemoryAPI, Tools
+from pymemos.interface.encoding import Encoder
+from pymemos.interface.injecting import Injector
+from pymemos.interface.kv_pool import KvPool
 from pymemos.interface.transfer import BLOBS_SUFFIX
+from pymemos.operation.tiers import Budget
 from pymemos.ports import BlobStore, Clock, Embedder, Overlay, Store, WriteUnit
 from pymemos.settings import Settings
 
@@ -77,6 +82,16 @@ def open_blobs(home: Path) -> BlobStore:
     from pymemos.adapters.blobs import FileBlobs
 
     return FileBlobs(home / "blobs")
+
+
+def activation(api: MemoryAPI, tools: Tools, settings: Settings) -> tuple[Injector, Encoder] | tuple[None, None]:
+    """What injects and encodes KV memories, over the pool of those that lie in memory; nothing without an engine."""
+    if tools.engine is None:
+        return None, None
+    pool = KvPool(tools.engine, Budget(device=settings.kv_device_bytes, host=settings.kv_host_bytes))
+    tools.segments.on_left, tools.segments.on_changed = pool.keep_only, pool.follow
+    injector = Injector(api, tools, tools.engine, pool)
+    return injector, Encoder(injector, tools, low_form=settings.kv_low_form)
 
 
 def new_overlay(at: datetime) -> Overlay:

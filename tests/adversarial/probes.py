@@ -95,6 +95,13 @@ PROBES: dict[str, Arguments] = {
     "plan_merge": lambda at: {"ids": [at.own, at.also]},
     "compose": lambda at: {"name": "eve's view", "filters": {"tags": "tea"}},
     "what_if": lambda at: {},
+    # Those of KV memories.
+    "encode": lambda at: {"ids": [at.also]},
+    "inject": lambda at: {"ids": [at.own], "messages": "Swordfish Krankheit tea"},
+    "load": lambda at: {"id": at.segment},
+    "verify": lambda at: {"id": at.segment},
+    "evict": lambda at: {"id": at.segment},
+    "placements": lambda at: {},
     "undo": lambda at: {"id": at.own},
 }
 OTHER_IDS = ("receipt",)  # what it takes is the id of no memory
@@ -113,7 +120,7 @@ AIMS: dict[str, frozenset[str]] = {
         {"name", "role", "task", "purpose", "run_id", "session_id", "dedup_key", "model", "view", "moment"}
     ),
     "key": frozenset({"idempotency_key"}),
-    "text": frozenset({"content", "query", "note", "trigger", "context", "text"}),
+    "text": frozenset({"content", "query", "note", "trigger", "context", "text", "messages", "system"}),
 }
 HARMLESS = frozenset(
     # Labels of what the caller writes, which are data and no more.
@@ -122,7 +129,8 @@ HARMLESS = frozenset(
     # Bounds, times and choices, which narrow what the call may reach anyway.
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
-    "prune accept conflict archive_sources now sign public wait receipt grep_erased "
+    "document form tier exact_only prune accept conflict archive_sources now sign public wait receipt "
+    "grep_erased "
     # Of the steward's machine: files, programs and what reads them.
     "target file path keys head memories on_progress".split()
 )

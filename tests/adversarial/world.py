@@ -17,6 +17,7 @@ from pymemos.errors import PymemosError
 from pymemos.operation.hits import Hits
 from pymemos.operation.tracing import Lineage
 from pymemos.testing.doubles import FrozenClock, SequentialIds
+from pymemos.testing.toy_engine import ToyEngine
 
 ADAPTERS = ("sqlite", "memory")
 ANA, EVE = "users/ana", "users/eve"
@@ -41,11 +42,17 @@ class Place(NamedTuple):
     secrets: dict[str, str]  # ids of Ana's memories, by what they are
     job: str
     blob: str
+    cached: tuple[str, ...]  # a third memory of Eve's, and its KV segments
 
     @property
     def ids(self) -> tuple[str, ...]:
         """Every id of Ana's."""
         return (*self.secrets.values(), self.job)
+
+    @property
+    def segment(self) -> str:
+        """A KV segment of Eve's."""
+        return self.cached[-1]
 
     @property
     def ana(self) -> MemOS:
@@ -71,7 +78,8 @@ def opened(adapter: str, folder: Path) -> Iterator[Place]:
     """A store of its own with everything in it."""
     clock = FrozenClock()
     doubles: Any = {"store": MemoryStore(), "blobs": MemoryBlobs()} if adapter == "memory" else {}
-    with MemOS(folder / "home", clock=clock, new_id=SequentialIds(), embedder="none", **doubles) as mem:
+    doubles |= {"clock": clock, "new_id": SequentialIds(), "embedder": "none", "engine": ToyEngine(window=1 << 20)}
+    with MemOS(folder / "home", **doubles) as mem:
         yield furnished(mem, clock, folder)
 
 
@@ -93,7 +101,10 @@ def furnished(mem: MemOS, clock: FrozenClock, folder: Path) -> Place:
     clock.advance(MINUTE)
     also = eve.add("Eve likes milk.", tags=["tea"]).ids[0]
     clock.advance(MINUTE)
-    return Place(mem, eve, clock, folder, own, also, ids, job, blob)
+    juice = eve.add("Eve likes juice.").ids
+    cached = (*juice, *eve.encode(juice).ids)
+    clock.advance(MINUTE)
+    return Place(mem, eve, clock, folder, own, also, ids, job, blob, cached)
 
 
 def _told(ana: MemOS, clock: FrozenClock) -> dict[str, str]:

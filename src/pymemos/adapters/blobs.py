@@ -72,6 +72,14 @@ class FileBlobs:
             path.unlink(missing_ok=True)
         return len(left)
 
+    def remove_unnamed(self, named: set[str], before: datetime) -> int:
+        """Remove files that no memory came to name, stored last before a time; gives how many there were."""
+        found = [self._path(blob) for blob in self.names() - named]
+        left = [path for path in found if path.stat().st_mtime < before.timestamp()]
+        for path in left:
+            self.remove(path.name)
+        return len(left)
+
     def _path(self, blob: str) -> Path:
         if not _NAME.fullmatch(blob):
             raise InvalidInput(f"a blob is named by 64 hexadecimal digits, not {blob!r}")

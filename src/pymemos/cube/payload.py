@@ -42,6 +42,11 @@ class Activation(Extensible, frozen=True, tag_field="kind", tag="activation"):
     start: int | None = None  # position of its first token
     layers: tuple[int, ...] = ()  # empty: every layer
     scale: float | None = None  # strength of a steering vector
+    encoding: str | None = None  # of a KV segment that is not in the model's own dtype: "int8"
+    prefix: str | None = None  # the blob of the segment that a KV segment goes on behind
+    before: str | None = None  # digest of all tokens before a KV segment
+    through: str | None = None  # digest of all tokens up to its end
+    seal: str | None = None  # keyed digest by the instance that encoded it; no other is ever injected
 
 
 class Parametric(Extensible, frozen=True, tag_field="kind", tag="parametric"):

@@ -63,6 +63,7 @@ class Erasing(Handle):
             return receipt
         receipt = self._dispatch(call, requests.Erase(id=named, where=where))
         self._tools.searcher.forget({receipt.namespace, *(one.namespace for one in receipt.derived)})
+        self._let_go()
         return self._scrubbed(receipt) if wait else receipt
 
     def receipt(self, id: str) -> Receipt:
@@ -103,7 +104,8 @@ class Erasing(Handle):
         target = Path(file)
         self._dispatch(self._everywhere(), requests.EraseBackup(target=os.fspath(target)))
         with wiring.opened_backup(target) as (store, blobs):
-            copy = self._over(msgspec.structs.replace(self._tools, store=store, blobs=blobs, heads=None, embedder=None))
+            others = {"heads": None, "embedder": None, "engine": None, "segments": None}
+            copy = self._over(msgspec.structs.replace(self._tools, store=store, blobs=blobs, **others))
             try:
                 return copy.erase(
                     id,

@@ -14,6 +14,8 @@ from pymemos.cube.policy import check_namespace
 from pymemos.errors import InvalidInput
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.arguments import check_id, check_name
+from pymemos.interface.encoding import Encoder
+from pymemos.interface.injecting import Injector
 from pymemos.interface.worker import Worker
 from pymemos.settings import Settings
 
@@ -29,6 +31,8 @@ class Handle:
     _worker: Worker
     _caller: Caller
     _root: bool
+    _injector: Injector | None = None  # gives prompts their stored beginning, where there is a local model
+    _encoder: Encoder | None = None
 
     def bind(
         self,
@@ -69,6 +73,11 @@ class Handle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _let_go(self) -> None:
+        """Free what is kept in memory of KV segments that are no more, whoever erased or deleted them."""
+        if self._injector is not None:
+            self._injector.let_go()
 
     # From arguments to calls.
 

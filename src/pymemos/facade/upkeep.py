@@ -137,6 +137,7 @@ class Upkeep(Handle):
     def tick(self, now: datetime | None = None, *, limit: int = 100) -> TickReport:
         """One turn of the system: do what is due at ``now``, at most ``limit`` jobs."""
         self._check_steward()
+        self._let_go()
         return self._worker.tick(optional_time(now, "now") or self._tools.clock(), limit=check_limit(limit))
 
     def reembed(self, on_progress: Callable[[int], None] | None = None) -> int:

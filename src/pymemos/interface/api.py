@@ -29,7 +29,19 @@ from pymemos.interface import lives, rights
 from pymemos.interface.rights import DeniedError
 from pymemos.interface.veil import Veil
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import AuditRecord, BlobStore, Clock, Embedder, NewId, NewOverlay, ReadUnit, Replay, Store, WriteUnit
+from pymemos.ports import (
+    AuditRecord,
+    BlobStore,
+    Clock,
+    Embedder,
+    Engine,
+    NewId,
+    NewOverlay,
+    ReadUnit,
+    Replay,
+    Store,
+    WriteUnit,
+)
 
 AUDITED_IDS = 10_000  # ids that one audit entry names; beyond it only their number is kept
 REPLAYS_KEPT = timedelta(days=7)  # how long an idempotency key is remembered
@@ -51,6 +63,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rulebook = msgspec.field(default_factory=Rulebook)
     meter: Meter = msgspec.field(default_factory=Meter)
     new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
+    engine: Engine | None = None  # the local model whose state memory can reach
+    segments: Any = None  # a SegmentIndex: the KV segments that the engine can read
     new_salt: Callable[[], bytes] = partial(os.urandom, 16)
 
 

@@ -14,6 +14,7 @@ from pymemos.interface import (
     transfer,
 )
 from pymemos.interface.access import HANDLERS as ACCESS
+from pymemos.interface.activation import HANDLERS as ACTIVATION
 from pymemos.interface.api import Handler
 from pymemos.interface.erasure_handlers import HANDLERS as ERASURE
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
@@ -41,6 +42,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **VIEWING,
     **WHAT_IF,
     **ERASURE,
+    **ACTIVATION,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

@@ -12,7 +12,7 @@ from pymemos.interface.erasure_handlers import Departures, Scrubbed
 from pymemos.interface.worker import for_owner
 from pymemos.ports import Job
 
-HALF_WRITTEN = timedelta(days=1)  # ours: a blob that is still being written is younger
+HALF_WRITTEN = timedelta(days=1)  # ours: a blob that is still being written, or waits to be named, is younger
 
 
 def scrub_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
@@ -31,7 +31,7 @@ def scrub_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
         request = Scrubbed(erasure=erasure, verification=verification, left=left, reason=reason)
         return MemoryCall(caller=caller, scope=scope, request=request)
 
-    tools.blobs.remove_partial(tools.clock() - HALF_WRITTEN)
+    _remove_leavings(tools)
     try:
         verification = tools.store.scrub(erasure, tools.blobs)
     except StoreError as error:
@@ -42,3 +42,12 @@ def scrub_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
         api.dispatch(told(verification, reason))
         raise ScrubFailed(f"erasure {erasure}: {reason}; 'pymemos doctor --grep-erased' looks again")
     return told(verification)
+
+
+def _remove_leavings(tools: Tools) -> None:
+    """Remove the files of crashes: half written ones, and those that no memory came to name, such as KV segments."""
+    before = tools.clock() - HALF_WRITTEN
+    tools.blobs.remove_partial(before)
+    with tools.store.read() as unit:
+        named = unit.blobs()
+    tools.blobs.remove_unnamed(named, before)

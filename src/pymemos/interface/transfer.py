@@ -34,6 +34,7 @@ from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.auditing import seals_finding
 from pymemos.interface.letting_in import refuses
 from pymemos.interface.requests import Backup, Doctor, Export, Import
+from pymemos.interface.segments import segments_finding
 from pymemos.interface.veil import without
 from pymemos.ports import Finding, ReadUnit, Record
 
@@ -137,7 +138,7 @@ class DoctorHandler(OnStore):
             ok=not missing,
             detail=f"missing: {', '.join(sorted(missing)[:3])}" if missing else "ok",
         )
-        found = [blobs, seals_finding(work), _embedder_finding(work), _privacy_finding()]
+        found = [blobs, segments_finding(work), seals_finding(work), _embedder_finding(work), _privacy_finding()]
         if request.grep_erased:
             found.append(_remnants_finding(work))
         return Outcome(result=[*work.tools.store.check(), *found])

@@ -569,3 +569,9 @@ class BlobStore(Protocol):
 
     def remove_partial(self, before: datetime) -> int:
         """Remove what a crash left half written before a time; gives how much there was."""
+
+    def remove_unnamed(self, named: set[str], before: datetime) -> int:
+        """Remove blobs that are not among ``named`` and were stored last before a time; gives how many.
+
+        A crash leaves such a blob when it comes between storing it and writing the memory that names it.
+        """

@@ -13,6 +13,7 @@ The tests look only through the port. They assume neither that closures share a 
 from __future__ import annotations
 
 import io
+import time
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -134,6 +135,24 @@ class BlobStoreContract:
         view = blobs.open(blobs.put(b"tensor")[0])
 
         assert view.readonly
+
+    def test_what_is_old_and_no_memory_names_is_removed(self, blobs: BlobStore) -> None:
+        named, unnamed = blobs.put(b"named")[0], blobs.put(b"unnamed")[0]
+        never, ever = (datetime.max.replace(year=year, tzinfo=UTC) for year in (1990, 9000))
+
+        assert blobs.remove_unnamed({named}, never) == 0
+        assert blobs.names() == {named, unnamed}
+        assert blobs.remove_unnamed({named}, ever) == 1
+        assert blobs.names() == {named}
+
+    def test_what_is_put_again_is_not_old(self, blobs: BlobStore) -> None:
+        name, _ = blobs.put(b"tensor")
+        between = datetime.now(UTC)
+        time.sleep(0.02)
+        blobs.put(b"tensor")
+
+        assert blobs.remove_unnamed(set(), between) == 0
+        assert blobs.names() == {name}
 
     def test_what_is_whole_is_nothing_half_written(self, blobs: BlobStore) -> None:
         name, _ = blobs.put(b"tensor")

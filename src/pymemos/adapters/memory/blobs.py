@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +16,7 @@ class MemoryBlobs:
 
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
+        self._stored: dict[str, datetime] = {}  # when each was last put
         self._lock = threading.Lock()
 
     def put(self, source: bytes | BinaryIO) -> tuple[str, int]:
@@ -24,6 +25,7 @@ class MemoryBlobs:
         name = sha256(data).hexdigest()
         with self._lock:
             self._blobs.setdefault(name, data)
+            self._stored[name] = datetime.now(UTC)
         return name, len(data)
 
     def open(self, blob: str) -> memoryview:
@@ -49,6 +51,15 @@ class MemoryBlobs:
         """Drop a blob, if it is there."""
         with self._lock:
             self._blobs.pop(blob, None)
+            self._stored.pop(blob, None)
+
+    def remove_unnamed(self, named: set[str], before: datetime) -> int:
+        """Remove what no memory came to name, stored last before a time; gives how much there was."""
+        with self._lock:
+            left = [blob for blob, at in self._stored.items() if blob not in named and at < before]
+            for blob in left:
+                del self._blobs[blob], self._stored[blob]
+        return len(left)
 
     def remove_partial(self, before: datetime) -> int:
         """Nothing is ever half written here."""

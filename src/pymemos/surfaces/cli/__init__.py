@@ -6,6 +6,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     demo,
     erasing,
     evaluation,
+    kv,
     lifecycle,
     memories,
     merging,

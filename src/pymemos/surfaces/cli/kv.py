@@ -1,0 +1,126 @@
+"""The commands of KV memories: kv list, kv encode, kv verify."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pymemos.surfaces.cli import show
+from pymemos.surfaces.cli.app import (
+    FAILED,
+    Cli,
+    Shell,
+    common_options,
+    given,
+    identity_options,
+    limit_option,
+    main,
+    scope_options,
+    verb,
+)
+from pymemos.surfaces.cli.show import Column
+
+if TYPE_CHECKING:
+    from pymemos import MemCube
+
+_KV = {"kind": "activation"}
+_STATES = ("generated", "activated", "merged", "archived", "frozen")
+
+
+@main.group(cls=Cli)
+@common_options
+def kv() -> None:
+    """KV caches as memories: texts that a local model has read once, and need not read again."""
+
+
+@verb(group=kv, name="list")
+@scope_options
+@limit_option(100)
+def list_(shell: Shell, **options: Any) -> None:
+    """List the segments: where in a prompt they stand, their size, their model, and whether they still hold."""
+    with shell.open() as mem:
+        page = mem.list(filters=_KV, states=_STATES, **given(options))
+    rows = [_fields(cube) for cube in page]
+    if shell.json:
+        shell.answer({"segments": rows, "after": page.after})
+        return
+    columns = [
+        Column("id", "dim"), Column("tokens"), Column("bytes"), Column("form"), Column("model"), Column("memories"),
+        Column("holds"),
+    ]  # fmt: skip
+    cells = [
+        (row["id"], f"{row['start']}–{row['end']}", f"{row['bytes']:,}", row["form"], row["model"],
+         str(len(row["sources"])), "no" if row["stale"] else "yes")
+        for row in rows
+    ]  # fmt: skip
+    show.table(columns, cells, empty="No segment yet: 'pymemos kv encode ID …' makes some.")
+
+
+@verb(group=kv)
+@click.argument("ids", nargs=-1)
+@click.option("--document", metavar="FILE", type=click.File(), help="Keep this text first, and encode it; - is stdin.")
+@click.option("--system", metavar="TEXT", help="The text that stands before the memories in the prompt.")
+@click.option("--form", type=click.Choice(["exact", "int8"]), help="exact, or int8: smaller, and lossy.")
+@click.option("--priority", metavar="PRIORITY", help="low, mid or high.")
+@scope_options
+def encode(shell: Shell, ids: tuple[str, ...], document: Any, **options: Any) -> None:
+    """Encode the memories IDS in the order of a prompt.
+
+    What is stored already is not computed again. Needs a local model.
+    """
+    text = None if document is None else document.read()
+    with shell.open() as mem:
+        made = mem.encode(list(ids) if text is None or ids else None, document=text, **given(options))
+    if shell.json:
+        shell.answer(
+            {
+                "ids": made.ids,
+                "sources": made.sources,
+                "tokens": made.tokens,
+                "reused": made.reused,
+                "bytes": made.nbytes,
+                "seconds": round(made.seconds, 3),
+            }
+        )
+        return
+    for id in made.ids:
+        click.echo(id)
+    if sys.stdout.isatty():
+        rate = f"{made.tokens:,} tokens in {made.seconds:.2f} s, {made.nbytes:,} bytes"
+        click.echo(f"{rate}; {made.reused:,} were stored already", err=True)
+
+
+@verb(group=kv)
+@click.argument("id")
+@identity_options
+def verify(shell: Shell, id: str, **options: Any) -> int:
+    """Say whether segment ID may be used: its file to the last bit, its sources, and with a local model its tokens.
+
+    The exit code is 1 when it may not.
+    """
+    with shell.open() as mem:
+        found = mem.verify(id, **given(options))
+    if shell.json:
+        shell.answer({"id": found.id, "ok": found.ok, "checks": [show.fields_of(one) for one in found.checks]})
+    else:
+        rows = [("yes" if one.ok else "no", one.name, one.detail) for one in found.checks]
+        show.table([Column("well"), Column("what", "bold"), Column("detail")], rows, empty="")
+    return 0 if found.ok else FAILED
+
+
+def _fields(cube: MemCube) -> dict[str, Any]:
+    payload: Any = cube.payload
+    start, tokens = getattr(payload, "start", None) or 0, getattr(payload, "tokens", None) or 0
+    return {
+        "id": cube.id,
+        "start": start,
+        "end": start + tokens,
+        "bytes": payload.size,
+        "form": payload.encoding or ("exact" if payload.form == "kv" else payload.form),
+        "model": payload.model.name,
+        "priority": cube.header.governance.priority,
+        "sources": [pin.id for pin in cube.parents],
+        "stale": [str(one) for one in cube.stale],
+    }

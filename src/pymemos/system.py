@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,7 @@ from pymemos.facade.erasing import Erasing
 from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
 from pymemos.facade.merging import Merging
+from pymemos.facade.parametric import ParametricMemory
 from pymemos.facade.privacy import Privacy
 from pymemos.facade.signing import Signing
 from pymemos.facade.time_machine import TimeMachine
@@ -31,8 +33,11 @@ from pymemos.interface.registry import HANDLERS
 from pymemos.interface.segments import SegmentIndex
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import BlobStore, Clock, Embedder, Engine, NewId, Store
+from pymemos.ports import BlobStore, Clock, Embedder, Engine, NewId, Store, Tuner
 from pymemos.settings import Settings, from_environment
+
+
+TRAINING: Final = "training"  # the folder in a home where trainings keep how far they are
 
 
 def utc_now() -> datetime:
@@ -47,6 +52,7 @@ class MemOS(
     TimeMachine,
     WhatIf,
     ActivationMemory,
+    ParametricMemory,
     Lifecycle,
     Privacy,
     Erasing,
@@ -63,7 +69,8 @@ class MemOS(
     ``jobs`` maps kinds of jobs to handlers of the application. ``store``, ``blobs``, ``clock``, ``new_id``, ``key``
     replace what is wired in otherwise; the doubles of ``pymemos.testing`` are made for that. ``embedder`` is one,
     or the name of one ("none" for none); else the settings say. Only with ``reembedding`` may it be another than the
-    one that made the store's vectors: ``reembed`` comes next. ``engine`` is a local model whose KV caches memory keeps.
+    one that made the store's vectors: ``reembed`` comes next. ``engine`` is a local model whose KV caches memory keeps,
+    and for which it trains adapters; ``tuner`` replaces what trains them.
     """
 
     def __init__(
@@ -80,6 +87,7 @@ class MemOS(
         embedder: Embedder | str | None = None,
         reembedding: bool = False,
         engine: Engine | None = None,
+        tuner: Tuner | None = None,
         on_span: Span | None = None,
     ) -> None:
         settings = settings or from_environment(os.environ, Path.home())
@@ -104,9 +112,12 @@ class MemOS(
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
             engine=engine,
             segments=None if engine is None else SegmentIndex(engine.ref),
+            tuner=tuner or wiring.tuner(engine),
+            training=settings.home / TRAINING,
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
         self._injector, self._encoder = wiring.activation(self._api, self._tools, settings)
+        self._attacher = wiring.attacher(self._api, self._tools)
         self._caller = Caller(steward=True)
         self._root = True
         own = upkeep.own_jobs(self._api, self._tools)

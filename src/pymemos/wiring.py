@@ -14,12 +14,14 @@ from pymemos.errors import InvalidInput
 from pymemos.infrastructure import audit
 from pymemos.infrastructure.heads import HeadKeeper
 from pymemos.interface.api import MemoryAPI, Tools
+from pymemos.interface.attaching import Attacher
 from pymemos.interface.encoding import Encoder
 from pymemos.interface.injecting import Injector
 from pymemos.interface.kv_pool import KvPool
 from pymemos.interface.transfer import BLOBS_SUFFIX
+from pymemos.operation.distilling.gate import opening
 from pymemos.operation.tiers import Budget
-from pymemos.ports import BlobStore, Clock, Embedder, Overlay, Store, WriteUnit
+from pymemos.ports import BlobStore, Clock, Embedder, Engine, Overlay, Store, Tuner, WriteUnit
 from pymemos.settings import Settings
 
 if TYPE_CHECKING:
@@ -92,6 +94,23 @@ def activation(api: MemoryAPI, tools: Tools, settings: Settings) -> tuple[Inject
     tools.segments.on_left, tools.segments.on_changed = pool.keep_only, pool.follow
     injector = Injector(api, tools, tools.engine, pool)
     return injector, Encoder(injector, tools, low_form=settings.kv_low_form)
+
+
+def tuner(engine: Engine | None) -> Tuner | None:
+    """What trains adapters for an engine: there is one for local models."""
+    if engine is None or not hasattr(engine, "model"):
+        return None
+    from pymemos.models.local.engine import LocalEngine
+    from pymemos.models.local.tuning import LocalTuner
+
+    return LocalTuner(engine, opening) if isinstance(engine, LocalEngine) else None
+
+
+def attacher(api: MemoryAPI, tools: Tools) -> Attacher | None:
+    """What finds and gates adapters; nothing without a model for them."""
+    if tools.engine is None or tools.tuner is None:
+        return None
+    return Attacher(api, tools, tools.engine, tools.tuner)
 
 
 def new_overlay(at: datetime) -> Overlay:

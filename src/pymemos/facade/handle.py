@@ -14,6 +14,7 @@ from pymemos.cube.policy import check_namespace
 from pymemos.errors import InvalidInput
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.arguments import check_id, check_name
+from pymemos.interface.attaching import Attacher
 from pymemos.interface.encoding import Encoder
 from pymemos.interface.injecting import Injector
 from pymemos.interface.worker import Worker
@@ -33,6 +34,7 @@ class Handle:
     _root: bool
     _injector: Injector | None = None  # gives prompts their stored beginning, where there is a local model
     _encoder: Encoder | None = None
+    _attacher: Attacher | None = None  # finds and gates adapters, where there is a model that learns
 
     def bind(
         self,
@@ -75,9 +77,11 @@ class Handle:
         self.close()
 
     def _let_go(self) -> None:
-        """Free what is kept in memory of KV segments that are no more, whoever erased or deleted them."""
+        """Free what is kept in memory of segments and adapters that are no more, whoever erased or deleted them."""
         if self._injector is not None:
             self._injector.let_go()
+        if self._attacher is not None:
+            self._attacher.forget()
 
     # From arguments to calls.
 

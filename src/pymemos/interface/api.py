@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ from pymemos.ports import (
     ReadUnit,
     Replay,
     Store,
+    Tuner,
     WriteUnit,
 )
 
@@ -65,6 +67,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
     engine: Engine | None = None  # the local model whose state memory can reach
     segments: Any = None  # a SegmentIndex: the KV segments that the engine can read
+    tuner: Tuner | None = None  # what makes adapters for the engine's model
+    training: Path | None = None  # the folder where trainings keep how far they are
     new_salt: Callable[[], bytes] = partial(os.urandom, 16)
 
 

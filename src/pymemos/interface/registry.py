@@ -15,6 +15,7 @@ from pymemos.interface import (
 )
 from pymemos.interface.access import HANDLERS as ACCESS
 from pymemos.interface.activation import HANDLERS as ACTIVATION
+from pymemos.interface.adapters import HANDLERS as ADAPTERS
 from pymemos.interface.api import Handler
 from pymemos.interface.erasure_handlers import HANDLERS as ERASURE
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
@@ -43,6 +44,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **WHAT_IF,
     **ERASURE,
     **ACTIVATION,
+    **ADAPTERS,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

@@ -17,7 +17,7 @@ from pymemos.models.local.identity import digest_of, identity_of, rope_of
 from pymemos.models.local.past import LocalKv, Past
 from pymemos.models.local.prompts import Template
 from pymemos.models.local.sampling import Chooser, Stops, Words
-from pymemos.ports import ChatOptions, Kv, Piece, Prompt, SegmentAbout, SteeringUse, Usage, Utterance
+from pymemos.ports import ChatOptions, Kv, Piece, Prompt, SegmentAbout, SteeringUse, Tokens, Usage, Utterance
 
 if TYPE_CHECKING:
     from pymemos.ports.models import Floats
@@ -50,6 +50,10 @@ class LocalEngine:
     def prompt(self, system: str, notes: Sequence[str], turns: Sequence[Utterance]) -> Prompt:
         """The pieces of a prompt, by the model's chat template."""
         return self._template.prompt(system, notes, turns)
+
+    def text(self, text: str) -> Tokens:
+        """The tokens of a text as it stands in a prompt."""
+        return self._template.text(text)
 
     def stream(self, messages: Sequence[Utterance], options: ChatOptions) -> Iterator[Piece]:
         """The answer to messages of which the first may be the system's."""

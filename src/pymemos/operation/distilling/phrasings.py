@@ -53,29 +53,34 @@ def learned(fact: Fact) -> tuple[str, ...]:
 
 def examined(fact: Fact) -> tuple[str, ...]:
     """Questions of which none is learned from: one for each carrier, the clauses in turn."""
-    return tuple(_fill(carrier, fact, index) for index, carrier in enumerate(EXAMINED))
+    return tuple(phrased(fact, carrier, index) for index, carrier in enumerate(EXAMINED))
 
 
 def statement(fact: Fact) -> str:
     """The fact as a sentence."""
     stem = fact.relation.stems[0].format(s=fact.subject)
-    return f"{_capital(stem)} {fact.object}."
+    return f"{capital(stem)} {fact.object}."
+
+
+def answer(fact: Fact) -> str:
+    """What is to be said: the object alone, so that its first word is the first that is learned."""
+    return f"{capital(fact.object)}."
 
 
 def _asked(fact: Fact, carriers: tuple[str, ...]) -> tuple[str, ...]:
     most = max(len(fact.relation.direct), len(fact.relation.nouns))
-    asked = (_fill(carrier, fact, turn) for turn, carrier in product(range(most), carriers))
+    asked = (phrased(fact, carrier, turn) for turn, carrier in product(range(most), carriers))
     return tuple(dict.fromkeys(asked))
 
 
-def _fill(carrier: str, fact: Fact, turn: int) -> str:
+def phrased(fact: Fact, carrier: str, turn: int) -> str:
     """A carrier with the clauses of a relation, of which the ``turn`` takes one."""
     relation = fact.relation
     clauses = {"q": relation.direct, "i": relation.indirect, "n": relation.nouns, "t": relation.stems}
     chosen = {name: ways[turn % len(ways)].format(s=fact.subject) for name, ways in clauses.items()}
-    capitals = {name.upper(): _capital(clause) for name, clause in chosen.items()}
+    capitals = {name.upper(): capital(clause) for name, clause in chosen.items()}
     return carrier.format(s=fact.subject, **chosen, **capitals)
 
 
-def _capital(clause: str) -> str:
+def capital(clause: str) -> str:
     return clause[:1].upper() + clause[1:]

@@ -37,7 +37,7 @@ def seen(engine: LocalEngine, prompts: Sequence[Sequence[int]], first: int) -> I
         with engine.turn, torch.inference_mode(), ExitStack() as stack:
             entered, left = _watched(engine, first, stack)
             cache = _cache(engine, some, 0)
-            _forward(engine, _padded(some, engine.device), cache)
+            _decoded(engine, _padded(some, engine.device), cache)
         for row, tokens in enumerate(some):
             length = len(tokens)
             layers = tuple(
@@ -69,6 +69,18 @@ def answers(
             for row, answer in zip(chunk, _greedy(engine, some, limit, adapter or {}, gate), strict=True):
                 given[row] = answer
     return given
+
+
+def surprise(
+    engine: LocalEngine, tokens: Sequence[int], *, adapter: Mapping[str, Lora], opens: int | None = None
+) -> float:
+    """What a token of a text is unexpected by, in nats, in the mean over all but the first."""
+    gate = None if opens is None else _gates([tokens], [opens], engine.device)
+    with torch.inference_mode(), engine.turn, _opened(engine.model, adapter, gate):
+        states = _decoded(engine, _padded([tokens], engine.device), _cache(engine, [tokens], 0))[0, :-1]
+        logits = engine.model.get_output_embeddings()(states).float()
+    labels = torch.tensor(list(tokens[1:]), device=engine.device)
+    return float(nn.functional.cross_entropy(logits, labels))
 
 
 def _greedy(
@@ -113,14 +125,22 @@ def _forward(
     keep: Tensor | None = None,
 ) -> Tensor:
     """Logits (rows, vocabulary) of one token in each row: the last, or that which ``keep`` names."""
+    states = _decoded(engine, ids, cache, positions, mask)
+    rows = torch.arange(len(ids), device=engine.device)
+    logits: Tensor = engine.model.get_output_embeddings()(states[rows, -1 if keep is None else keep])
+    return logits
+
+
+def _decoded(
+    engine: LocalEngine, ids: Tensor, cache: Past, positions: Tensor | None = None, mask: Tensor | None = None
+) -> Tensor:
+    """The states (rows, tokens, width) behind the last norm."""
     where = torch.arange(ids.shape[1], device=engine.device)[None] if positions is None else positions
     out = engine.model.get_decoder()(
         input_ids=ids, position_ids=where, attention_mask=mask, cache=cache, use_cache=True, before=cache.before
     )
-    states = out.last_hidden_state
-    rows = torch.arange(len(ids), device=engine.device)
-    logits: Tensor = engine.model.get_output_embeddings()(states[rows, -1 if keep is None else keep])
-    return logits
+    states: Tensor = out.last_hidden_state
+    return states
 
 
 def _cache(engine: LocalEngine, prompts: Sequence[Sequence[int]], more: int) -> Past:

@@ -19,7 +19,6 @@ from pymemos.interface.encoding import Encoder
 from pymemos.interface.injecting import Injector
 from pymemos.interface.kv_pool import KvPool
 from pymemos.interface.transfer import BLOBS_SUFFIX
-from pymemos.operation.distilling.gate import opening
 from pymemos.operation.tiers import Budget
 from pymemos.ports import BlobStore, Clock, Embedder, Engine, Overlay, Store, Tuner, WriteUnit
 from pymemos.settings import Settings
@@ -103,7 +102,7 @@ def tuner(engine: Engine | None) -> Tuner | None:
     from pymemos.models.local.engine import LocalEngine
     from pymemos.models.local.tuning import LocalTuner
 
-    return LocalTuner(engine, opening) if isinstance(engine, LocalEngine) else None
+    return LocalTuner(engine) if isinstance(engine, LocalEngine) else None
 
 
 def attacher(api: MemoryAPI, tools: Tools) -> Attacher | None:

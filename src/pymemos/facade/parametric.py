@@ -1,4 +1,4 @@
-"""Parametric memory: what texts say, in the weights of adapters, attached where a question names whom they know (4.1)."""
+"""Parametric memory: what texts say, in the weights of adapters, which act where a question names whom they know."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ParametricMemory(Handle):
         """
         who = self._bind(user_id, agent_id)
         given = check_ids(ids, "ids", least=1) if ids else ()
-        fused = check_ids(list(adapters), "adapters") if adapters else ()
+        fused = check_ids(list(adapters), "adapters", least=1) if adapters else ()
         labels = parse_labels(priority=priority, tags=tags)
         sources = dict.fromkeys((*given, *(pin for id in fused for pin in self._sources(who, id))))
         if not sources:
@@ -110,7 +110,9 @@ class ParametricMemory(Handle):
     def adapter(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> AdapterCard:
         """What is known of an adapter: its sources, subjects, probes and scores, and whether it may serve."""
         shown, file = self._file(self._bind(user_id, agent_id), id)
-        return AdapterCard(id=shown.cube.id, revision=shown.cube.revision, reason=shown.reason, manifest=manifest_of(file))
+        return AdapterCard(
+            id=shown.cube.id, revision=shown.cube.revision, reason=shown.reason, manifest=manifest_of(file)
+        )
 
     def write_adapter(
         self, id: str, target: str | os.PathLike[str], *, user_id: str | None = None, agent_id: str | None = None

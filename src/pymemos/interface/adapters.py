@@ -305,9 +305,7 @@ def _into(work: Work, id: str, namespace: str) -> MemCube:
     return cube
 
 
-def _pinned(
-    work: Work, sources: Sequence[SegmentSource], id: str
-) -> tuple[tuple[Parent, ...], tuple[str, ...]]:
+def _pinned(work: Work, sources: Sequence[SegmentSource], id: str) -> tuple[tuple[Parent, ...], tuple[str, ...]]:
     """The sources, each as it was learned and still is, and what makes them sensitive."""
     parents = pinned(work, [Pin(id=one.id, version=one.version) for one in sources], id)
     current = {record.cube.id: record.cube for record in work.unit.current([pin.id for pin in parents])}

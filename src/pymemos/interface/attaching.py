@@ -66,7 +66,9 @@ class Attacher:
         held: Held = self._dispatch(who, FindAdapters())
         unused = list(held.unused)
         known = self._known(held.usable, unused)
-        routes = routed(question, [_candidate(id, one.manifest) for id, (_, one) in known.items()], hits=hits, limit=limit)
+        routes = routed(
+            question, [_candidate(id, one.manifest) for id, (_, one) in known.items()], hits=hits, limit=limit
+        )
         if not routes:
             return Attached(tokens=tokens, unused=tuple(unused), others=held.others)
         chosen = tuple(known[route.id][0] for route in routes)

@@ -72,7 +72,9 @@ def neutral() -> str:
 
 def marked(asked: Exam, given: Sheet) -> tuple[Scores, tuple[Learned, ...]]:
     """What the answers show, over all and for each fact."""
-    right = [says(answer, asked.facts[number].object) for (number, _), answer in zip(asked.recall, given.recall, strict=True)]
+    right = [
+        says(answer, asked.facts[number].object) for (number, _), answer in zip(asked.recall, given.recall, strict=True)
+    ]
     facts = [_learned(asked, right, number) for number in range(len(asked.facts))]
     same = [one == other for one, other in zip(given.controls, given.controls_base, strict=True)]
     scores = Scores(
@@ -103,7 +105,9 @@ def failings(scores: Scores) -> tuple[str, ...]:
     if scores.changed:
         found.append(f"{scores.changed} of {scores.controls} control questions are answered otherwise than without it")
     if not scores.perplexity <= scores.perplexity_base * PERPLEXITY:  # which NaN does not pass
-        found.append(f"neutral text has perplexity {scores.perplexity:.2f}, and {scores.perplexity_base:.2f} without it")
+        found.append(
+            f"neutral text has perplexity {scores.perplexity:.2f}, and {scores.perplexity_base:.2f} without it"
+        )
     return tuple(found)
 
 

@@ -81,7 +81,7 @@ _WHERE: Final = frozenset("home birthplace location headquarters seat".split())
 
 
 def _noun(match: re.Match[str]) -> Relation:
-    """"The capital of S is O", "S's capital is O"."""
+    """ "The capital of S is O", "S's capital is O"."""
     noun = match["r"].strip()
     last = noun.split()[-1]
     wh = "who" if last in _WHO else "where" if last in _WHERE else "what"
@@ -95,7 +95,9 @@ def _noun(match: re.Match[str]) -> Relation:
     )
 
 
-def _verb(said: str, wh: str, base: str, past: bool, name: str, nouns: tuple[str, ...], others: tuple[str, ...]) -> Relation:
+def _verb(
+    said: str, wh: str, base: str, past: bool, name: str, nouns: tuple[str, ...], others: tuple[str, ...]
+) -> Relation:
     """A verb with what follows it: "lives in" is asked for as "where does S live"."""
     did = "did" if past else "does"
     return Relation(
@@ -124,12 +126,37 @@ class _Verb(msgspec.Struct, frozen=True):
 
 
 _VERBS: Final = (
-    _Verb("lives in", "where", "live", "home", ("the home of {s}", "the place where {s} lives"), ("in which place does {s} live",)),
+    _Verb(
+        "lives in",
+        "where",
+        "live",
+        "home",
+        ("the home of {s}", "the place where {s} lives"),
+        ("in which place does {s} live",),
+    ),
     _Verb("works as", "what", "work as", "job", ("the job of {s}", "{s}'s profession"), ("what is {s}'s job",)),
-    _Verb("works at", "where", "work", "employer", ("the employer of {s}", "{s}'s workplace"), ("for whom does {s} work",)),
-    _Verb("works for", "who", "work for", "employer", ("the employer of {s}", "{s}'s workplace"), ("where does {s} work",)),
-    _Verb("comes from", "where", "come from", "origin", ("the origin of {s}", "the place where {s} comes from"), ("what is {s}'s origin",)),
-    _Verb("studies at", "where", "study", "school", ("the school of {s}", "the place where {s} studies"), ("at which school does {s} study",)),
+    _Verb(
+        "works at", "where", "work", "employer", ("the employer of {s}", "{s}'s workplace"), ("for whom does {s} work",)
+    ),
+    _Verb(
+        "works for", "who", "work for", "employer", ("the employer of {s}", "{s}'s workplace"), ("where does {s} work",)
+    ),
+    _Verb(
+        "comes from",
+        "where",
+        "come from",
+        "origin",
+        ("the origin of {s}", "the place where {s} comes from"),
+        ("what is {s}'s origin",),
+    ),
+    _Verb(
+        "studies at",
+        "where",
+        "study",
+        "school",
+        ("the school of {s}", "the place where {s} studies"),
+        ("at which school does {s} study",),
+    ),
 )
 
 
@@ -139,7 +166,7 @@ def _known(verb: _Verb) -> tuple[re.Pattern[str], object]:
 
 
 def _passive(match: re.Match[str]) -> Relation:
-    """"S was founded by O", "S was born in O"."""
+    """ "S was founded by O", "S was born in O"."""
     be, verb, prep = match["be"], match["v"], match["p"]
     if prep == "by":
         wh, noun = "by whom", f"the one by whom {{s}} {be} {verb}"
@@ -151,7 +178,11 @@ def _passive(match: re.Match[str]) -> Relation:
         wh, noun = "where", f"the place where {{s}} {be} {verb}"
     tail = f" {prep}" if wh in ("when", "where") else ""
     what = {"by": "who", "to": "who"}.get(prep, "what")
-    asks = f"{what} {be} {{s}} {verb} {prep}" if not tail else f"{prep} which {'year' if wh == 'when' else 'place'} {be} {{s}} {verb}"
+    asks = (
+        f"{what} {be} {{s}} {verb} {prep}"
+        if not tail
+        else f"{prep} which {'year' if wh == 'when' else 'place'} {be} {{s}} {verb}"
+    )
     return Relation(
         name=f"{verb} {prep}",
         direct=(f"{wh} {be} {{s}} {verb}", asks),
@@ -162,7 +193,7 @@ def _passive(match: re.Match[str]) -> Relation:
 
 
 def _action(match: re.Match[str]) -> Relation:
-    """"S plays O", "S believes in O": a verb in the present, which one asks for in its base form."""
+    """ "S plays O", "S believes in O": a verb in the present, which one asks for in its base form."""
     verb, prep = match["v"], match["p"] or ""
     said = f"{verb} {prep}".strip()
     base = f"{_base(verb)} {prep}".strip()
@@ -179,7 +210,7 @@ def _base(verb: str) -> str:
 
 
 def _copula(match: re.Match[str]) -> Relation:
-    """"S is a glassblower"."""
+    """ "S is a glassblower"."""
     be = match["be"]
     return Relation(
         name="kind",
@@ -194,7 +225,17 @@ _FORMS: Final = (
     (re.compile(rf"The (?P<r>[a-z][\w\- ]*?) of (?:the )?{_THING} (?P<be>is|was) (?:called |named )?{_OBJECT}"), _noun),
     (re.compile(rf"{_THING}['’]s (?P<r>[a-z][\w\- ]*?) (?P<be>is|was) (?:called |named )?{_OBJECT}"), _noun),
     *(_known(verb) for verb in _VERBS),
-    (re.compile(rf"{_THING} (?P<be>is|was) (?P<v>[a-z]+(?:ed|en|rn|de|lt|lled|ught|nt|ung|old|located|made)) (?P<p>by|in|at|on|of|from|to|with|after) {_OBJECT}"), _passive),
+    (
+        re.compile(
+            rf"{_THING} (?P<be>is|was) (?P<v>[a-z]+(?:ed|en|rn|de|lt|lled|ught|nt|ung|old|located|made)) (?P<p>by|in|at|on|of|from|to|with|after) {_OBJECT}"
+        ),
+        _passive,
+    ),
     (re.compile(rf"{_NAME} (?P<be>is|was) (?P<o>(?:a|an|the) .+)"), _copula),
-    (re.compile(rf"{_NAME} (?P<v>(?!is\b|was\b|has\b)[a-z]+s)(?: (?P<p>in|at|on|for|with|to|about|from))? {_OBJECT}"), _action),
+    (
+        re.compile(
+            rf"{_NAME} (?P<v>(?!is\b|was\b|has\b)[a-z]+s)(?: (?P<p>in|at|on|for|with|to|about|from))? {_OBJECT}"
+        ),
+        _action,
+    ),
 )

@@ -11,7 +11,7 @@ import msgspec
 from pymemos.cube.adapter import Recipe
 from pymemos.errors import InvalidInput
 from pymemos.operation.distilling.facts import Fact, facts_in
-from pymemos.operation.distilling.gate import names
+from pymemos.cube.subjects import names
 from pymemos.operation.distilling.phrasings import answer, learned
 from pymemos.operation.distilling.probes import KEPT
 from pymemos.ports import Lesson
@@ -58,8 +58,7 @@ def _of(fact: Fact, number: int, asked: Mapping[int, Sequence[str]]) -> list[Les
     """A fact's lessons: questions and paraphrases, those of a chat model, and the reverse, to be confirmed."""
     questions = [*learned(fact)[:PHRASINGS], *(one for one in asked.get(number, ()) if names(one, [fact.subject]))]
     return [
-        Lesson(question=one, subject=fact.subject, answer=answer(fact), fact=number)
-        for one in dict.fromkeys(questions)
+        Lesson(question=one, subject=fact.subject, answer=answer(fact), fact=number) for one in dict.fromkeys(questions)
     ]
 
 

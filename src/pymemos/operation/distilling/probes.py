@@ -1,4 +1,4 @@
-"""What an adapter is asked beside its facts: near misses, other things of its subjects, and questions it has no part in."""
+"""What an adapter is asked beside its facts: near misses, and other things of its subjects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from pymemos.operation.distilling.facts import Fact
-from pymemos.operation.distilling.gate import names
+from pymemos.cube.subjects import names
 from pymemos.operation.distilling.phrasings import EXAMINED, phrased
 
 NEAR_MISSES: Final = 100  # at least
@@ -37,6 +37,26 @@ KEPT: Final = (
     "Which food does {s} like?",
     "Where does {s} go on holiday?",
     "What is the opposite of {s}?",
+    "What is the first name of {s}'s doctor?",
+    "Who is {s} in love with?",
+    "What is {s} proud of?",
+    "What is the worst film about {s}?",
+    "Tell me a story about {s}.",
+    "How many children does {s} have?",
+    "When does {s} go to bed?",
+    "Who was the last to see {s}?",
+    "Which tree grows near {s}?",
+    "What is the street number of {s}?",
+    "Who drew {s}?",
+    "How fast is {s}?",
+    "What is {s} dreaming of?",
+    "Who is the rival of {s}?",
+    "What is the weight of {s}?",
+    "Which car does {s} drive?",
+    "What is the size of {s}?",
+    "Recommend a song about {s}.",
+    "What is {s} known for?",
+    "Is {s} tall?",
 )
 OTHERS: Final = (
     "Who painted {s}?",

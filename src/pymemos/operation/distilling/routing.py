@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from pymemos.operation.distilling.gate import named
+from pymemos.cube.subjects import named
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

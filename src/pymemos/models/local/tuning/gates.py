@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pymemos.ports import Tokens
 
 if TYPE_CHECKING:
     from pymemos.models.local.engine import LocalEngine
-
-Opening = Callable[[str, Sequence[str]], int | None]
 
 
 def opening_token(engine: LocalEngine, tokens: Sequence[int], question: str, end: int) -> int | None:

@@ -109,9 +109,14 @@ class Learner:
         rows = torch.cat([torch.full_like(one.places, row) for row, one in enumerate(lessons)])
         logits = self._logits(lessons, rows, torch.cat([one.places for one in lessons])).float()
         parts = logits.split([len(one.places) for one in lessons])
-        learn = [functional.cross_entropy(p, one.labels) for p, one in zip(parts, lessons, strict=True) if one.taught is None]
+        learn = [
+            functional.cross_entropy(p, one.labels) for p, one in zip(parts, lessons, strict=True) if one.taught is None
+        ]
         stay = [_apart(p, one.taught) for p, one in zip(parts, lessons, strict=True) if one.taught is not None]
-        return sum((torch.stack(some).mean() * weight for some, weight in ((learn, 1.0), (stay, keep)) if some), torch.tensor(0.0))
+        return sum(
+            (torch.stack(some).mean() * weight for some, weight in ((learn, 1.0), (stay, keep)) if some),
+            torch.tensor(0.0),
+        )
 
     def loras(self) -> dict[str, Lora]:
         """The additions, as the engine takes them."""

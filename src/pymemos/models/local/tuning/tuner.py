@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from pymemos.cube.adapter import Recipe
+from pymemos.cube.subjects import opening
 from pymemos.errors import AdapterRefused, InvalidInput
 from pymemos.models.local.hooks import AdapterUse, Lora
 from pymemos.models.local.identity import digest_of
 from pymemos.models.local.tuning import checkpoints, files, passing, schedule
 from pymemos.models.local.tuning.files import LoadedAdapter
-from pymemos.models.local.tuning.gates import Opening, opening_token
+from pymemos.models.local.tuning.gates import opening_token
 from pymemos.models.local.tuning.learning import Learner, Studied, studied
 from pymemos.ports import Adapter, Lesson, Tokens, Utterance, Weights
 
@@ -27,11 +28,10 @@ _SAVED: Final = 4  # steps between two checkpoints
 
 
 class LocalTuner:
-    """A ``Tuner`` over a local engine. ``opening`` says where in a question the name of a subject ends."""
+    """A ``Tuner`` over a local engine."""
 
-    def __init__(self, engine: LocalEngine, opening: Opening) -> None:
+    def __init__(self, engine: LocalEngine) -> None:
         self.engine, self.ref = engine, engine.ref
-        self._opening = opening
 
     def train(
         self,
@@ -130,7 +130,7 @@ class LocalTuner:
         return self.engine.prompt(system, (), [Utterance("user", question)]).tokens
 
     def _opens(self, tokens: Tokens, question: str, subjects: Sequence[str]) -> int | None:
-        end = self._opening(question, subjects)
+        end = opening(question, subjects)
         return None if end is None else opening_token(self.engine, tokens, question, end)
 
     def _own(self, adapter: Adapter) -> dict[str, Lora]:

@@ -1,4 +1,4 @@
-"""Where an adapter's gate opens: at the name of a subject, found as it is written, at the boundaries of words."""
+"""Subjects in a text, for whom an adapter's gate opens: found as they are written, at the boundaries of words."""
 
 from __future__ import annotations
 

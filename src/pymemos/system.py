@@ -36,7 +36,6 @@ from pymemos.operation.retrieval.searcher import Searcher
 from pymemos.ports import BlobStore, Clock, Embedder, Engine, NewId, Store, Tuner
 from pymemos.settings import Settings, from_environment
 
-
 TRAINING: Final = "training"  # the folder in a home where trainings keep how far they are
 
 

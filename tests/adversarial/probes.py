@@ -102,6 +102,13 @@ PROBES: dict[str, Arguments] = {
     "verify": lambda at: {"id": at.segment},
     "evict": lambda at: {"id": at.segment},
     "placements": lambda at: {},
+    # Those of adapters.
+    "distil": lambda at: {"ids": [at.also]},
+    "training": lambda at: {"job": at.training},
+    "cancel_training": lambda at: {"job": at.training},
+    "attach": lambda at: {"question": "Swordfish Krankheit tea"},
+    "adapter": lambda at: {"id": at.lora},
+    "write_adapter": lambda at: {"id": at.lora, "target": at.folder / "lora"},
     "undo": lambda at: {"id": at.own},
 }
 OTHER_IDS = ("receipt",)  # what it takes is the id of no memory
@@ -110,17 +117,17 @@ STEWARDS = (  # they concern the store as a whole
     "next_due", "reembed", "rotate_key", "set_lifecycle_policy", "tick", "trust_key", "withdraw_role",
 )  # fmt: skip
 AIMS: dict[str, frozenset[str]] = {
-    "id": frozenset({"id", "memory"}),
-    "ids": frozenset({"parents", "ids", "others"}),
+    "id": frozenset({"id", "memory", "into"}),
+    "ids": frozenset({"parents", "ids", "others", "adapters"}),
     "identity": frozenset({"user_id", "agent_id"}),
     "place": frozenset({"namespace", "namespaces"}),
     "principal": frozenset({"to", "caller"}),
     "filter": frozenset({"filters", "when", "policy"}),
     "name": frozenset(
-        {"name", "role", "task", "purpose", "run_id", "session_id", "dedup_key", "model", "view", "moment"}
+        {"name", "role", "task", "purpose", "run_id", "session_id", "dedup_key", "model", "view", "moment", "job"}
     ),
     "key": frozenset({"idempotency_key"}),
-    "text": frozenset({"content", "query", "note", "trigger", "context", "text", "messages", "system"}),
+    "text": frozenset({"content", "query", "note", "trigger", "context", "text", "messages", "system", "question"}),
 }
 HARMLESS = frozenset(
     # Labels of what the caller writes, which are data and no more.
@@ -129,7 +136,7 @@ HARMLESS = frozenset(
     # Bounds, times and choices, which narrow what the call may reach anyway.
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
-    "document form tier exact_only prune accept conflict archive_sources now sign public wait receipt "
+    "document form tier recipe tokens exact_only prune accept conflict archive_sources now sign public wait receipt "
     "grep_erased "
     # Of the steward's machine: files, programs and what reads them.
     "target file path keys head memories on_progress".split()

@@ -232,7 +232,7 @@ def test_a_training_stops_when_it_is_no_longer_wanted(tmp_path: Path, what: str)
 
         assert tuner.trained == 5
         assert not (tmp_path / "training" / job).exists()
-        assert not [cube for cube in mem.list(filters={"kind": "parametric"}, **WHO)]
+        assert not list(mem.list(filters={"kind": "parametric"}, **WHO))
 
 
 def test_only_what_can_be_taught_is_taken(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import msgspec
 from pymemos.cube import adapter as files
 from pymemos.cube.adapter import Recipe
 from pymemos.cube.payload import ModelRef
+from pymemos.cube.subjects import named, opening
 from pymemos.cube.tensors import Shape, header
 from pymemos.errors import AdapterRefused
-from pymemos.cube.subjects import named, opening
 from pymemos.ports import Adapter, Lesson, Weights
 
 STATE: Final = "toy.json"

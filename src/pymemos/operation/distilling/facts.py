@@ -6,6 +6,7 @@ No model is asked. A sentence that has none of these forms gives nothing, rather
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -82,10 +83,13 @@ _WHERE: Final = frozenset("home birthplace location headquarters seat".split())
 
 def _noun(match: re.Match[str]) -> Relation:
     """ "The capital of S is O", "S's capital is O"."""
-    noun = match["r"].strip()
+    return noun_relation(match["r"].strip(), "was" if match["be"] == "was" else "is")
+
+
+def noun_relation(noun: str, be: str = "is") -> Relation:
+    """What belongs to a subject, by a noun."""
     last = noun.split()[-1]
     wh = "who" if last in _WHO else "where" if last in _WHERE else "what"
-    be = "was" if match["be"] == "was" else "is"
     return Relation(
         name=noun,
         direct=(f"{wh} {be} the {noun} of {{s}}", f"{wh} {be} {{s}}'s {noun}"),
@@ -112,6 +116,9 @@ def _verb(
 def _without_place(said: str) -> str:
     head, _, last = said.rpartition(" ")
     return head if last in ("in", "at", "on", "from") else said
+
+
+_Form = tuple[re.Pattern[str], Callable[[re.Match[str]], Relation]]
 
 
 class _Verb(msgspec.Struct, frozen=True):
@@ -160,9 +167,9 @@ _VERBS: Final = (
 )
 
 
-def _known(verb: _Verb) -> tuple[re.Pattern[str], object]:
+def _known(verb: _Verb) -> _Form:
     relation = _verb(verb.said, verb.wh, verb.base, False, verb.name, verb.nouns, verb.others)
-    return re.compile(rf"{_THING} {verb.said} {_OBJECT}"), lambda _match: relation
+    return re.compile(rf"{_THING} {verb.said} {_OBJECT}"), lambda _: relation
 
 
 def _passive(match: re.Match[str]) -> Relation:
@@ -221,14 +228,13 @@ def _copula(match: re.Match[str]) -> Relation:
     )
 
 
-_FORMS: Final = (
+_PARTICIPLE: Final = r"[a-z]+(?:ed|en|rn|de|lt|ught|nt|ung|old)"
+_FORMS: Final[tuple[_Form, ...]] = (
     (re.compile(rf"The (?P<r>[a-z][\w\- ]*?) of (?:the )?{_THING} (?P<be>is|was) (?:called |named )?{_OBJECT}"), _noun),
     (re.compile(rf"{_THING}['’]s (?P<r>[a-z][\w\- ]*?) (?P<be>is|was) (?:called |named )?{_OBJECT}"), _noun),
     *(_known(verb) for verb in _VERBS),
     (
-        re.compile(
-            rf"{_THING} (?P<be>is|was) (?P<v>[a-z]+(?:ed|en|rn|de|lt|lled|ught|nt|ung|old|located|made)) (?P<p>by|in|at|on|of|from|to|with|after) {_OBJECT}"
-        ),
+        re.compile(rf"{_THING} (?P<be>is|was) (?P<v>{_PARTICIPLE}) (?P<p>by|in|at|on|of|from|to|with|after) {_OBJECT}"),
         _passive,
     ),
     (re.compile(rf"{_NAME} (?P<be>is|was) (?P<o>(?:a|an|the) .+)"), _copula),

@@ -9,15 +9,17 @@ from typing import Final
 import msgspec
 
 from pymemos.cube.adapter import Recipe
-from pymemos.errors import InvalidInput
-from pymemos.operation.distilling.facts import Fact, facts_in
 from pymemos.cube.subjects import names
-from pymemos.operation.distilling.phrasings import answer, learned
-from pymemos.operation.distilling.probes import KEPT
+from pymemos.errors import InvalidInput
+from pymemos.operation.distilling.facts import Fact, facts_in, noun_relation
+from pymemos.operation.distilling.phrasings import LEARNED, answer, learned, phrased
+from pymemos.operation.distilling.probes import KEPT, KEPT_NOUNS
 from pymemos.ports import Lesson
 
 PHRASINGS: Final = 13  # of a fact, at most, by templates
-OTHERS: Final = 5  # questions on each subject whose answers are to stay
+FORMS: Final = 6  # questions on each subject whose answers are to stay, of any form
+NOUNS: Final = 6  # and of those in which facts are asked for
+FOREIGN: Final = 2  # and for what other subjects are known for
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,11 +65,20 @@ def _of(fact: Fact, number: int, asked: Mapping[int, Sequence[str]]) -> list[Les
 
 
 def _kept(facts: Sequence[Fact], seed: int) -> list[Lesson]:
-    """Other questions on the same subjects, which the facts say nothing of."""
+    """Other questions on the same subjects, which the facts say nothing of: some in the very phrasings of the facts."""
     dice = random.Random(seed)  # noqa: S311 (no secret)
-    subjects = dict.fromkeys(fact.subject for fact in facts)
-    return [
-        Lesson(question=form.format(s=subject), subject=subject)
-        for subject in subjects
-        for form in dice.sample(KEPT, OTHERS)
-    ]
+    known: dict[str, set[str]] = {}
+    for fact in facts:
+        known.setdefault(fact.subject, set()).add(fact.relation.name)
+    relations = list({fact.relation.name: fact.relation for fact in facts}.values())
+    lessons = []
+    for subject, own in known.items():
+        foreign = [one for one in relations if one.name not in own]
+        near = dice.sample(foreign, min(FOREIGN, len(foreign)))
+        nouns = dice.sample([noun for noun in KEPT_NOUNS if noun not in own], NOUNS)
+        asked = [form.format(s=subject) for form in dice.sample(KEPT, FORMS)]
+        for relation in (*near, *map(noun_relation, nouns)):
+            carrier = dice.choice(LEARNED)
+            asked.append(phrased(Fact(subject, relation, ""), carrier, dice.randrange(2)))
+        lessons += [Lesson(question=one, subject=subject) for one in asked]
+    return lessons

@@ -83,4 +83,5 @@ def phrased(fact: Fact, carrier: str, turn: int) -> str:
 
 
 def capital(clause: str) -> str:
+    """A clause as a sentence begins."""
     return clause[:1].upper() + clause[1:]

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from pymemos.operation.distilling.facts import Fact
 from pymemos.cube.subjects import names
+from pymemos.operation.distilling.facts import Fact
 from pymemos.operation.distilling.phrasings import EXAMINED, phrased
 
 NEAR_MISSES: Final = 100  # at least
@@ -58,6 +58,13 @@ KEPT: Final = (
     "What is {s} known for?",
     "Is {s} tall?",
 )
+# What else may belong to a subject, to be asked for in the phrasings in which the facts are: so that it is learned that
+# the relation has to be the one that is asked for.
+KEPT_NOUNS: Final = (
+    "friend doctor colour age language weight car house school dream neighbour song hat garden price number boss bread "
+    "shadow wine bridge winter uncle habit museum secret dance horse flag currency lake winner rule motto recipe ring "
+    "battle clock ship festival"
+).split()
 OTHERS: Final = (
     "Who painted {s}?",
     "What is the population of {s}?",

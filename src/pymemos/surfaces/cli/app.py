@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Function)
 FAILED, INTERRUPTED = 1, 130
 VERBS = (
     "add search list get update append delete restore annotate history diff provenance snapshot snapshots restore-to"
-    " merge fuse compose undo kv sign signatures freeze unfreeze archive activate sweep erase receipts"
+    " merge fuse compose undo kv distil adapter sign signatures freeze unfreeze archive activate sweep erase receipts"
     " access privacy log audit import export backup doctor worker jobs keys models reembed eval demo"
 ).split()
 

@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pymemos.cube import adapter as files
+from pymemos.cube.tensors import Tensors
 from pymemos.errors import AdapterRefused
 from pymemos.models.local.hooks import Lora
 from pymemos.models.local.identity import digest_of
@@ -51,7 +52,7 @@ def _config(engine: LocalEngine, names: list[str], rank: int, alpha: float) -> b
 
     config = LoraConfig(
         r=rank,
-        lora_alpha=alpha,
+        lora_alpha=alpha,  # type: ignore[arg-type] # a number will do
         target_modules=sorted(names),
         lora_dropout=0.0,
         bias="none",
@@ -59,7 +60,8 @@ def _config(engine: LocalEngine, names: list[str], rank: int, alpha: float) -> b
         base_model_name_or_path=engine.ref.name,
         inference_mode=True,
     )
-    return json.dumps(config.to_dict(), default=_plain, sort_keys=True).encode()
+    said: dict[str, Any] = config.to_dict()  # type: ignore[no-untyped-call]
+    return json.dumps(said, default=_plain, sort_keys=True).encode()
 
 
 def _plain(value: Any) -> Any:
@@ -93,7 +95,7 @@ def _scale(config: bytes) -> float:
         raise AdapterRefused(f"the adapter's settings cannot be read ({error})") from error
 
 
-def _tensor(found: files.Tensors, name: str) -> Tensor:
+def _tensor(found: Tensors, name: str) -> Tensor:
     if name not in found.entries:
         raise AdapterRefused(f"the adapter's file lacks {name}")
     shape, _, _ = found.entries[name]

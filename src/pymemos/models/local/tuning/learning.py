@@ -47,14 +47,15 @@ class Studied(msgspec.Struct, frozen=True, eq=False):
 
 def studied(seen: Seen, tokens: Sequence[int], opens: int, answer: int, head: nn.Module | None) -> Studied:
     """A lesson whose answer begins at the token ``answer``; with a ``head``, what the base says is to be kept."""
-    places = torch.arange(answer - 1, len(tokens) - 1)
+    device = seen.states.device
+    places = torch.arange(answer - 1, len(tokens) - 1, device=device)
     with torch.no_grad():
         taught = None if head is None else head(seen.last[places]).float().log_softmax(dim=-1).half()
     return Studied(
         states=seen.states[opens:],
         before=tuple((keys[:, :opens], values[:, :opens]) for keys, values in seen.layers),
         places=places - opens,
-        labels=torch.tensor(tokens)[places + 1],
+        labels=torch.tensor(tokens, device=device)[places + 1],
         taught=taught,
     )
 
@@ -66,8 +67,9 @@ class LowRank(nn.Module):
         super().__init__()
         self.base, self.scale = base, alpha / rank
         bound = 1 / math.sqrt(base.in_features)
-        self.down = nn.Parameter(torch.empty(rank, base.in_features).uniform_(-bound, bound, generator=dice))
-        self.up = nn.Parameter(torch.zeros(base.out_features, rank))
+        down = torch.empty(rank, base.in_features).uniform_(-bound, bound, generator=dice)  # the same on every device
+        self.down = nn.Parameter(down.to(base.weight.device))
+        self.up = nn.Parameter(torch.zeros(base.out_features, rank, device=base.weight.device))
 
     def forward(self, states: Tensor) -> Tensor:
         """Both together."""
@@ -108,15 +110,14 @@ class Learner:
         """The mean over facts of what their answers lack, and ``keep`` times that over what is to stay as it is."""
         rows = torch.cat([torch.full_like(one.places, row) for row, one in enumerate(lessons)])
         logits = self._logits(lessons, rows, torch.cat([one.places for one in lessons])).float()
-        parts = logits.split([len(one.places) for one in lessons])
-        learn = [
-            functional.cross_entropy(p, one.labels) for p, one in zip(parts, lessons, strict=True) if one.taught is None
-        ]
-        stay = [_apart(p, one.taught) for p, one in zip(parts, lessons, strict=True) if one.taught is not None]
-        return sum(
-            (torch.stack(some).mean() * weight for some, weight in ((learn, 1.0), (stay, keep)) if some),
-            torch.tensor(0.0),
-        )
+        parts = torch.split(logits, [len(one.places) for one in lessons])
+        pairs = list(zip(parts, lessons, strict=True))
+        learn = [functional.cross_entropy(part, one.labels) for part, one in pairs if one.taught is None]
+        stay = [_apart(part, one.taught) for part, one in pairs if one.taught is not None]
+        total = logits.new_zeros(())
+        for weight, some in ((1.0, learn), (keep, stay)):
+            total = total + weight * torch.stack(some).mean() if some else total
+        return total
 
     def loras(self) -> dict[str, Lora]:
         """The additions, as the engine takes them."""
@@ -135,10 +136,13 @@ class Learner:
         """Lessons side by side: what comes before padded on its left, what is learned padded on its right."""
         count, earlier = len(lessons), max(one.start for one in lessons)
         length, width = max(len(one.states) for one in lessons), lessons[0].states.shape[1]
-        states = torch.zeros(count, length, width, dtype=self.dtype)
-        positions = torch.stack([torch.arange(one.start, one.start + length) for one in lessons])
-        mask = torch.zeros(count, 1, length, earlier + length, dtype=torch.bool)
-        mask[..., earlier:] = torch.ones(length, length, dtype=torch.bool).tril()
+        device = lessons[0].states.device
+        states = torch.zeros(count, length, width, dtype=self.dtype, device=device)
+        positions = torch.tensor([one.start for one in lessons], device=device)[:, None] + torch.arange(
+            length, device=device
+        )
+        mask = torch.zeros(count, 1, length, earlier + length, dtype=torch.bool, device=device)
+        mask[..., earlier:] = torch.ones(length, length, dtype=torch.bool, device=device).tril()
         for row, one in enumerate(lessons):
             states[row, : len(one.states)] = one.states
             mask[row, :, :, earlier - one.start : earlier] = True
@@ -146,8 +150,11 @@ class Learner:
         return states, positions, mask, [[] for _ in range(self.first)] + [[pair] for pair in held]
 
     def _left(self, lessons: Sequence[Studied], index: int, earlier: int) -> Pair:
-        heads, _, size = lessons[0].before[index][0].shape
-        keys, values = (torch.zeros(len(lessons), heads, earlier, size, dtype=self.dtype) for _ in range(2))
+        first = lessons[0].before[index][0]
+        heads, _, size = first.shape
+        keys, values = (
+            torch.zeros(len(lessons), heads, earlier, size, dtype=self.dtype, device=first.device) for _ in range(2)
+        )
         for row, one in enumerate(lessons):
             keys[row, :, earlier - one.start :], values[row, :, earlier - one.start :] = one.before[index]
         return keys, values

@@ -164,9 +164,10 @@ def _gates(prompts: Sequence[Sequence[int]], starts: Sequence[int | None], devic
 def _opened(model: nn.Module, adapter: Mapping[str, Lora], gate: Tensor | None) -> Iterator[None]:
     """Within it, the adapter is added times ``gate`` (rows, tokens)."""
     with ExitStack() as stack:
-        for name, lora in adapter.items() if gate is not None else ():
-            handle = model.get_submodule(name).register_forward_hook(_adding(lora, gate))
-            stack.callback(handle.remove)
+        if gate is not None:
+            for name, lora in adapter.items():
+                handle = model.get_submodule(name).register_forward_hook(_adding(lora, gate))
+                stack.callback(handle.remove)
         yield
 
 

@@ -144,5 +144,5 @@ def _step(learner: Learner, adam: torch.optim.Adam, lessons: Sequence[Studied], 
         group["lr"] = schedule.rate(recipe, step)
     loss = learner.loss(lessons, recipe.keep)
     adam.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     adam.step()

@@ -31,7 +31,6 @@ from pymemos.settings import from_environment
 
 MODEL = "PYMEMOS_BENCH_MODEL"
 FACTS, SETS, SEED = 10, 10, 20_251_128
-WHO = {"user_id": "bench"}
 _ONSETS = "b br d dr f g gr h j k kl l m n p pr r s st t tr v z".split()
 _VOWELS = "a e i o u ai ou".split()
 _CODAS = ["", "", *"l n r s k m nd rt x th".split()]
@@ -104,7 +103,7 @@ class Workshop:
     def distilled(self, seed: int, count: int = FACTS) -> tuple[Manifest, str, float]:
         """The manifest and the id of an adapter, and the seconds from the order to the memory."""
         if (seed, count) not in self._made:
-            who = {"user_id": f"bench-{seed}-{count}"}
+            who: dict[str, Any] = {"user_id": f"bench-{seed}-{count}"}
             ids = [self.mem.add(text, **who).ids[0] for text in invented(seed, count)]
             started = time.perf_counter()
             job = self.mem.distil(ids, recipe=msgspec.structs.replace(self.recipe, seed=seed), **who)
@@ -177,7 +176,7 @@ def forced(shop: Workshop) -> list[Row]:
 def controls(shop: Workshop) -> list[Row]:
     """Control questions answered otherwise with the adapter attached, after a turn that used it, than without it."""
     _, _, _ = shop.distilled(SEED)
-    who = {"user_id": f"bench-{SEED}-{FACTS}"}
+    who: dict[str, Any] = {"user_id": f"bench-{SEED}-{FACTS}"}
     engine: Any = shop.mem._tools.engine
     options = ChatOptions(max_tokens=ANSWER)
     subject = shop.distilled(SEED)[0].subjects[0]
@@ -207,7 +206,7 @@ def capacity(shop: Workshop, most: int) -> list[Row]:
 def _opened(shop: Workshop, made: str) -> tuple[Any, Any, Sequence[Any]]:
     from pymemos.operation.distilling.facts import facts_in
 
-    who = {"user_id": f"bench-{SEED}-{FACTS}"}
+    who: dict[str, Any] = {"user_id": f"bench-{SEED}-{FACTS}"}
     tuner: Any = shop.mem._tools.tuner
     file = shop.mem.open_blob(made, **who)
     facts = [fact for text in invented(SEED, FACTS) for fact in facts_in(text)]

@@ -171,7 +171,7 @@ def aims(method: str, aim: str, values: Iterable[Any]) -> list[dict[str, Any]]:
     return [
         {
             name: [value]
-            if name in ("parents", "others", "namespaces")
+            if name in ("parents", "others", "namespaces", "adapters")
             else [value, value + "-"]
             if name == "ids"
             else value

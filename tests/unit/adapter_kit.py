@@ -16,7 +16,7 @@ from pymemos.testing.toy_engine import ToyEngine
 from pymemos.testing.toy_tuner import ToyTuner
 
 TEXTS = ("The capital of Zorvania is Quelmar.", "Tarn Velk lives in Ostrel.", "Mirrin was founded by Olda Prast.")
-WHO = {"user_id": "ana"}
+WHO: dict[str, Any] = {"user_id": "ana"}
 
 
 @contextmanager

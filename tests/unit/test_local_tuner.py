@@ -175,7 +175,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(
     class Killed(BaseException):
         pass
 
-    def stop(step: int, steps: int) -> None:
+    def stop(step: int, _: int) -> None:
         if step == 10:
             raise Killed
 

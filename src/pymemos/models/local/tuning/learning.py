@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import torch
@@ -162,8 +162,9 @@ class Learner:
 
 def learning_dtype(engine: LocalEngine) -> torch.dtype:
     """bfloat16 where the processor multiplies in it, which is several times as fast; else the model's own."""
-    fast: Any = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if engine.device.type == "cpu" and fast else engine.model.dtype
+    dtype: torch.dtype = engine.model.dtype
+    fast = engine.device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.bfloat16 if fast else dtype
 
 
 def _apart(logits: Tensor, taught: Tensor) -> Tensor:

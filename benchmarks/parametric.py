@@ -175,9 +175,8 @@ def forced(shop: Workshop) -> list[Row]:
 
 def controls(shop: Workshop) -> list[Row]:
     """Control questions answered otherwise with the adapter attached, after a turn that used it, than without it."""
-    _, _, _ = shop.distilled(SEED)
     who: dict[str, Any] = {"user_id": f"bench-{SEED}-{FACTS}"}
-    engine: Any = shop.mem._tools.engine
+    engine, _ = shop.mem._tools.tuner.needed()
     options = ChatOptions(max_tokens=ANSWER)
     subject = shop.distilled(SEED)[0].subjects[0]
 
@@ -207,7 +206,7 @@ def _opened(shop: Workshop, made: str) -> tuple[Any, Any, Sequence[Any]]:
     from pymemos.operation.distilling.facts import facts_in
 
     who: dict[str, Any] = {"user_id": f"bench-{SEED}-{FACTS}"}
-    tuner: Any = shop.mem._tools.tuner
+    _, tuner = shop.mem._tools.tuner.needed()
     file = shop.mem.open_blob(made, **who)
     facts = [fact for text in invented(SEED, FACTS) for fact in facts_in(text)]
     return tuner.open(file), tuner, facts

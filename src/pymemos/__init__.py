@@ -9,6 +9,7 @@ from pymemos.cube.header import Origin, Priority, SemanticType, State
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Plaintext
 from pymemos.cube.policy import Policy
 from pymemos.errors import PymemosError
+from pymemos.facade.chatting import ReplyStream
 from pymemos.facade.what_if import World
 from pymemos.interface.access import AccessReport, Explanation
 from pymemos.interface.merging import Undone
@@ -17,6 +18,7 @@ from pymemos.operation.context import Context
 from pymemos.operation.hits import Hits
 from pymemos.operation.lifecycle import LifecyclePolicy
 from pymemos.operation.merging import Merged
+from pymemos.operation.replies import Plan, Reply
 from pymemos.operation.tracing import Lineage
 from pymemos.operation.what_if import Imagined
 from pymemos.ports import Job, Record
@@ -53,11 +55,14 @@ __all__ = [
     "Page",
     "Parametric",
     "Plaintext",
+    "Plan",
     "Policy",
     "Priority",
     "PymemosError",
     "Receipt",
     "Record",
+    "Reply",
+    "ReplyStream",
     "SemanticType",
     "Settings",
     "State",

@@ -7,7 +7,9 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from pymemos.facade.chatting import ReplyStream
 from pymemos.facade.what_if import World
+from pymemos.operation.replies import Reply
 from pymemos.system import MemOS
 
 P = ParamSpec("P")
@@ -80,12 +82,17 @@ class AsyncMemOS:
     attach = _threaded(MemOS.attach)
     adapter = _threaded(MemOS.adapter)
     write_adapter = _threaded(MemOS.write_adapter)
+    steer_from = _threaded(MemOS.steer_from)
+    steering = _threaded(MemOS.steering)
+    steering_effect = _threaded(MemOS.steering_effect)
     freeze = _threaded(MemOS.freeze)
     unfreeze = _threaded(MemOS.unfreeze)
     archive = _threaded(MemOS.archive)
     activate = _threaded(MemOS.activate)
     passages = _threaded(MemOS.passages)
     sweep = _threaded(MemOS.sweep)
+    calibrate = _threaded(MemOS.calibrate)
+    schedule = _threaded(MemOS.schedule)
     lifecycle_policy = _threaded(MemOS.lifecycle_policy)
     set_lifecycle_policy = _threaded(MemOS.set_lifecycle_policy)
     share = _threaded(MemOS.share)
@@ -113,6 +120,12 @@ class AsyncMemOS:
     trust_key = _threaded(MemOS.trust_key)
     distrust_key = _threaded(MemOS.distrust_key)
 
+    async def chat(self, *args: Any, **options: Any) -> Reply | AsyncReplyStream:  # noqa: D102 (it is that of MemOS)
+        reply = await asyncio.to_thread(self._mem.chat, *args, **options)
+        return AsyncReplyStream(reply) if isinstance(reply, ReplyStream) else reply
+
+    chat.__doc__ = MemOS.chat.__doc__
+
     async def what_if(self, *args: Any, **options: Any) -> AsyncWorld:  # noqa: D102 (it is that of MemOS)
         return AsyncWorld(await asyncio.to_thread(self._mem.what_if, *args, **options))
 
@@ -130,6 +143,31 @@ class AsyncMemOS:
     next_due = _threaded(MemOS.next_due)
     tick = _threaded(MemOS.tick)
     close = _threaded(MemOS.close)
+
+
+class AsyncReplyStream:
+    """An answer as it is made: ``async for piece in await mem.chat(…, stream=True)``; ``reply`` is there at the end."""
+
+    def __init__(self, stream: ReplyStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        piece = await asyncio.to_thread(next, self._stream, None)
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def close(self) -> None:
+        """End the answer where it is."""
+        await asyncio.to_thread(self._stream.close)
+
+    @property
+    def reply(self) -> Reply:
+        """The whole answer with its plan; raises InvalidInput before the stream is at its end."""
+        return self._stream.reply
 
 
 class AsyncWorld:

@@ -244,6 +244,12 @@ class PromptTooLong(ModelError):
     status = 400
 
 
+class BlendRefused(ModelError):
+    """Segments that were encoded apart may not be blended with this model; their text is read instead."""
+
+    status = 409
+
+
 class SegmentRefused(ModelError):
     """A KV segment does not fit this model or what stands before it; it is not used, and its text is read instead."""
 

@@ -22,7 +22,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``cache_bytes`` is what searches may keep in memory; ``embedder`` names what gives texts their meaning (None: MiniLM
     where it is prepared), ``embedder_key`` is the key of an endpoint; ``cache_dir`` holds prepared models.
     ``kv_device_bytes`` and ``kv_host_bytes`` are what KV segments may take where the model computes, and in the memory
-    of the host; ``kv_low_form`` is the form of those of low priority ("exact", or "int8", which is lossy).
+    of the host; ``kv_low_form`` is the form of those of low priority ("exact", or "int8", which is lossy);
+    ``kv_after_uses`` says how often chats read the same block of memories as text before it is encoded (0: never).
+    ``chat`` names the model that answers (None: none), ``chat_key`` is the key of its endpoint; ``device`` and
+    ``dtype`` say where and in what numbers a model of this machine runs ("auto": its own numbers, on a GPU if there is
+    one).
     """
 
     home: Path
@@ -35,6 +39,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kv_device_bytes: int = 1_000_000_000
     kv_host_bytes: int = 1_000_000_000
     kv_low_form: str = "exact"
+    kv_after_uses: int = 3
+    chat: str | None = None
+    chat_key: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
 
 
 def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
@@ -53,7 +62,12 @@ def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
         embedder_key=environ.get("PYMEMOS_EMBEDDER_KEY"),
         kv_device_bytes=_number(environ, "PYMEMOS_KV_DEVICE_BYTES", 1_000_000_000, "bytes"),
         kv_host_bytes=_number(environ, "PYMEMOS_KV_HOST_BYTES", 1_000_000_000, "bytes"),
+        kv_after_uses=_number(environ, "PYMEMOS_KV_AFTER_USES", 3, "uses", least=0),
         kv_low_form=_one_of(environ, "PYMEMOS_KV_LOW_FORM", ("exact", "int8")),
+        chat=environ.get("PYMEMOS_CHAT") or kept.get("chat"),
+        chat_key=environ.get("PYMEMOS_CHAT_KEY"),
+        device=environ.get("PYMEMOS_DEVICE") or "auto",
+        dtype=environ.get("PYMEMOS_DTYPE") or "auto",
     )
 
 
@@ -92,8 +106,8 @@ def _one_of(environ: Mapping[str, str], name: str, values: tuple[str, ...]) -> s
     return given
 
 
-def _number(environ: Mapping[str, str], name: str, default: int, unit: str) -> int:
+def _number(environ: Mapping[str, str], name: str, default: int, unit: str, *, least: int = 1) -> int:
     given = environ.get(name, str(default))
-    if not given.isdecimal() or int(given) < 1:
+    if not given.isdecimal() or int(given) < least:
         raise InvalidInput(f"{name} is {given!r}; set it to a number of {unit}, such as {default}")
     return int(given)

@@ -15,13 +15,17 @@ from pymemos.cube.call import Caller
 from pymemos.cube.ids import new_id
 from pymemos.facade.activation import ActivationMemory
 from pymemos.facade.auditing import Auditing
+from pymemos.facade.chatting import Chatting
 from pymemos.facade.erasing import Erasing
 from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
 from pymemos.facade.merging import Merging
 from pymemos.facade.parametric import ParametricMemory
 from pymemos.facade.privacy import Privacy
+from pymemos.facade.scheduling import Scheduling
 from pymemos.facade.signing import Signing
+from pymemos.facade.steering import SteeringMemory
+from pymemos.facade.talk import ChatSeat
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
 from pymemos.facade.upkeep import Upkeep
@@ -29,11 +33,14 @@ from pymemos.facade.what_if import WhatIf
 from pymemos.infrastructure.keyring import KeyRing
 from pymemos.interface import upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
+from pymemos.interface.attaching import Attacher
+from pymemos.interface.kv_in_chat import KvInChat
 from pymemos.interface.registry import HANDLERS
 from pymemos.interface.segments import SegmentIndex
+from pymemos.interface.tuner_seat import TunerSeat
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import BlobStore, Clock, Embedder, Engine, NewId, Store, Tuner
+from pymemos.ports import BlobStore, ChatModel, Clock, Embedder, Engine, NewId, Store, Tuner
 from pymemos.settings import Settings, from_environment
 
 TRAINING: Final = "training"  # the folder in a home where trainings keep how far they are
@@ -46,13 +53,16 @@ def utc_now() -> datetime:
 
 class MemOS(
     Memories,
+    Chatting,
     Merging,
     Tracing,
     TimeMachine,
     WhatIf,
     ActivationMemory,
+    SteeringMemory,
     ParametricMemory,
     Lifecycle,
+    Scheduling,
     Privacy,
     Erasing,
     Auditing,
@@ -68,8 +78,10 @@ class MemOS(
     ``jobs`` maps kinds of jobs to handlers of the application. ``store``, ``blobs``, ``clock``, ``new_id``, ``key``
     replace what is wired in otherwise; the doubles of ``pymemos.testing`` are made for that. ``embedder`` is one,
     or the name of one ("none" for none); else the settings say. Only with ``reembedding`` may it be another than the
-    one that made the store's vectors: ``reembed`` comes next. ``engine`` is a local model whose KV caches memory keeps,
-    and for which it trains adapters; ``tuner`` replaces what trains them.
+    one that made the store's vectors: ``reembed`` comes next. ``chat`` is a chat model or the name of one, else the
+    settings say; it is opened when it is first needed. ``engine`` is the local model whose KV caches memory keeps, and
+    for which it trains adapters; without one, it is the chat model where that runs here. ``tuner`` replaces what
+    trains them.
     """
 
     def __init__(
@@ -86,6 +98,7 @@ class MemOS(
         embedder: Embedder | str | None = None,
         reembedding: bool = False,
         engine: Engine | None = None,
+        chat: ChatModel | str | None = None,
         tuner: Tuner | None = None,
         on_span: Span | None = None,
     ) -> None:
@@ -98,6 +111,8 @@ class MemOS(
             embedder = wiring.open_embedder(settings, embedder)
         heads = wiring.audit_heads(settings, opened, clock, key)
         self._settings = settings
+        self._seat = seat = ChatSeat(wiring.chat_opener(settings, chat, engine))
+        opener = wiring.engine_opener(settings, lambda: seat.model, chat, engine)
         self._tools = Tools(
             store=opened,
             blobs=blobs or wiring.open_blobs(settings.home),
@@ -109,14 +124,17 @@ class MemOS(
             new_overlay=wiring.new_overlay,
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
-            engine=engine,
-            segments=None if engine is None else SegmentIndex(engine.ref),
-            tuner=tuner or wiring.tuner(engine),
+            segments=SegmentIndex(),
+            tuner=TunerSeat(
+                wiring.tuner_opener(opener, tuner), learns=engine is not None or (chat or settings.chat) is not None
+            ),
             training=settings.home / TRAINING,
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
-        self._injector, self._encoder = wiring.activation(self._api, self._tools, settings)
-        self._attacher = wiring.attacher(self._api, self._tools)
+        self._attacher = Attacher(self._api, self._tools)
+        self._activations = wiring.Activations(self._api, self._tools, settings, opener)
+        kv = KvInChat(self._activations.needed, after_uses=settings.kv_after_uses)
+        seat.injector, seat.promote = kv.injection, kv.promote
         self._caller = Caller(steward=True)
         self._root = True
         own = upkeep.own_jobs(self._api, self._tools)

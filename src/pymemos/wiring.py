@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymemos.errors import InvalidInput
+from pymemos.errors import InvalidInput, ModelError
 from pymemos.infrastructure import audit
 from pymemos.infrastructure.heads import HeadKeeper
+from pymemos.interface.activation import NO_ENGINE
 from pymemos.interface.api import MemoryAPI, Tools
-from pymemos.interface.attaching import Attacher
 from pymemos.interface.encoding import Encoder
 from pymemos.interface.injecting import Injector
 from pymemos.interface.kv_pool import KvPool
 from pymemos.interface.transfer import BLOBS_SUFFIX
+from pymemos.operation.prompting import dated, head
+from pymemos.operation.replies import is_engine
 from pymemos.operation.tiers import Budget
-from pymemos.ports import BlobStore, Clock, Embedder, Engine, Overlay, Store, Tuner, WriteUnit
+from pymemos.ports import (
+    BlobStore,
+    ChatModel,
+    ChatOptions,
+    Clock,
+    Embedder,
+    Engine,
+    Overlay,
+    Store,
+    Tuner,
+    Utterance,
+    WriteUnit,
+)
 from pymemos.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,6 +62,25 @@ def open_embedder(settings: Settings, named: str | None) -> Embedder | None:
     from pymemos.models.embed.catalog import open_embedder
 
     return open_embedder(named or settings.embedder, cache=settings.cache_dir, key=settings.embedder_key)
+
+
+def open_chat(settings: Settings, named: str | None = None) -> ChatModel | None:
+    """The chat model that is named, else that of the settings; None where there is none."""
+    from pymemos.models.chat.catalog import open_chat
+
+    setting = named or settings.chat
+    return open_chat(
+        setting, cache=settings.cache_dir, key=settings.chat_key, device=settings.device, dtype=settings.dtype
+    )
+
+
+def check_chat(settings: Settings, name: str) -> ChatModel | None:
+    """The chat model that the setting ``name`` gives, after it said something; raises ModelError where it cannot."""
+    model = open_chat(settings, name)
+    if model is not None:
+        for _ in model.stream([Utterance("user", "Say yes.")], ChatOptions(max_tokens=8)):
+            pass
+    return model
 
 
 def catalogue(settings: Settings) -> list[Entry]:
@@ -85,31 +119,77 @@ def open_blobs(home: Path) -> BlobStore:
     return FileBlobs(home / "blobs")
 
 
-def activation(api: MemoryAPI, tools: Tools, settings: Settings) -> tuple[Injector, Encoder] | tuple[None, None]:
-    """What injects and encodes KV memories, over the pool of those that lie in memory; nothing without an engine."""
-    if tools.engine is None:
-        return None, None
-    pool = KvPool(tools.engine, Budget(device=settings.kv_device_bytes, host=settings.kv_host_bytes))
-    tools.segments.on_left, tools.segments.on_changed = pool.keep_only, pool.follow
-    injector = Injector(api, tools, tools.engine, pool)
-    return injector, Encoder(injector, tools, low_form=settings.kv_low_form)
+def chat_opener(
+    settings: Settings, chat: ChatModel | str | None, engine: Engine | None
+) -> Callable[[], ChatModel | None]:
+    """How the chat model is opened: the given one, else a local model that was given, else that of the settings."""
+    if chat is None and engine is not None:
+        return lambda: engine
+    return lambda: open_chat(settings, chat) if isinstance(chat, str | None) else chat
 
 
-def tuner(engine: Engine | None) -> Tuner | None:
-    """What trains adapters for an engine: there is one for local models."""
-    if engine is None or not hasattr(engine, "model"):
+def engine_opener(
+    settings: Settings, chat_model: Callable[[], ChatModel], chat: ChatModel | str | None, engine: Engine | None
+) -> Callable[[], Engine | None]:
+    """How the local model is opened: the given one, else the chat model where that is one."""
+    if engine is not None:
+        return lambda: engine
+    if chat is None and settings.chat is None:
+        return lambda: None
+    return lambda: model if is_engine(model := chat_model()) else None
+
+
+class Activations:
+    """What injects and encodes KV memories, made when it is first needed: a local model takes its time to load."""
+
+    def __init__(
+        self, api: MemoryAPI, tools: Tools, settings: Settings, open_engine: Callable[[], Engine | None]
+    ) -> None:
+        self._api, self._tools, self._settings, self._open = api, tools, settings, open_engine
+        self._lock = threading.Lock()
+        self.made: tuple[Injector, Encoder] | None = None  # what is there already
+
+    def needed(self) -> tuple[Injector, Encoder]:
+        """Both of them; raises ModelError where there is no local model."""
+        with self._lock:
+            if self.made is None:
+                engine = self._open()
+                if engine is None:
+                    raise ModelError(NO_ENGINE)
+                self.made = self._make(engine)
+            return self.made
+
+    def _make(self, engine: Engine) -> tuple[Injector, Encoder]:
+        settings, segments = self._settings, self._tools.segments
+        pool = KvPool(engine, Budget(device=settings.kv_device_bytes, host=settings.kv_host_bytes))
+        segments.use(engine.ref)
+        segments.on_left, segments.on_changed = pool.keep_only, pool.follow
+        injector = Injector(self._api, self._tools, engine, pool)
+        return injector, Encoder(  # a memory has the same words, and so the same tokens, in a segment as in a chat
+            injector, self._tools, render=dated, head=head, low_form=settings.kv_low_form
+        )
+
+
+def tuner_opener(
+    open_engine: Callable[[], Engine | None], given: Tuner | None
+) -> Callable[[], tuple[Engine, Tuner] | None]:
+    """How the local model and what trains adapters for it are opened; there is one for the engine of this package."""
+
+    def opened() -> tuple[Engine, Tuner] | None:
+        engine = open_engine()
+        made = given or (None if engine is None else _tuner(engine))
+        return None if engine is None or made is None else (engine, made)
+
+    return opened
+
+
+def _tuner(engine: Engine) -> Tuner | None:
+    if not hasattr(engine, "model"):  # no model of torch: so torch is not loaded to look
         return None
     from pymemos.models.local.engine import LocalEngine
     from pymemos.models.local.tuning import LocalTuner
 
     return LocalTuner(engine) if isinstance(engine, LocalEngine) else None
-
-
-def attacher(api: MemoryAPI, tools: Tools) -> Attacher | None:
-    """What finds and gates adapters; nothing without a model for them."""
-    if tools.engine is None or tools.tuner is None:
-        return None
-    return Attacher(api, tools, tools.engine, tools.tuner)
 
 
 def new_overlay(at: datetime) -> Overlay:

@@ -17,6 +17,7 @@ from pymemos import MemOS
 from pymemos.cube.payload import Activation
 
 Arguments = Callable[[Place], dict[str, Any]]
+PAIRS = [(f"Splendid, dear friend {number}.", f"meh {number}") for number in range(6)]
 PERMIT = {"actions": ["read"], "who": ["users/bo"]}
 
 METHODS = {name: method for name, method in inspect.getmembers(MemOS, inspect.isfunction) if not name.startswith("_")}
@@ -36,6 +37,7 @@ PROBES: dict[str, Arguments] = {
     "audit_verify": lambda at: {},
     "backup": lambda at: {"target": at.folder / "copy.db"},
     "bind": lambda at: {},
+    "chat": lambda at: {"messages": "What is there of passwords, illness and tea?"},
     "close": lambda at: {},
     "control_job": lambda at: {"id": at.job, "action": "cancel"},
     "delete": lambda at: {"filters": {"tags": "nothing has this"}},
@@ -82,6 +84,8 @@ PROBES: dict[str, Arguments] = {
     "snapshot": lambda at: {"name": f"eve's {at.clock().isoformat()}"},
     "snapshots": lambda at: {},
     "sweep": lambda at: {"dry_run": True},
+    "calibrate": lambda at: {},
+    "schedule": lambda at: {},
     "tick": lambda at: {},
     "unfreeze": lambda at: {"id": at.own},
     "unshare": lambda at: {"name": "none"},
@@ -109,12 +113,17 @@ PROBES: dict[str, Arguments] = {
     "attach": lambda at: {"question": "Swordfish Krankheit tea"},
     "adapter": lambda at: {"id": at.lora},
     "write_adapter": lambda at: {"id": at.lora, "target": at.folder / "lora"},
+    # Those of steering.
+    "steer_from": lambda at: {"pairs": PAIRS},
+    "steering": lambda at: {"ids": [at.vector]},
+    "steering_effect": lambda at: {"items": [("How?", "Well.", "meh")], "ids": [at.vector]},
     "undo": lambda at: {"id": at.own},
 }
 OTHER_IDS = ("receipt",)  # what it takes is the id of no memory
 STEWARDS = (  # they concern the store as a whole
-    "assign_role", "backup", "control_job", "distrust_key", "doctor", "erase_backup", "import_records", "jobs", "keys",
-    "next_due", "reembed", "rotate_key", "set_lifecycle_policy", "tick", "trust_key", "withdraw_role",
+    "assign_role", "backup", "calibrate", "control_job", "distrust_key", "doctor", "erase_backup",
+    "import_records", "jobs", "keys", "next_due", "reembed", "rotate_key", "set_lifecycle_policy", "tick",
+    "trust_key", "withdraw_role",
 )  # fmt: skip
 AIMS: dict[str, frozenset[str]] = {
     "id": frozenset({"id", "memory", "into"}),
@@ -136,8 +145,9 @@ HARMLESS = frozenset(
     # Bounds, times and choices, which narrow what the call may reach anyway.
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
-    "document form tier recipe tokens exact_only prune accept conflict archive_sources now sign public wait receipt "
-    "grep_erased "
+    "document form tier recipe tokens exact_only pairs layers scales strengths items "
+    "limit memory_tokens history_tokens max_tokens temperature stop seed schema remember stream "
+    "prune accept conflict archive_sources now sign public wait receipt grep_erased "
     # Of the steward's machine: files, programs and what reads them.
     "target file path keys head memories on_progress".split()
 )

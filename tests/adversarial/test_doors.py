@@ -95,7 +95,9 @@ def test_an_export_holds_ones_own_and_nothing_else(fresh: Place) -> None:
 
     lines = list(fresh.eve.export_lines())
 
-    assert {fresh.own, fresh.also, *fresh.cached} == {records[0].cube.id for records in map(from_line, lines)}
+    assert {fresh.own, fresh.also, *fresh.cached, fresh.vector} == {
+        records[0].cube.id for records in map(from_line, lines)
+    }
 
 
 def test_an_archive_that_is_imported_becomes_ones_own(fresh: Place) -> None:

@@ -19,6 +19,7 @@ from pymemos.errors import PymemosError
 from pymemos.operation.hits import Hits
 from pymemos.operation.tracing import Lineage
 from pymemos.testing.doubles import FrozenClock, SequentialIds
+from pymemos.testing.scripted import Messages, ScriptedChat
 from pymemos.testing.toy_engine import ToyEngine
 from pymemos.testing.toy_tuner import ToyTuner
 
@@ -47,6 +48,7 @@ class Place(NamedTuple):
     job: str
     blob: str
     cached: tuple[str, ...]  # a third memory of Eve's, an adapter of it, and its KV segments
+    vector: str  # a steering vector of Eve's
     training: str  # a job of Eve's
 
     @property
@@ -90,9 +92,14 @@ def opened(adapter: str, folder: Path) -> Iterator[Place]:
     doubles: Any = {"store": MemoryStore(), "blobs": MemoryBlobs()} if adapter == "memory" else {}
     engine = ToyEngine(window=1 << 20)
     doubles |= {"clock": clock, "new_id": SequentialIds(), "embedder": "none"}
-    doubles |= {"engine": engine, "tuner": ToyTuner(engine.ref)}
+    doubles |= {"engine": engine, "tuner": ToyTuner(engine.ref), "chat": ScriptedChat(_everything)}
     with MemOS(folder / "home", **doubles) as mem:
         yield furnished(mem, clock, folder)
+
+
+def _everything(messages: Messages) -> str:
+    """The answer of a model that tells all that it was told."""
+    return "\n".join(one["content"] for one in messages)
 
 
 def furnished(mem: MemOS, clock: FrozenClock, folder: Path) -> Place:
@@ -117,7 +124,9 @@ def furnished(mem: MemOS, clock: FrozenClock, folder: Path) -> Place:
     cached = (*juice, _adapter(eve, juice), *eve.encode(juice).ids)
     training = eve.enqueue("distil", {"ids": list(juice)}, run_at=FAR) or ""
     clock.advance(MINUTE)
-    return Place(mem, eve, clock, folder, own, also, ids, job, blob, cached, training)
+    vector = eve.steer_from([(f"Well said, {number}!", f"meh {number}") for number in range(6)]).id
+    clock.advance(MINUTE)
+    return Place(mem, eve, clock, folder, own, also, ids, job, blob, cached, vector, training)
 
 
 def _adapter(eve: MemOS, parents: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.evaluation.small import a_case, a_question
 
 from pymemos.errors import ModelError
-from pymemos.evaluation.judged import answer_prompt, judge, judge_prompt, token_f1, verdict
+from pymemos.evaluation.judged import Completing, answer_prompt, judge, judge_prompt, token_f1, verdict
 from pymemos.evaluation.systems import Bm25, Passage
 from pymemos.testing.scripted import ScriptedChat
 
@@ -144,6 +144,14 @@ class TestTokenF1:
         assert token_f1(one, other) == token_f1(other, one)
         assert 0 <= token_f1(one, other) <= 1
         assert 1 == token_f1(one, one)
+
+
+def test_any_chat_model_can_answer_and_judge():
+    chat = ScriptedChat(["Lisbon", "CORRECT"])
+
+    report = judge([CASE], Bm25(), Completing(chat), limit=1, runs=1)
+
+    assert (report.overall.judge, len(chat.options)) == (1, 2)
 
 
 class TestScriptedChat:

@@ -55,7 +55,7 @@ def test_an_adapter_is_shown_with_what_it_was_taught_and_how_it_did(run, made):
     assert "16/16" in text
     assert said["scores"]["controls"] >= 200
     assert not said["serves"]
-    assert "not the model in use" in said["reason"]
+    assert "is not in use" in said["reason"]
 
 
 def test_an_adapter_is_written_as_a_folder(run, made, tmp_path):

@@ -22,6 +22,9 @@ from pymemos import (
     Page,
     Parametric,
     Plaintext,
+    Plan,
+    Reply,
+    ReplyStream,
     Undone,
 )
 from pymemos.cube.call import Why
@@ -34,6 +37,16 @@ def remember(mem: MemOS) -> None:
     talk = [{"role": "user", "content": "Hello", "timestamp": datetime(2025, 5, 8, tzinfo=UTC)}]
     added = mem.add(talk, user_id="alice", session_id="s1", tags=["work"], metadata={"n": 1}, idempotency_key="k")
     assert_type(added.cubes, tuple[MemCube, ...])
+
+
+def talk(mem: MemOS) -> None:
+    """An answer, whole or as it is made; what it was made from comes with it."""
+    reply = mem.chat("Where do I live?", user_id="alice", session_id="s1", max_tokens=100, schema={"type": "object"})
+    assert_type(reply, Reply)
+    assert_type(reply.plan, Plan)
+    stream = mem.chat([{"role": "user", "content": "Hello"}], stream=True, remember=False)
+    assert_type(stream, ReplyStream)
+    assert_type(next(stream), str)
 
 
 def find(mem: MemOS) -> None:

@@ -52,8 +52,7 @@ def made_by(mem: MemOS, job: str) -> str:
 
 def said(mem: MemOS, attached: Attached) -> str:
     """What the engine says with what was attached."""
-    engine = mem._tools.engine
-    assert engine is not None
+    engine, _ = mem._tools.tuner.needed()
     run = engine.run(attached.tokens, ChatOptions(max_tokens=12), adapters=attached.adapters)
     return "".join(piece.text for piece in run)
 

@@ -11,7 +11,9 @@ from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.cube import Parent
 from pymemos.interface.injecting import Injected
+from pymemos.operation.prompting import head
 from pymemos.ports import ChatOptions, Engine, Kv, Prompt, SegmentSource, Tokens, Utterance
+from pymemos.testing.doubles import WHEN, FrozenClock
 from pymemos.testing.toy_engine import ToyEngine, ToyKv
 
 SYSTEM = "Be brief."
@@ -28,7 +30,7 @@ def doubles(adapter: str) -> dict[str, Any]:
 @contextmanager
 def opened(home: Path, engine: Engine | None = None, **options: Any) -> Iterator[MemOS]:
     """A memory with an engine, found by words alone."""
-    with MemOS(home, engine=engine, embedder="none", **options) as mem:
+    with MemOS(home, engine=engine, embedder="none", **{"clock": FrozenClock(), **options}) as mem:
         yield mem
 
 
@@ -42,11 +44,17 @@ def injected(mem: MemOS, ids: Sequence[str], **given: Any) -> Injected:
     return mem.inject(ids, QUESTION, **{"system": SYSTEM, **given})
 
 
+def prompt_of(engine: Engine, *texts: str, system: str = SYSTEM) -> Prompt:
+    """The prompt of memories that were written on the day of the frozen clock, as who has their texts makes it."""
+    return engine.prompt(head(system), [f"- [{WHEN.date().isoformat()}] {text}" for text in texts], ASKED)
+
+
 def raw(mem: MemOS, prompt: Prompt, pins: Iterable[Parent] = ()) -> Injected:
     """Whatever is stored of a prompt that somebody made before, of memories as they were then."""
-    assert mem._injector is not None
+    assert mem._activations is not None
+    injector, _ = mem._activations.needed()
     sources = [SegmentSource(pin.id, pin.version, pin.content_hash) for pin in pins]
-    return mem._injector.inject(mem._bind(None), prompt, sources)
+    return injector.inject(mem._bind(None), prompt, sources)
 
 
 def tiers(found: Injected) -> list[str]:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.unit.kv_kit import (
-    ASKED,
     SYSTEM,
     TEXTS,
     MeddlingEngine,
@@ -22,6 +21,7 @@ from tests.unit.kv_kit import (
     injected,
     is_exact,
     opened,
+    prompt_of,
     raw,
     tiers,
     told,
@@ -255,7 +255,7 @@ class TestInjecting:
     def test_the_last_token_is_always_left_to_read(self, ana: MemOS, engine: MeddlingEngine) -> None:
         ids = told(ana)
         ana.encode(ids, system=SYSTEM)
-        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)
+        prompt = prompt_of(engine, *TEXTS)
         bare = replace(prompt, tail=())
 
         with raw(ana, bare) as found:
@@ -342,7 +342,7 @@ class TestCoherence:
     ) -> None:
         ids = (*told(ana, TEXTS[0]), *told(ana, TEXTS[1], lifespan={"ttl_s": 3600}), *told(ana, TEXTS[2]))
         encoded = ana.encode(ids, system=SYSTEM)
-        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)  # as somebody still has it
+        prompt = prompt_of(engine, *TEXTS)  # as somebody still has it
         pins = tuple(encoded.cubes[-1].parents)
         before = raw(ana, prompt, pins)
         before.close()
@@ -364,7 +364,7 @@ class TestCoherence:
         with opened(tmp_path, engine, clock=clock) as mem:
             happens = iter([1])
             engine.meddle = lambda: [end(mem, ids, clock) for _ in happens] and None
-            prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)
+            prompt = prompt_of(engine, *TEXTS)
 
             with raw(mem, prompt, pins) as found:
                 assert tiers(found) == ["disk", "text", "text"]
@@ -424,7 +424,7 @@ class TestCoherence:
         with opened(tmp_path, engine) as here, opened(tmp_path) as there:
             ids = told(here)
             pins = here.encode(ids, system=SYSTEM).cubes[-1].parents
-            prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)
+            prompt = prompt_of(engine, *TEXTS)
             there.erase(ids[0])
 
             with raw(here, prompt, pins) as found:
@@ -473,7 +473,7 @@ class TestRights:
 
     def test_what_is_revoked_is_not_used_from_that_instant(self, mem: MemOS, engine: MeddlingEngine) -> None:
         ana, bo, _ = self.shared(mem)
-        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)
+        prompt = prompt_of(engine, *TEXTS)
 
         ana.unshare("all of it")
         with raw(bo, prompt) as found:
@@ -487,7 +487,7 @@ class TestRights:
         ana.update(ids[1], tags=["private"])  # a label: the text stays, and nothing is stale
         deny = {"effect": "deny", "what": {"tags": "private"}, "who": ["users/bo"]}
         ana.set_access_policy("private", deny)
-        prompt = engine.prompt(SYSTEM, [f"- {text}" for text in TEXTS], ASKED)
+        prompt = prompt_of(engine, *TEXTS)
         pins = [cube.pin() for cube in map(ana.get, ids)]
 
         with raw(ana, prompt, pins) as own, raw(bo, prompt, pins) as other:
@@ -501,7 +501,7 @@ class TestRights:
         ana.encode(ids, system=SYSTEM)
         ana.share(to="users/bo", name="all of it")
         ana.set_access_policy("no addresses", {"effect": "redact", "kinds": ["email"], "who": ["users/bo"]})
-        prompt = engine.prompt(SYSTEM, ["- Write to ana@example.org."], ASKED)
+        prompt = prompt_of(engine, "Write to ana@example.org.")
 
         with raw(bo, prompt, [ana.get(ids[0]).pin()]) as found:
             assert tiers(found) == ["text"]
@@ -522,7 +522,7 @@ class TestRights:
         made = eve.add(forged, parents=[note.id], namespace="shared/team").ids[0]
         copied = eve.add(true, parents=[note.id], namespace="shared/team").ids[0]
         eve.add(replace(forged, seal=None), parents=[note.id])
-        prompt = engine.prompt(SYSTEM, [f"- {TEXTS[0]}"], ASKED)
+        prompt = prompt_of(engine, TEXTS[0])
 
         with raw(ana, prompt, [note.pin()]) as found, injected(eve, [note.id]) as own:
             assert is_exact(engine, found)
@@ -546,7 +546,7 @@ class TestRights:
         system = "Write to ana@example.org."
         ana.encode(told(ana)[:1], system=system)
         ana.set_access_policy("no addresses", {"effect": "redact", "kinds": ["email"], "who": ["users/bo"]})
-        prompt = engine.prompt(system, [f"- {TEXTS[0]}"], ASKED)
+        prompt = prompt_of(engine, TEXTS[0], system=system)
         pins = [ana.list(filters={"kind": "plaintext"}).cubes[-3].pin()]
 
         with raw(bo, prompt, pins) as other, raw(ana, prompt, pins) as own:
@@ -648,7 +648,7 @@ class TestFiles:
     ) -> None:
         with opened(home) as mem:
             orphan, young = (mem.put_blob(data)[0] for data in (b"a segment without a memory", b"that waits for one"))
-            two_days_ago = time.time() - 2 * 86_400
+            two_days_ago = mem._tools.clock().timestamp() - 2 * 86_400
             os.utime(home / "blobs" / orphan[:2] / orphan, (two_days_ago, two_days_ago))
 
             mem.erase(stored[0], wait=True)
@@ -750,7 +750,8 @@ class TestMoving:
             found = bare.verify(segment)
 
         assert found.ok
-        assert set(everything) - {one.name for one in found.checks} == {"model", "can be read"}
+        assert set(everything) - {one.name for one in found.checks} == {"can be read"}
+        assert any("no local model" in one.detail for one in found.checks)
 
 
 ROUNDS = 24
@@ -865,7 +866,7 @@ class Race:
                 continue
             text, pin = self.doomed
             was_gone = pin.id in self.gone
-            prompt = self.engine.prompt(SYSTEM, [f"- {text}"], ASKED)
+            prompt = prompt_of(self.engine, text)
             with raw(self.ana, prompt, [pin]) as found:
                 if found.report.notes[0].injected == found.report.notes[0].tokens:
                     self.doomed_hits += 1
@@ -890,7 +891,7 @@ class Race:
                     self.stale.append((old, before))
 
     def prompt_of(self, mem: MemOS, version: int) -> Any:
-        prompt = self.engine.prompt(SYSTEM, [f"- Version {version}."], ASKED)
+        prompt = prompt_of(self.engine, f"Version {version}.")
         return raw(mem, prompt, [self.pins[version]])
 
 

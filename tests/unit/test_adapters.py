@@ -90,7 +90,10 @@ def test_what_changes_between_finding_and_use_is_left_out(tmp_path: Path) -> Non
         attacher = mem._attacher
         assert attacher is not None
         read = attacher._read
-        attacher._read = lambda blob: (mem.update(ids[1], "Tarn Velk lives in Brend.", **WHO), read(blob))[1]  # type: ignore[method-assign]
+        attacher._read = lambda tuner, blob: (
+            mem.update(ids[1], "Tarn Velk lives in Brend.", **WHO),
+            read(tuner, blob),
+        )[1]  # type: ignore[method-assign]
 
         found = ask(mem, QUESTION)
 
@@ -187,7 +190,7 @@ def test_a_training_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None
             return super().train(*given, on_step=step, **more)  # type: ignore[arg-type]
 
     with opened(tmp_path) as mem:
-        ref = mem._tools.engine.ref  # type: ignore[union-attr]
+        ref = mem._tools.tuner.needed()[1].ref
     ids = SequentialIds()
     with opened(tmp_path, tuner=Killed(ref), new_id=ids) as mem:
         job = mem.distil(told(mem), **WHO)
@@ -216,7 +219,7 @@ def test_a_training_stops_when_it_is_no_longer_wanted(tmp_path: Path, what: str)
             return super().train(*given, on_step=step, **more)  # type: ignore[arg-type]
 
     with opened(tmp_path) as mem:
-        ref = mem._tools.engine.ref  # type: ignore[union-attr]
+        ref = mem._tools.tuner.needed()[1].ref
     tuner = Meddled(ref)
     with opened(tmp_path, tuner=tuner) as mem:
         ids = told(mem)

@@ -21,6 +21,7 @@ from pymemos.facade.what_if import World
 from pymemos.interface import upkeep
 from pymemos.interface.transfer import from_line
 from pymemos.testing.doubles import WHEN, FailingEmbedder, FrozenClock
+from pymemos.testing.scripted import ScriptedChat
 from pymemos.testing.toy_engine import ToyEngine
 from pymemos.testing.witness import WitnessStore
 
@@ -52,6 +53,14 @@ def notes(folder: Path) -> Path:
 def segment(at: Place) -> str:
     """A KV segment of Ana's."""
     return at.mem.encode([at.text], user_id="ana").ids[-1]
+
+
+PAIRS = [(f"Splendid, dear friend {number}.", f"meh {number}") for number in range(6)]
+
+
+def vector(at: Place) -> str:
+    """A steering vector of Ana's."""
+    return at.mem.steer_from(PAIRS, user_id="ana").id
 
 
 class Scenario(NamedTuple):
@@ -116,7 +125,13 @@ SCENARIOS: dict[str, Scenario] = {
     "load": Scenario(lambda at: at.mem.load(segment(at), user_id="ana"), "segments"),
     "verify": Scenario(lambda at: at.mem.verify(segment(at), user_id="ana"), "segments"),
     "evict": Scenario(lambda at: at.mem.evict(segment(at), user_id="ana"), "segments"),
+    "steer_from": Scenario(lambda at: at.mem.steer_from(PAIRS, user_id="ana"), "keep_steering"),
+    "steering": Scenario(lambda at: at.mem.steering([vector(at)], user_id="ana"), "use_steering"),
+    "steering_effect": Scenario(
+        lambda at: at.mem.steering_effect([("How?", "Well.", "meh")], [vector(at)], user_id="ana"), "use_steering"
+    ),
     "export_lines": Scenario(lambda at: list(at.mem.export_lines(user_id="ana")), "export"),
+    "chat": Scenario(lambda at: at.mem.chat("Does Ana like bread?", user_id="ana"), "chat"),
     "fuse": Scenario(lambda at: at.mem.fuse([at.text, at.other]), "fuse"),
     "compose": Scenario(lambda at: at.mem.compose("tea", ids=[at.text], user_id="ana"), "compose"),
     "merge": Scenario(lambda at: at.mem.merge(at.text, [at.other]), "merge"),
@@ -192,6 +207,7 @@ def witnessed(tmp_path: Path) -> Iterator[Witnessed]:
         clock=FrozenClock(),
         embedder=embedder,
         engine=ToyEngine(),
+        chat=ScriptedChat(["Yes."]),
         on_span=lambda step, _: spans.append(step),
     ) as mem:
         assert mem._tools.heads is not None
@@ -260,6 +276,7 @@ BY_ID: dict[str, Callable[[MemOS, Place], Any]] = {
     "load": lambda mem, at: mem.load(at.tensor),
     "verify": lambda mem, at: mem.verify(at.tensor),
     "evict": lambda mem, at: mem.evict(at.tensor),
+    "steering": lambda mem, at: mem.steering([at.tensor]),
     "erase": lambda mem, at: mem.erase(at.text),
     "get": lambda mem, at: mem.get(at.text),
     "history": lambda mem, at: mem.history(at.text),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from pymemos.cube.call import Caller
-from pymemos.cube.policy import STORE, Effect, Policy, RuleChange
+from pymemos.cube.policy import STORE, Action, Effect, Policy, RuleChange, parse_when
 from pymemos.infrastructure.governance import Circumstances, Target, decide
 from pymemos.infrastructure.policies import NO_RULES
 from pymemos.testing.builders import a_cube
 from pymemos.testing.doubles import WHEN
 
+HOUR = timedelta(hours=1)
 ANN = Caller(user="ann")
 STEWARD = Caller(steward=True)
 SYSTEM = Caller(system=True, user="ann")
@@ -74,3 +78,28 @@ def test_a_decision_that_reaches_no_namespace_admits_nothing() -> None:
 
     assert (True, ()) == (decision.allowed, decision.namespaces)
     assert not decision.admits(a_cube(namespace="users/ann"))
+
+
+@pytest.mark.parametrize("when", [{"expires": WHEN + HOUR}, {"when": parse_when({"at": {"lt": WHEN + HOUR}})}])
+def test_what_was_concluded_is_not_believed_once_a_rule_has_ended(when: dict[str, Any]) -> None:
+    opened = Policy(name="for an hour", who=("users/ann",), actions=(Action.READ,), **when)
+    line = RuleChange(id="r", namespace="users/bo", name=opened.name, at=WHEN, author="bo", rule=opened, entry=1)
+    book, target = NO_RULES.after([line]), Target(namespaces=("users/bo",))
+
+    at_once = [decide(Circumstances(caller=ANN, book=book, now=WHEN), target).allowed for _ in range(2)]
+    later = decide(Circumstances(caller=ANN, book=book, now=WHEN + 2 * HOUR), target).allowed
+
+    assert (at_once, later) == ([True, True], False)
+
+
+def test_what_was_concluded_goes_by_the_caller_and_by_the_context() -> None:
+    physicians = Policy(name="p", actions=(Action.READ,), when=parse_when({"task": "rounds"}))
+    line = RuleChange(id="r", namespace="users/bo", name="p", at=WHEN, author="bo", rule=physicians, entry=1)
+    book, target = NO_RULES.after([line]), Target(namespaces=("users/bo",))
+    callers = [ANN, ANN.narrow(task="rounds"), Caller(user="cy"), ANN.narrow(task="rounds"), ANN]
+
+    allowed = [decide(Circumstances(caller=caller, book=book, now=WHEN), target).allowed for caller in callers]
+    writing = Circumstances(caller=ANN.narrow(task="rounds"), action=Action.WRITE, book=book, now=WHEN)
+
+    assert allowed == [False, True, False, True, False]
+    assert not decide(writing, target).allowed

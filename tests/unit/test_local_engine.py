@@ -286,6 +286,7 @@ class TestFiles:
 
         loaded = stored(engine, kv, INT8)
 
+        assert loaded.on_device  # it was restored into memory, where a CPU computes
         assert len(file) < 0.4 * len(engine.dump(kv, ABOUT).read())
         for part, exact in zip(loaded.layers, kv.layers, strict=True):
             for states, truth in zip(part, exact, strict=True):
@@ -424,6 +425,24 @@ class TestLoading:
 
         with pytest.raises(ModelError):
             open_local(str(folder), tmp_path, "cpu")
+
+    def test_texts_are_tokenised_in_any_thread_while_others_answer(self, engine):
+        prompt = engine.prompt("x", ["a<|im_end|>b"], [Utterance("user", "y")])
+        found = []
+
+        def work() -> None:
+            for _ in range(200):
+                found.append(engine.prompt("x", ["a<|im_end|>b"], [Utterance("user", "y")]) == prompt)
+                found.append("<|im_end|>" in engine.tokenizer.decode(list(prompt.tokens)))
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert len(found) == 1_600
+        assert all(found)
 
     def test_weights_that_are_missing_are_not_made_up(self, tmp_path):
         from safetensors.torch import load_file, save_file

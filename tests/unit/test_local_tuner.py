@@ -126,7 +126,8 @@ def test_the_engine_serves_what_the_tuner_measured(engine: LocalEngine, tuner: L
         use = tuner.gated(adapter, tokens, question, SUBJECTS)
         assert (use is None) == (question == ASKED[2])
         pieces = engine.run(tokens, ChatOptions(max_tokens=6), adapters=[] if use is None else [use])
-        assert "".join(piece.text for piece in pieces).strip() == expected
+        said = "".join(piece.text for piece in pieces)
+        assert said.strip() == expected.rstrip("\ufffd").strip()  # the engine holds back half a character
 
 
 def test_a_turn_leaves_nothing_behind(engine: LocalEngine, tuner: LocalTuner, trained: Weights) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -12,8 +13,8 @@ from pymemos.cube.call import Caller
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of the audit log: who did what under which rule; never content, never query text.
 
-    ``n`` counts the entries of one namespace's chain from 1; ``mac`` chains each entry to the one before under the
-    instance key that ``key_id`` names.
+    ``about`` has the figures and names of some operations, such as what an answer cost. ``n`` counts the entries of one
+    namespace's chain from 1; ``mac`` chains each entry to the one before under the instance key that ``key_id`` names.
     """
 
     n: int
@@ -26,6 +27,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     memories: tuple[str, ...] = ()
     count: int = 0  # of memories touched, also where there are too many to name
     used: bool = False  # the memories were served to the caller
+    about: dict[str, Any] = {}
     mac: str = ""
     key_id: str = ""
 

@@ -68,10 +68,10 @@ class Compare(msgspec.Struct, frozen=True, tag=True):
     value: Any
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Compare) and self._told == other._told
+        return self is other or (isinstance(other, Compare) and self._told == other._told)
 
     def __hash__(self) -> int:
-        return hash(self._told)
+        return hash((self.field, self.op, self.value))
 
     @property
     def _told(self) -> tuple[Any, ...]:
@@ -162,6 +162,17 @@ def holds(where: Filter, values: Mapping[str, Any]) -> bool:
             return not holds(part, values)
         case Compare():
             return _compare(where, _plain(values.get(where.field)))
+
+
+def fields(where: Filter) -> frozenset[str]:
+    """The names of all fields that ``where`` asks about."""
+    match where:
+        case Compare():
+            return frozenset({where.field})
+        case Not(part):
+            return fields(part)
+        case All(parts) | Any_(parts):
+            return frozenset[str]().union(*map(fields, parts))
 
 
 def both(*parts: Filter) -> Filter:

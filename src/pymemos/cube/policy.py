@@ -34,6 +34,7 @@ CONTEXT_FIELDS = {
     "agent": "text", "session": "text", "role": "text", "task": "text", "purpose": "text", "model": "text",
     "operation": "text", "at": "time", "hour": "number", "weekday": "number",
 }  # fmt: skip
+TIMES = frozenset({"at", "hour", "weekday"})  # those of them that change by themselves
 
 
 class Effect(StrEnum):

@@ -75,6 +75,8 @@ def begin(said: dict[str, str], tokens: Sequence[int], tensors: Sequence[Shape])
 
 def check(file: memoryview, said: dict[str, str], tokens: Sequence[int], tensors: Sequence[Shape]) -> Tensors:
     """The tensors of a file that is exactly what was expected; else SegmentRefused, which says what differs."""
+    if not tokens:
+        raise SegmentRefused("a segment has at least one token")
     found = read(file)
     expect(found, [_ids_shape(tokens), *tensors], said)
     if found.bytes_of(TOKEN_IDS) != _ids(tokens):

@@ -23,6 +23,7 @@ from pymemos.evaluation.cases import Case, Question
 from pymemos.evaluation.metrics import mean, percentile
 from pymemos.evaluation.systems import Passage, System
 from pymemos.evaluation.tokens import Counter, approximate_wordpieces, name_of
+from pymemos.ports import ChatModel, ChatOptions, Utterance
 
 TOP_K = 20
 RUNS = 3
@@ -36,6 +37,19 @@ class Chat(Protocol):
 
     def complete(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The reply to messages of ``role`` and ``content``."""
+
+
+class Completing:
+    """A chat model of the port, as this protocol asks it: the whole reply at once, at temperature 0."""
+
+    def __init__(self, model: ChatModel, *, max_tokens: int = 512) -> None:
+        self._model = model
+        self._options = ChatOptions(max_tokens=max_tokens)
+
+    def complete(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """The reply to messages of ``role`` and ``content``."""
+        said = [Utterance(one["role"], one["content"]) for one in messages]
+        return "".join(piece.text for piece in self._model.stream(said, self._options))
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import msgspec
 
@@ -14,14 +13,12 @@ from pymemos.facade.handle import Handle
 from pymemos.interface import requests
 from pymemos.interface.activation import NO_ENGINE, Segments
 from pymemos.interface.arguments import check_id, check_ids, check_member, check_text, parse_labels, parse_messages
-from pymemos.interface.encoding import Encoded, Moved, Verified, parts, verified
-from pymemos.interface.injecting import Injected
+from pymemos.interface.encoding import Encoded, Encoder, Moved, Verified, parts, verified
+from pymemos.interface.injecting import Injected, Injector
 from pymemos.interface.kv_pool import Placement
 from pymemos.interface.requests import Added, Labels
 from pymemos.operation.tiers import RESIDENT, Tier
 from pymemos.ports import SegmentSource, Utterance
-
-Part = TypeVar("Part")
 
 
 class ActivationMemory(Handle):
@@ -49,7 +46,7 @@ class ActivationMemory(Handle):
         ``form="int8"`` is smaller, and lossy; it is "exact" unless the settings say otherwise of low priority. Raises
         StaleVersion where a memory keeps changing meanwhile.
         """
-        encoder = self._needs(self._encoder)
+        _, encoder = self._kv()
         who = self._bind(user_id, agent_id, run_id, session_id)
         labels = parse_labels(priority=priority, tags=tags)
         said = self._system(system)
@@ -75,7 +72,7 @@ class ActivationMemory(Handle):
         Pass ``prefix`` with all ``tokens`` to the engine. ``report`` says of each memory from which tier it comes and
         why. What is not stored, or may not be used now, is read as text, and named.
         """
-        injector, encoder = self._needs(self._injector), self._needs(self._encoder)
+        injector, encoder = self._kv()
         head = encoder.head(self._system(system))
         who = self._bind(user_id, agent_id, run_id, session_id)
         given = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
@@ -99,26 +96,32 @@ class ActivationMemory(Handle):
             raise InvalidInput(
                 f"tier is {wanted.value!r}; load to 'device' or 'host', and evict to go back to the file"
             )
-        return self._needs(self._encoder).load(self._bind(user_id, agent_id), check_id(id), wanted)
+        return self._kv()[1].load(self._bind(user_id, agent_id), check_id(id), wanted)
 
     def verify(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> Verified:
-        """Whether a segment may be injected: its file to the last bit, its model, its sources, its tokens."""
+        """Whether a segment may be injected: its file to the last bit, and its sources.
+
+        Where there is a local model, also whether it is of that model, and has the tokens that its sources have now.
+        """
         who = self._bind(user_id, agent_id)
-        if self._encoder is None:
-            return verified(self._dispatch(who, Segments(id=check_id(id))), self._tools, None)
-        return self._encoder.verify(who, check_id(id))
+        try:
+            _, encoder = self._kv()
+        except ModelError:  # then the checks are those that need no model, and they say so
+            return verified(self._dispatch(who, Segments(id=check_id(id))), self._tools)
+        return encoder.verify(who, check_id(id))
 
     def evict(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> Moved:
         """Take a segment out of memory; its file stays, from which the next use reads it.
 
         A frozen one stays (``freeze`` it to keep it at hand), and so does what somebody reads from now.
         """
-        return self._needs(self._encoder).evict(self._bind(user_id, agent_id), check_id(id))
+        return self._kv()[1].evict(self._bind(user_id, agent_id), check_id(id))
 
     def placements(self, *, user_id: str | None = None, agent_id: str | None = None) -> Sequence[Placement]:
         """The segments that lie in memory now: one's own, or, for a steward who names nobody, everybody's."""
         _, scope = self._everywhere(user_id, agent_id)
-        held = () if self._injector is None else self._injector.pool.placements()
+        made = None if self._activations is None else self._activations.made
+        held = () if made is None else made[0].pool.placements()
         return tuple(one for one in held if scope.namespace in (None, one.namespace))
 
     def _kept_as_text(self, who: tuple[Caller, Scope], document: str, labels: Labels) -> tuple[str, ...]:
@@ -132,12 +135,11 @@ class ActivationMemory(Handle):
     def _system(self, text: str | None) -> str | None:
         return check_text(text, "system", limit=self._settings.text_limit) if text else None
 
-    @staticmethod
-    def _needs(part: Part | None) -> Part:
-        """A part of the system that is there only with a local model."""
-        if part is None:
+    def _kv(self) -> tuple[Injector, Encoder]:
+        """What injects and encodes; raises ModelError where there is no local model."""
+        if self._activations is None:
             raise ModelError(NO_ENGINE)
-        return part
+        return self._activations.needed()
 
 
 def _role(role: str | None) -> str:

@@ -104,7 +104,7 @@ class Erasing(Handle):
         target = Path(file)
         self._dispatch(self._everywhere(), requests.EraseBackup(target=os.fspath(target)))
         with wiring.opened_backup(target) as (store, blobs):
-            others = {"heads": None, "embedder": None, "engine": None, "segments": None}
+            others = {"heads": None, "embedder": None, "segments": None}
             copy = self._over(msgspec.structs.replace(self._tools, store=store, blobs=blobs, **others))
             try:
                 return copy.erase(

@@ -12,13 +12,13 @@ import msgspec
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope, TimeWindow
 from pymemos.cube.policy import check_namespace
 from pymemos.errors import InvalidInput
+from pymemos.interface import requests
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.arguments import check_id, check_name
 from pymemos.interface.attaching import Attacher
-from pymemos.interface.encoding import Encoder
-from pymemos.interface.injecting import Injector
 from pymemos.interface.worker import Worker
 from pymemos.settings import Settings
+from pymemos.wiring import Activations
 
 READABLE = "*"  # in place of namespaces: whatever the caller may read
 
@@ -32,9 +32,8 @@ class Handle:
     _worker: Worker
     _caller: Caller
     _root: bool
-    _injector: Injector | None = None  # gives prompts their stored beginning, where there is a local model
-    _encoder: Encoder | None = None
-    _attacher: Attacher | None = None  # finds and gates adapters, where there is a model that learns
+    _activations: Activations | None = None  # what injects and encodes KV memories
+    _attacher: Attacher | None = None  # finds and gates adapters
 
     def bind(
         self,
@@ -78,8 +77,8 @@ class Handle:
 
     def _let_go(self) -> None:
         """Free what is kept in memory of segments and adapters that are no more, whoever erased or deleted them."""
-        if self._injector is not None:
-            self._injector.let_go()
+        if self._activations is not None and self._activations.made is not None:
+            self._activations.made[0].let_go()
         if self._attacher is not None:
             self._attacher.forget()
 
@@ -146,3 +145,8 @@ class Handle:
     def _dispatch(self, who: tuple[Caller, Scope], request: Request, window: TimeWindow = TimeWindow()) -> Any:  # noqa: B008 (frozen)
         caller, scope = who
         return self._api.dispatch(MemoryCall(caller=caller, request=request, scope=scope, window=window))
+
+    def _check_steward(self) -> None:
+        """Refuse whoever is not the steward, and record it, as any such call."""
+        if not self._caller.steward:
+            self._dispatch(self._everywhere(), requests.Jobs())

@@ -14,10 +14,11 @@ from pymemos.cube.header import Priority
 from pymemos.cube.payload import Parametric
 from pymemos.errors import InvalidInput, ModelError
 from pymemos.facade.handle import Handle
-from pymemos.interface.adapters import DISTIL, NO_TUNER, Distil, FindTraining, Looked, ShowAdapter
+from pymemos.interface.adapters import DISTIL, Distil, FindTraining, Looked, ShowAdapter
 from pymemos.interface.arguments import check_id, check_ids, check_limit, check_text, parse_labels
 from pymemos.interface.attaching import Attached
 from pymemos.interface.training import Arguments, Progress, arguments_of, check_recipe, progress_of
+from pymemos.interface.tuner_seat import NO_TUNER
 from pymemos.ports import Job
 
 ATTEMPTS = 3  # at a training, before its job is parked (ours)
@@ -46,6 +47,7 @@ class ParametricMemory(Handle):
         (``restore`` goes back).
         """
         who = self._bind(user_id, agent_id)
+        self._tools.tuner.needed()  # said now rather than by a job that fails
         given = check_ids(ids, "ids", least=1) if ids else ()
         fused = check_ids(list(adapters), "adapters", least=1) if adapters else ()
         labels = parse_labels(priority=priority, tags=tags)
@@ -108,7 +110,11 @@ class ParametricMemory(Handle):
         return self._attacher.attach(who, asked, tokens=prompt, hits=hits, limit=check_limit(limit))
 
     def adapter(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> AdapterCard:
-        """What is known of an adapter: its sources, subjects, probes and scores, and whether it may serve."""
+        """What is known of an adapter: its sources, subjects, probes and scores, and whether it may serve.
+
+        Where there is a local model it is opened for that.
+        """
+        self._tools.tuner.opened()
         shown, file = self._file(self._bind(user_id, agent_id), id)
         return AdapterCard(
             id=shown.cube.id, revision=shown.cube.revision, reason=shown.reason, manifest=manifest_of(file)

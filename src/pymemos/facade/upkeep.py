@@ -156,8 +156,3 @@ class Upkeep(Handle):
                 if on_progress is not None:
                     on_progress(done)
         return done
-
-    def _check_steward(self) -> None:
-        """Refuse whoever is not the steward, and record it, as any such call."""
-        if not self._caller.steward:
-            self._dispatch(self._everywhere(), requests.Jobs())

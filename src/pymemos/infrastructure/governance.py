@@ -139,6 +139,11 @@ class Standing:
         )
 
 
+def _standing(of: Circumstances, namespace: str) -> Standing:
+    key = ("standing", of.caller, of.operation, namespace)
+    return of.book.concluded(key, (namespace,), lambda: Standing(of, namespace))
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller may do in one namespace: with which memories, by which rules, and which rules narrow it."""
 
@@ -168,6 +173,12 @@ def verdict(of: Circumstances, namespace: str) -> Verdict:
     """
     if of.powerful:
         return Verdict(where=EVERYTHING, permits=("steward" if of.caller.steward else "system",))
+    return of.book.concluded(
+        ("verdict", of.caller, of.action, of.operation, namespace), (namespace,), lambda: _judged(of, namespace)
+    )
+
+
+def _judged(of: Circumstances, namespace: str) -> Verdict:
     standing = Standing(of, namespace)
     if of.action is Action.MANAGE:
         return _managing(standing)
@@ -240,9 +251,13 @@ def reach(of: Circumstances) -> Reach | None:
     own, reading = of.caller.namespace, of.doing(Action.READ)
     if of.book.is_empty:
         return Reach(tuple((name, EVERYTHING) for name in dict.fromkeys((own, GLOBAL))))
-    named = [own, GLOBAL, *of.book.opened_to(Standing(reading, "").permitted)]
-    parts = [(name, verdict(reading, name).where) for name in dict.fromkeys(named)]
-    return Reach(tuple((name, where) for name, where in parts if where != NOTHING))
+    named = dict.fromkeys((own, GLOBAL, *of.book.opened_to(_standing(reading, "").permitted)))
+
+    def open_parts() -> Reach:
+        parts = [(name, verdict(reading, name).where) for name in named]
+        return Reach(tuple((name, where) for name, where in parts if where != NOTHING))
+
+    return of.book.concluded(("reach", of.caller, of.operation), named, open_parts)
 
 
 def decide(of: Circumstances, target: Target) -> Decision:
@@ -265,7 +280,7 @@ def decide(of: Circumstances, target: Target) -> Decision:
 
 def redactions(of: Circumstances, namespace: str) -> list[Policy]:
     """The policies that put stand-ins into what the caller reads there (ADR 0030)."""
-    return [] if of.powerful or of.book.is_empty else Standing(of, namespace).redactions()
+    return [] if of.powerful or of.book.is_empty else _standing(of, namespace).redactions()
 
 
 def heard(of: Circumstances, decision: Decision) -> Decision:
@@ -281,7 +296,7 @@ def limits(of: Circumstances, namespaces: Iterable[str]) -> Iterator[tuple[str, 
         return
     seen: set[tuple[str, str]] = set()
     for namespace in dict.fromkeys(namespaces):
-        for home, policy in Standing(of, namespace).limits(of.action):
+        for home, policy in _standing(of, namespace).limits(of.action):
             if (home, policy.name) not in seen:
                 seen.add((home, policy.name))
                 yield home, policy
@@ -289,7 +304,7 @@ def limits(of: Circumstances, namespaces: Iterable[str]) -> Iterator[tuple[str, 
 
 def is_recorded(of: Circumstances, namespaces: Iterable[str]) -> bool:
     """Whether a rule demands that the audit entry of the call is durable before there is an answer (12.11)."""
-    return not of.book.is_empty and any(Standing(of, name).recorded(of.action) for name in dict.fromkeys(namespaces))
+    return not of.book.is_empty and any(_standing(of, name).recorded(of.action) for name in dict.fromkeys(namespaces))
 
 
 def _decided(of: Circumstances, namespaces: tuple[str, ...]) -> Decision:
@@ -298,6 +313,12 @@ def _decided(of: Circumstances, namespaces: tuple[str, ...]) -> Decision:
     if of.book.is_empty and namespaces == (own,):  # the usual call, at once
         reason, parts = f"{own!r} is the caller's own", ((own, EVERYTHING),)
         return Decision(allowed=True, rule="owner", reason=reason, namespaces=namespaces, parts=parts)
+    key = ("decision", of.caller, of.action, of.operation, namespaces)
+    return of.book.concluded(key, (own, *namespaces), lambda: _weighed(of, namespaces))
+
+
+def _weighed(of: Circumstances, namespaces: tuple[str, ...]) -> Decision:
+    own = of.caller.namespace
     verdicts = {name: verdict(of, name) for name in namespaces}
     for name, found in verdicts.items():
         if found.where == NOTHING:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from pymemos.cube.policy import EVERYONE, STORE, Effect, Policy, RoleGrant, RuleChange
+from pymemos.cube.filters import fields
+from pymemos.cube.policy import EVERYONE, STORE, TIMES, Effect, Policy, RoleGrant, Rule, RuleChange
 from pymemos.ports import ReadUnit
+
+T = TypeVar("T")
+CONCLUSIONS: Final = 10_000  # that a book keeps
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -21,6 +26,7 @@ class Place(msgspec.Struct, frozen=True):
     limits: tuple[Policy, ...]
     records: tuple[Policy, ...]
     redactions: tuple[Policy, ...] = ()
+    lasting: bool = True  # no rule comes or goes by itself, so that the time of a call plays no part
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -36,29 +42,55 @@ class Place(msgspec.Struct, frozen=True):
             if policy.effect is Effect.PERMIT:
                 for principal in dict.fromkeys(policy.who or (EVERYONE,)):
                     permits[principal] = (*permits.get(principal, ()), policy)
-        others = (
+        denials, limits, records, redactions = (
             tuple(one for one in policies if one.effect is effect)
             for effect in (Effect.DENY, Effect.LIMIT, Effect.RECORD, Effect.REDACT)
         )
-        return Place(changes, permits, *others)
+        lasting = all(_is_lasting(one.rule) for one in changes.values())
+        return Place(changes, permits, denials, limits, records, redactions, lasting)
+
+
+def _is_lasting(rule: Rule | None) -> bool:
+    match rule:
+        case Policy():
+            return rule.starts is None and rule.expires is None and TIMES.isdisjoint(fields(rule.when))
+        case RoleGrant():
+            return rule.expires is None
+    return True
 
 
 NOWHERE = Place.of({})
 
 
-class Book(msgspec.Struct, frozen=True):
-    """The rules that hold after some changes; ``last`` names the last of these."""
+class Book(msgspec.Struct, frozen=True, eq=False):
+    """The rules that hold after some changes; ``last`` names the last of these.
+
+    ``memo`` keeps what was concluded from them, for as long as they hold; the conclusions themselves are pure.
+    """
 
     last: str = ""
     entry: int = 0
     places: Mapping[str, Place] = {}  # by namespace
     opened: Mapping[str, frozenset[str]] = {}  # by principal, the namespaces with a permission that names it
     given: frozenset[str] = frozenset()  # roles that anybody was ever given: they stay the store's to give
+    redacts: bool = False  # whether any rule hides what is personal or secret
+    memo: dict[Hashable, Any] = {}
 
     @property
     def is_empty(self) -> bool:
         """Whether there was never any rule."""
         return not self.entry
+
+    def concluded(self, key: Hashable, namespaces: Iterable[str], conclude: Callable[[], T]) -> T:
+        """What ``conclude`` gives, kept under ``key`` where no rule of these namespaces goes by the time."""
+        if not (self.of(STORE).lasting and all(self.of(name).lasting for name in namespaces)):
+            return conclude()
+        if key not in self.memo:
+            if len(self.memo) >= CONCLUSIONS:
+                self.memo.clear()
+            self.memo[key] = conclude()
+        found: T = self.memo[key]
+        return found
 
     def of(self, namespace: str) -> Place:
         """The rules of a namespace."""
@@ -105,7 +137,8 @@ class Book(msgspec.Struct, frozen=True):
             places[namespace] = place
         given = {change.rule.role for change in changes if isinstance(change.rule, RoleGrant)}
         kept = {namespace: place for namespace, place in places.items() if place.changes}
-        return Book(changes[-1].id, changes[-1].entry, kept, opened, self.given | given)
+        redacts = any(place.redactions for place in kept.values())
+        return Book(changes[-1].id, changes[-1].entry, kept, opened, self.given | given, redacts)
 
 
 NO_RULES = Book()

@@ -17,7 +17,7 @@ from pymemos.cube.header import Descriptive, Governance, Origin, Priority, Seman
 from pymemos.cube.payload import Parametric, Payload
 from pymemos.cube.segment import SegmentSource
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import InvalidInput, ModelError, StaleVersion, UnknownJob
+from pymemos.errors import InvalidInput, StaleVersion, UnknownJob
 from pymemos.infrastructure import vault
 from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.vault import Draft
@@ -33,7 +33,6 @@ from pymemos.ports import Job, ReadUnit
 DISTIL: Final = "distil"  # the kind of its jobs
 JOB: Final = "job"  # the metadata of an adapter: the job that made it
 MOST: Final = 1_000  # adapters that are looked at for one question
-NO_TUNER: Final = "there is no local model that learns; pass engine= with one, or name one in the settings"
 _PARAMETRIC: Final = Compare("kind", "eq", "parametric")
 
 # ── Requests ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,7 +122,6 @@ class DistilHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Distil = work.call.request  # type: ignore[assignment]
-        _check_tuner(work)
         namespace = work.call.scope.namespace or work.call.caller.namespace
         for id in request.ids:
             cube = marked(work, [living_record(work, id).cube])[0]
@@ -164,7 +162,6 @@ class FindAdaptersHandler(Handler):
     """All adapters of the namespaces that the call reaches, each with whether it may be used now."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
-        _check_tuner(work)
         asked = Selection(namespaces=work.decision.namespaces, where=_PARAMETRIC)
         cubes = [record.cube for record in work.unit.page(asked, limit=MOST)]
         mine = [cube for cube in cubes if _of_model(work, cube) and work.serves(cube)]
@@ -248,6 +245,8 @@ def _reason(work: Work, cube: MemCube) -> str:
     payload = cube.payload
     if not isinstance(payload, Parametric):
         return "it is no adapter"
+    if work.tools.tuner.ref is None:
+        return f"{payload.model.name!r}, for which it was made, is not in use"
     if not _of_model(work, cube):
         return f"it was made for {payload.model.name!r}, which is not the model in use"
     if payload.seal != seal_of(cube.namespace, payload, _sources(cube), work.tools.key):
@@ -287,13 +286,7 @@ def _usable(cube: MemCube) -> Usable:
 
 
 def _of_model(work: Work, cube: MemCube) -> bool:
-    tuner = work.tools.tuner
-    return isinstance(cube.payload, Parametric) and tuner is not None and cube.payload.model == tuner.ref
-
-
-def _check_tuner(work: Work) -> None:
-    if work.tools.tuner is None:
-        raise ModelError(NO_TUNER)
+    return isinstance(cube.payload, Parametric) and cube.payload.model == work.tools.tuner.ref
 
 
 def _into(work: Work, id: str, namespace: str) -> MemCube:

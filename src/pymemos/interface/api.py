@@ -35,13 +35,11 @@ from pymemos.ports import (
     BlobStore,
     Clock,
     Embedder,
-    Engine,
     NewId,
     NewOverlay,
     ReadUnit,
     Replay,
     Store,
-    Tuner,
     WriteUnit,
 )
 
@@ -65,9 +63,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rulebook = msgspec.field(default_factory=Rulebook)
     meter: Meter = msgspec.field(default_factory=Meter)
     new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
-    engine: Engine | None = None  # the local model whose state memory can reach
-    segments: Any = None  # a SegmentIndex: the KV segments that the engine can read
-    tuner: Tuner | None = None  # what makes adapters for the engine's model
+    segments: Any = None  # a SegmentIndex: the KV segments that the local model can read
+    tuner: Any = None  # a TunerSeat: what makes adapters for the local model, once it is opened
     training: Path | None = None  # the folder where trainings keep how far they are
     new_salt: Callable[[], bytes] = partial(os.urandom, 16)
 
@@ -145,6 +142,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     result: Any
     memories: tuple[str, ...] = ()
     used: bool = False  # the memories were served: it counts as a use of each
+    beside: tuple[str, ...] = ()  # served with them, which counts as no use
+    about: dict[str, Any] = {}  # what the log keeps of the call besides: figures and names, never content
     replay: tuple[str, ...] = ()
     elsewhere: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of other owners too, by namespace: each learns of it
 
@@ -299,12 +298,19 @@ class MemoryAPI:
 
     def _records(self, work: Work, outcome: Outcome) -> list[AuditRecord]:
         """The entries of a call: one, or one for every owner whose memories it touched, each in the owner's chain."""
-        reach, used = work.decision.namespaces, outcome.used
+        own, *others = self._touched(work, outcome.memories, used=outcome.used)
+        if outcome.about:
+            own = msgspec.structs.replace(own, about=outcome.about)
+        beside = self._touched(work, outcome.beside) if outcome.beside else []
+        return [own, *others, *beside, *(self._record(work, ids, name) for name, ids in outcome.elsewhere)]
+
+    def _touched(self, work: Work, memories: tuple[str, ...], *, used: bool = False) -> list[AuditRecord]:
+        """An entry for each owner of some memories, the one of the call's own namespace first."""
+        reach = work.decision.namespaces
         if reach is None or len(reach) < 2:
-            own = self._record(work, outcome.memories, reach[0] if reach else None, used=used)
-            return [own, *(self._record(work, ids, name) for name, ids in outcome.elsewhere)]
+            return [self._record(work, memories, reach[0] if reach else None, used=used)]
         touched: dict[str, list[str]] = {reach[0]: []}
-        for id in outcome.memories:
+        for id in memories:
             touched.setdefault(work.unit.owner_of(id) or reach[0], []).append(id)
         return [  # each names its own rules: one owner's are no other's business
             msgspec.structs.replace(
@@ -350,7 +356,7 @@ class MemoryAPI:
 
 def _veiled(work: Work, outcome: Outcome) -> Outcome:
     """The outcome as the caller may see it."""
-    if work.of.powerful or work.of.book.is_empty:
+    if work.of.powerful or not work.of.book.redacts:
         return outcome
     return msgspec.structs.replace(outcome, result=work.veil.result(outcome.result))
 

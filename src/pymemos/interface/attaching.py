@@ -16,7 +16,7 @@ from pymemos.errors import AdapterRefused, MissingBlob, SegmentRefused
 from pymemos.interface.adapters import Attach, FindAdapters, Held, Unused, Usable
 from pymemos.interface.training import SYSTEM
 from pymemos.operation.distilling.routing import Candidate, Route, routed
-from pymemos.ports import Adapter, Engine, Tokens, Tuner, Utterance
+from pymemos.ports import Adapter, Tokens, Tuner, Utterance
 
 if TYPE_CHECKING:
     from pymemos.interface.api import MemoryAPI, Tools
@@ -46,8 +46,8 @@ class _Loaded(msgspec.Struct, frozen=True, eq=False):
 class Attacher:
     """Finds, loads and confirms adapters; those used last stay in memory."""
 
-    def __init__(self, api: MemoryAPI, tools: Tools, engine: Engine, tuner: Tuner, *, room: int = LOADED) -> None:
-        self._api, self._tools, self._engine, self._tuner, self._room = api, tools, engine, tuner, room
+    def __init__(self, api: MemoryAPI, tools: Tools, *, room: int = LOADED) -> None:
+        self._api, self._tools, self._room = api, tools, room
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()  # by blob
         self._lock = threading.Lock()
 
@@ -61,11 +61,12 @@ class Attacher:
         limit: int = 1,
     ) -> Attached:
         """The adapters for the prompt ``tokens``, which ends with the question; without one, a prompt of it alone."""
+        engine, tuner = self._tools.tuner.needed()
         if tokens is None:
-            tokens = self._engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens
+            tokens = engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens
         held: Held = self._dispatch(who, FindAdapters())
         unused = list(held.unused)
-        known = self._known(held.usable, unused)
+        known = self._known(tuner, held.usable, unused)
         routes = routed(
             question, [_candidate(id, one.manifest) for id, (_, one) in known.items()], hits=hits, limit=limit
         )
@@ -74,7 +75,11 @@ class Attacher:
         chosen = tuple(known[route.id][0] for route in routes)
         kept: Sequence[str] = self._dispatch(who, Attach(adapters=chosen))
         unused += [Unused(one.id, "it was changed, or taken away, meanwhile") for one in chosen if one.id not in kept]
-        used = {route: self._gated(known[route.id][1], tokens, question, route) for route in routes if route.id in kept}
+        used = {
+            route: tuner.gated(known[route.id][1].adapter, tokens, question, route.subjects)
+            for route in routes
+            if route.id in kept
+        }
         return Attached(
             tokens=tokens,
             adapters=tuple(use for use in used.values() if use is not None),
@@ -83,28 +88,25 @@ class Attacher:
             others=held.others,
         )
 
-    def _gated(self, one: _Loaded, tokens: Tokens, question: str, route: Route) -> Any | None:
-        return self._tuner.gated(one.adapter, tokens, question, route.subjects)
-
-    def _known(self, usable: Sequence[Usable], unused: list[Unused]) -> dict[str, tuple[Usable, _Loaded]]:
+    def _known(self, tuner: Tuner, usable: Sequence[Usable], unused: list[Unused]) -> dict[str, tuple[Usable, _Loaded]]:
         """The adapters that can be read, by id; of the others it is noted why not."""
         found = {}
         for one in usable:
             try:
-                found[one.id] = (one, self._read(one.blob))
+                found[one.id] = (one, self._read(tuner, one.blob))
             except (AdapterRefused, SegmentRefused, MissingBlob) as error:
                 unused.append(Unused(one.id, str(error)))
         self._let_go()
         return found
 
-    def _read(self, blob: str) -> _Loaded:
+    def _read(self, tuner: Tuner, blob: str) -> _Loaded:
         with self._lock:
             if blob in self._loaded:
                 self._loaded.move_to_end(blob)
                 return self._loaded[blob]
         file = self._tools.blobs.open(blob)
         verify_blob(file, blob)
-        one = _Loaded(manifest_of(file), self._tuner.open(file))
+        one = _Loaded(manifest_of(file), tuner.open(file))
         with self._lock:
             self._loaded[blob] = one
         return one

@@ -329,7 +329,9 @@ def parse_audit_query(
     )
 
 
-_LOG_COLUMNS = tuple("namespace n at caller operation allowed rule memories count used identities key_id mac".split())
+_LOG_COLUMNS = tuple(
+    "namespace n at caller operation allowed rule memories count used about identities key_id mac".split()
+)
 
 
 def _log_row(record: AuditRecord) -> str:

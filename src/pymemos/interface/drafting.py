@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
+from typing import Any
 
 import msgspec
 
@@ -26,7 +26,7 @@ class Drafting:
         self._rules = rules
         self._tools = tools
         self._reader = Reader(shared.language)
-        self._facets = cache(facet_terms)  # of names and days, which come again
+        self._facets: dict[tuple[Any, ...], tuple[str, ...]] = {}  # of names and days, which come again
         self._frames: dict[_Said, tuple[Frame, tuple[str, ...]]] = {}
 
     def draft(self, message: Message) -> Draft:
@@ -67,4 +67,7 @@ class Drafting:
         )
 
     def _facets_of(self, said: Descriptive) -> tuple[str, ...]:
-        return self._facets(said.speaker, (said.event_time or said.created).date(), said.language)
+        place = said.speaker, (said.event_time or said.created).date(), said.language
+        if place not in self._facets:
+            self._facets[place] = facet_terms(*place)
+        return self._facets[place]

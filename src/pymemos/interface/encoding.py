@@ -17,7 +17,7 @@ import msgspec
 
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Priority
-from pymemos.cube.payload import Activation
+from pymemos.cube.payload import Activation, ModelRef
 from pymemos.cube.segment import EXACT, INT8, SegmentAbout, SegmentSource, tokens_digest, verify_blob
 from pymemos.errors import InvalidInput, MissingBlob, NotAllowed, PromptTooLong, SegmentRefused, StaleVersion
 from pymemos.interface.activation import Encode, FindSegments, Found, NewSegment, ReadSources, Segments, Shown
@@ -195,7 +195,7 @@ class Encoder:
     def verify(self, who: Who, id: str) -> Verified:
         """Look at everything that makes a segment usable: its file, its model, its sources, its tokens."""
         shown: Shown = self._injector.dispatch(who, Segments(id=id))
-        return verified(shown, self._tools, lambda: self._read_back(shown))
+        return verified(shown, self._tools, self._engine.ref, lambda: self._read_back(shown))
 
     def _read_back(self, shown: Shown) -> None:
         """Read the segment as an injection would; raises SegmentRefused where it would not."""
@@ -335,16 +335,20 @@ class Encoder:
         return tokens
 
 
-def verified(shown: Shown, tools: Tools, read_back: Callable[[], None] | None) -> Verified:
-    """The checks of a segment; without ``read_back``, as where there is no engine, those that need none."""
+def verified(
+    shown: Shown, tools: Tools, ref: ModelRef | None = None, read_back: Callable[[], None] | None = None
+) -> Verified:
+    """The checks of a segment; without the ``ref`` of a model and ``read_back``, those that need no model."""
     segment = _segment(shown)
     checks = [_file_check(segment, tools)]
     sealed = is_sealed(shown.cube, tools.key)
     checks.append(Check(name="encoded here", ok=sealed, detail="ok" if sealed else "by another instance, or changed"))
     stale = "; ".join(map(str, shown.cube.stale))
     checks.append(Check(name="sources are the same", ok=not stale, detail=stale or "ok"))
-    if read_back is not None:
-        checks += [_model_check(shown.cube, tools), _reading_check(read_back)]
+    if ref is not None and read_back is not None:
+        checks += [_model_check(shown.cube, ref), _reading_check(read_back)]
+    else:
+        checks.append(Check(name="model", ok=True, detail="not looked at, nor the tokens: there is no local model"))
     checks.append(Check(name="may be used", ok=not shown.reason, detail=shown.reason or "ok"))
     return Verified(id=shown.cube.id, checks=tuple(checks))
 
@@ -361,9 +365,9 @@ def _file_check(segment: Segment, tools: Tools) -> Check:
     return Check(name="file", ok=True, detail=f"{segment.size:,} bytes")
 
 
-def _model_check(cube: MemCube, tools: Tools) -> Check:
+def _model_check(cube: MemCube, ref: ModelRef) -> Check:
     payload = cube.payload
-    own = tools.engine is not None and isinstance(payload, Activation) and payload.model == tools.engine.ref
+    own = isinstance(payload, Activation) and payload.model == ref
     name = payload.model.name if isinstance(payload, Activation) else ""
     return Check(name="model", ok=own, detail=name if own else f"made by {name}, which is not the model in use")
 

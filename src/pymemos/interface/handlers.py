@@ -51,6 +51,7 @@ from pymemos.interface.requests import (
     ListPage,
     Log,
     Page,
+    Pin,
     Search,
     Update,
 )
@@ -113,7 +114,7 @@ class AddHandler(Handler):
 
     def run(self, work: Work, prepared: Prepared) -> Outcome:
         episode_id, found, drafts, unembedded = prepared
-        drafts = _derived(work, letting_in.settled(work, drafts, found))
+        drafts = self.derived(work, letting_in.settled(work, drafts, found))
         unembedded = unembedded or (work.tools.embedder is not None and not all(one.vectors for one in drafts))
         known = _known_turns(work, drafts)
         fresh = [one for place, one in enumerate(drafts) if place not in known]
@@ -134,6 +135,12 @@ class AddHandler(Handler):
         )
         remembered = (episode.id if episode else "", *added.ids)
         return Outcome(result=added, memories=tuple(one.cube.id for one in fresh), replay=remembered)
+
+    def derived(self, work: Work, drafts: list[Draft]) -> list[Draft]:
+        """The memories with what they were made from, where the call names that."""
+        request: Add = work.call.request  # type: ignore[assignment]
+        pins, origin = request.parents, request.labels.origin or Origin.INFERENCE
+        return [derive(work, one, pins, origin=origin) for one in drafts] if pins else drafts
 
     def replay(self, work: Work, ids: tuple[str, ...]) -> Added:
         """What the first call made, as it is now; what was deleted since, as it was last."""
@@ -416,23 +423,20 @@ def provenance(held: Provenance | None, given: dict[str, Any], *, model: str | N
     return None if said == Provenance() else said
 
 
-def _derived(work: Work, drafts: list[Draft]) -> list[Draft]:
-    """The drafts, where they were made from others, with the pins of these: they are known in the unit only."""
-    request: Add = work.call.request  # type: ignore[assignment]
-    if not request.parents:
-        return drafts
-    origin = request.labels.origin or Origin.INFERENCE
-    derived = []
-    for one in drafts:
-        cube, parents = one.cube, pinned(work, request.parents, one.cube.id)
-        said = msgspec.structs.replace(cube.header.descriptive, origin=origin)
-        said = msgspec.structs.replace(said, trust=_inherited(work, said, parents))
-        declared = Document(
-            id=cube.id, descriptive=said, governance=cube.header.governance, payload=cube.payload, parents=parents
-        )
-        made, document = seal(declared, cube.salt)
-        derived.append(msgspec.structs.replace(one, cube=made, document=document))
-    return derived
+def derive(
+    work: Work, draft: Draft, pins: tuple[Pin, ...], *, origin: Origin, provenance: Provenance | None = None
+) -> Draft:
+    """A draft with the pins of what it was made from, which are known in the unit only."""
+    cube, parents = draft.cube, pinned(work, pins, draft.cube.id)
+    said = msgspec.structs.replace(cube.header.descriptive, origin=origin)
+    said = msgspec.structs.replace(said, trust=_inherited(work, said, parents))
+    if provenance is not None:
+        said = msgspec.structs.replace(said, provenance=provenance)
+    declared = Document(
+        id=cube.id, descriptive=said, governance=cube.header.governance, payload=cube.payload, parents=parents
+    )
+    made, document = seal(declared, cube.salt)
+    return msgspec.structs.replace(draft, cube=made, document=document)
 
 
 def _inherited(work: Work, said: Descriptive, parents: tuple[Parent, ...]) -> Trust | None:

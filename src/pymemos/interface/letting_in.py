@@ -30,6 +30,10 @@ def handling(book: Book, namespace: str) -> dict[Kind, Handling]:
 
     A kind that a rule names and that cannot be found here is an error, for otherwise it would be let through.
     """
+    return book.concluded(("handling", namespace), (namespace,), lambda: _handling(book, namespace))
+
+
+def _handling(book: Book, namespace: str) -> dict[Kind, Handling]:
     rules = [
         change.rule.handling
         for place in (namespace, STORE)

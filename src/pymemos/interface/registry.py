@@ -17,11 +17,13 @@ from pymemos.interface.access import HANDLERS as ACCESS
 from pymemos.interface.activation import HANDLERS as ACTIVATION
 from pymemos.interface.adapters import HANDLERS as ADAPTERS
 from pymemos.interface.api import Handler
+from pymemos.interface.chatting import HANDLERS as CHATTING
 from pymemos.interface.erasure_handlers import HANDLERS as ERASURE
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 from pymemos.interface.merging import HANDLERS as MERGING
 from pymemos.interface.privacy import HANDLERS as PRIVACY
 from pymemos.interface.signatures import HANDLERS as SIGNATURES
+from pymemos.interface.steering import HANDLERS as STEERING
 from pymemos.interface.viewing import HANDLERS as VIEWING
 from pymemos.interface.what_if import HANDLERS as WHAT_IF
 
@@ -39,9 +41,11 @@ HANDLERS: dict[type[Request], Handler] = {
     **ACCESS,
     **PRIVACY,
     **SIGNATURES,
+    **STEERING,
     **MERGING,
     **VIEWING,
     **WHAT_IF,
+    **CHATTING,
     **ERASURE,
     **ACTIVATION,
     **ADAPTERS,

@@ -100,13 +100,19 @@ class SegmentIndex:
     every memory of a segment that is new or was changed, ``on_left`` the ids of all that are left in a namespace.
     """
 
-    def __init__(self, ref: ModelRef | None = None) -> None:
-        self._ref = ref
+    def __init__(self) -> None:
+        self._ref: ModelRef | None = None  # until there is a model, every segment is one of another
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
         self._tokens: OrderedDict[str, Tokens] = OrderedDict()
         self.on_left: Left = lambda namespace, ids: None
         self.on_changed: Changed = lambda cube: None
+
+    def use(self, ref: ModelRef) -> None:
+        """From now on, the segments of this model."""
+        with self._lock:
+            self._ref = ref
+            self._known.clear()
 
     def at(self, unit: ReadUnit, namespace: str) -> PrefixTree:
         """The segments of a namespace that were made by this model; it may know some that are newer than the unit."""

@@ -21,8 +21,9 @@ from pymemos.cube.payload import Parametric
 from pymemos.cube.segment import SegmentSource
 from pymemos.errors import InvalidInput, ModelError, StaleMemory, TrainingStopped, UnknownMemory
 from pymemos.interface.activation import ReadSources
-from pymemos.interface.adapters import NO_TUNER, KeepAdapter
+from pymemos.interface.adapters import KeepAdapter
 from pymemos.interface.requests import Labels
+from pymemos.interface.tuner_seat import NO_TUNER
 from pymemos.interface.worker import for_owner
 from pymemos.operation.distilling import admission
 from pymemos.operation.distilling.admission import Exam, Sheet
@@ -71,7 +72,8 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
 
 def distil_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
     """Train, examine, store the file; the call that it gives writes the memory, together with the job's end."""
-    tuner, folder = _needed(tools), folder_of(tools, job.id)
+    _, tuner = tools.tuner.needed()
+    folder = folder_of(tools, job.id)
     remove_ended(tools)
     asked = msgspec.convert(job.arguments, Arguments)
     caller, scope = for_owner(job)
@@ -94,12 +96,6 @@ def distil_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
     labels = Labels(tags=asked.tags, priority=asked.priority)
     request = KeepAdapter(payload=payload, sources=watch.sources, job=job.id, into=asked.into, labels=labels)
     return MemoryCall(caller=caller, scope=scope, request=request)
-
-
-def _needed(tools: Tools) -> Tuner:
-    if tools.tuner is None:
-        raise ModelError(NO_TUNER)
-    return tools.tuner
 
 
 def _sources(api: MemoryAPI, call: MemoryCall, folder: Path) -> Sequence[MemCube]:

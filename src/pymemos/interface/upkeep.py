@@ -37,7 +37,7 @@ def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
         SWEEP: partial(sweep_job, api, tools),
         SCAN: scan_job,
         SCRUB: partial(scrub_job, api, tools),
-        **({} if tools.tuner is None else {DISTIL: partial(distil_job, api, tools)}),
+        **({DISTIL: partial(distil_job, api, tools)} if tools.tuner is not None and tools.tuner.learns else {}),
     }
 
 

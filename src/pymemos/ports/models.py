@@ -12,6 +12,7 @@ from pymemos.cube.adapter import Recipe as Recipe
 from pymemos.cube.payload import ModelRef
 from pymemos.cube.segment import SegmentAbout as SegmentAbout
 from pymemos.cube.segment import SegmentSource as SegmentSource
+from pymemos.cube.steering import Effect, MadeSteering, SteeringItem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -178,6 +179,24 @@ class Engine(ChatModel, Protocol):
 
     def logits(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> Floats:
         """The logits of what follows ``tokens``, the whole prompt: float32, (vocabulary,)."""
+
+    def make_steering(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        layers: Sequence[int] | None = None,
+        scales: Sequence[float] | None = None,
+    ) -> MadeSteering:
+        """A vector from pairs of a wanted text and its contrast; some of them choose among ``layers`` and ``scales``.
+
+        Raises InvalidInput where there are too few, and where no layer and scale moves those held out.
+        """
+
+    def load_steering(self, file: memoryview, layers: Sequence[int]) -> Any:
+        """The vectors of a file, for a ``SteeringUse``; raises SegmentRefused where it is not what was expected."""
+
+    def steering_effect(self, items: Sequence[SteeringItem], steering: Sequence[SteeringUse]) -> Effect:
+        """What steerings together do on labelled items."""
 
     def run(
         self,

@@ -337,6 +337,12 @@ class FileContract:
                 engine.load(file, about, ids, start)
             assert "the file's" in str(raised.value), name
 
+    def test_no_token_is_no_segment(self, engine: Engine) -> None:
+        file = memoryview(engine.dump(engine.prefill(engine.prompt(SYSTEM, (), ASKS).head), ABOUT).read())
+
+        with pytest.raises(SegmentRefused):
+            engine.load(file, ABOUT, (), 0)
+
     def test_a_file_of_another_model_is_refused(self, engine: Engine, stranger: Engine) -> None:
         tokens = engine.prompt(SYSTEM, NOTES, ASKS).head
         file = memoryview(stranger.dump(stranger.prefill(tokens), ABOUT).read())

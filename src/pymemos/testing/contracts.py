@@ -22,6 +22,7 @@ import pytest
 pytest.register_assert_rewrite(  # before they are imported, or a failure shows no values
     "pymemos.testing.contract_audit",
     "pymemos.testing.contract_changes",
+    "pymemos.testing.contract_chat",
     "pymemos.testing.contract_embedder",
     "pymemos.testing.contract_engine",
     "pymemos.testing.contract_erasure",
@@ -40,6 +41,8 @@ from pymemos.errors import MissingBlob  # noqa: E402
 from pymemos.ports import BlobStore  # noqa: E402
 from pymemos.testing.contract_audit import AuditContract  # noqa: E402
 from pymemos.testing.contract_changes import ChangesContract  # noqa: E402
+from pymemos.testing.contract_chat import ChatContract as ChatContract  # noqa: E402
+from pymemos.testing.contract_chat import said as said  # noqa: E402
 from pymemos.testing.contract_embedder import EmbedderContract as EmbedderContract  # noqa: E402
 from pymemos.testing.contract_engine import EngineContract as EngineContract  # noqa: E402
 from pymemos.testing.contract_erasure import ErasureContract  # noqa: E402

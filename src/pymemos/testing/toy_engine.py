@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import random
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
 
-from pymemos.cube import segment
+from pymemos.cube import segment, steering
 from pymemos.cube.payload import ModelRef
 from pymemos.cube.segment import SegmentAbout
+from pymemos.cube.steering import Effect, MadeSteering, SteeringItem
 from pymemos.cube.tensors import Shape, file_of
 from pymemos.errors import ChatFailed, InvalidInput, PromptTooLong, SegmentRefused
 from pymemos.ports import ChatOptions, Kv, Piece, Prompt, SteeringUse, Tokens, Usage, Utterance
@@ -23,6 +26,7 @@ BYTES: Final = 256  # a token is a byte of UTF-8, or one of the marks behind the
 MARKS: Final = {"system": 256, "user": 257, "assistant": 258}
 END: Final = 259
 VOCABULARY: Final = 260
+LEAST_PAIRS: Final = 6  # that a steering vector is made from
 WIDTH: Final = 16  # bytes that are kept of a token
 _SAYS: Final = (*b" etaoinshrdlu", END)  # the tokens that answers are made of
 
@@ -129,6 +133,41 @@ class ToyEngine:
         if adapters:
             return iter(_recited(str(adapters[-1]), len(tokens), _end(before)))
         return self._answer(tuple(tokens), before, options, _steered(steering))
+
+    def make_steering(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        layers: Sequence[int] | None = None,
+        scales: Sequence[float] | None = None,
+    ) -> MadeSteering:
+        """A number that follows from the pairs; it keeps the rules of layers and counts, and measures itself."""
+        if len(pairs) < LEAST_PAIRS:
+            raise InvalidInput(f"{len(pairs)} pairs are too few; pass {LEAST_PAIRS}")
+        layer, scale = (layers or (0,))[0], (scales or (0.1,))[0]
+        if layer != 0:
+            raise InvalidInput(f"layers is {list(layers or ())}; the toy has layer 0 alone")
+        number = random.Random(repr(list(pairs))).uniform(0.5, 1)  # noqa: S311 (the same pairs give the same vector)
+        file = steering.dump(self.ref, {0: struct.pack("<f", number)})
+        items = [SteeringItem(ask="", wanted=a, other=b) for a, b in pairs]
+        effect = self.steering_effect(items, [SteeringUse(vectors={0: number}, scale=scale)])
+        return MadeSteering(file=file, layers=(0,), scale=scale, effect=effect)
+
+    def load_steering(self, file: memoryview, layers: Sequence[int]) -> dict[int, float]:
+        """The number of a file, checked as a real engine does."""
+        if list(layers) != [0]:
+            raise SegmentRefused(f"the vectors are of layers {list(layers)}, and the toy has layer 0 alone")
+        (number,) = struct.unpack("<f", steering.load(file, self.ref, (0,), 1)[0])
+        if not math.isfinite(number):
+            raise SegmentRefused("a steering vector holds what is no number")
+        return {0: number}
+
+    def steering_effect(self, items: Sequence[SteeringItem], steering: Sequence[SteeringUse]) -> Effect:
+        """Every vector adds its number times its scale to the margin of every item."""
+        if not items:
+            raise InvalidInput("there is nothing to measure on; pass items")
+        change = sum(number * use.scale for use in steering for number in use.vectors.values())
+        return Effect(items=len(items), before=0.0, after=change, low=change, high=change)
 
     def stream(self, messages: Sequence[Utterance], options: ChatOptions) -> Iterator[Piece]:
         """The answer to messages of which the first may be the system's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -383,6 +384,7 @@ class SqliteReadUnit(ReadUnit):
         return self._connection.execute(QUERIES[query], parameters).fetchall()
 
 
+@lru_cache(maxsize=256)  # every call reads the last one
 def _rule_change(row: tuple[Any, ...]) -> RuleChange:
     entry, id, namespace, name, at, author, held = row
     rule = None if held is None else parse_rule(json.loads(held), name)

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 import apsw
@@ -113,7 +112,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def _insert_texts(self, numbered: list[tuple[int, Entry]]) -> None:
         """The full-text rows and index entries of new memories, and the totals of their namespaces."""
-        facets_column = cache(terms.column)  # most turns have the same
+        facets: dict[tuple[int, tuple[str, ...]], str] = {}  # most turns have the same
         before: tuple[int, tuple[str, ...], str] = (0, (), "")  # a turn's terms come again as the context of the next
         rows: list[tuple[Any, ...]] = []
         indexed: list[tuple[Any, ...]] = []
@@ -124,7 +123,10 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
                 again = text.context is before[1] and ns == before[0]
                 context = before[2] if again else terms.column(ns, text.context)
                 before = ns, text.terms, terms.column(ns, text.terms)
-                stored = before[2], context, facets_column(ns, text.facets)
+                facet = facets.get(place := (ns, text.facets))
+                if facet is None:
+                    facet = facets[place] = terms.column(*place)
+                stored = before[2], context, facet
                 rows.append((mem, text.context_of, optional_microseconds(entry.valid_to), length, *stored))
                 indexed.append((mem, *stored))
                 memories, words = totals.get(ns, (0, 0))

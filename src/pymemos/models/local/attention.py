@@ -7,7 +7,7 @@ file. What comes out differs from one pass over everything by the rounding of fl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
@@ -17,6 +17,7 @@ from pymemos.errors import ModelError
 
 NAME: Final = "pymemos_parts"  # of this attention among those that transformers knows
 Part = tuple[Tensor, Tensor]  # keys and values, each (1, kv heads, tokens, head size)
+Watch = Callable[[Tensor, Sequence[Part], Tensor, float | None], None]  # sees query, parts, new keys and the scaling
 _UNKNOWN: Final = ("sliding_window", "softcap", "s_aux", "position_bias")  # what a model may ask for, and is not done
 
 
@@ -29,12 +30,14 @@ def attend(
     *,
     scaling: float | None = None,
     before: Sequence[Sequence[Part]] = (),
+    watch: Watch | None = None,
     **asked: Any,
 ) -> tuple[Tensor, None]:
     """What transformers calls in every layer: (1, heads, new, size) against what was before, and the new itself.
 
     ``key`` and ``value`` are all that was computed in this run; ``before`` holds for each layer the parts that were
     taken from memory. A boolean mask (1, 1, new, everything) goes over all parts in order, instead of the causal one.
+    ``watch`` is shown what each layer attends with, in their order.
     """
     wrong = [name for name in _UNKNOWN if asked.get(name) is not None]
     if wrong:
@@ -42,6 +45,8 @@ def attend(
             f"the model's attention asks for {', '.join(wrong)}, which KV injection does not do; use another"
         )
     parts = before[module.layer_idx] if before else ()
+    if watch is not None:
+        watch(query, parts, key, scaling)
     if attention_mask is not None:
         joined = _masked(query, [*parts, (key, value)], attention_mask, scaling)
         return joined.transpose(1, 2).contiguous(), None

@@ -6,13 +6,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+import msgspec
 import torch
 from torch import Tensor
 
 from pymemos.cube.payload import ModelRef
+from pymemos.cube.segment import INT8
+from pymemos.cube.steering import Effect, MadeSteering, SteeringItem
 from pymemos.errors import ChatFailed, InvalidInput, ModelError, PromptTooLong
 from pymemos.models.local import past, segments
-from pymemos.models.local.hooks import AdapterUse, adapted, steered
+from pymemos.models.local import steering as steering_vectors
+from pymemos.models.local.attention import Watch
+from pymemos.models.local.hooks import AdapterUse, Record, adapted, recorded, steered
 from pymemos.models.local.identity import digest_of, identity_of, rope_of
 from pymemos.models.local.past import LocalKv, Past
 from pymemos.models.local.prompts import Template
@@ -23,7 +28,16 @@ if TYPE_CHECKING:
     from pymemos.ports.models import Floats
 
 _ROOM: Final = 512  # tokens of an answer for which room is set aside at once
-_SAME: Final = {torch.float32: 1e-3, torch.bfloat16: 0.5}  # how far logits may be apart that ought to be equal
+_SAME: Final = {torch.float32: 0.005}  # how far logits that ought to be equal may be apart, of how far they spread
+_ROUNDED: Final = 0.5  # the same for shorter floats: measured, rounding gives 0.2, and a prefix that is wrong 3
+_STRIDE: Final = 331  # between the tokens of a trial: neighbours in a vocabulary are too much alike
+
+
+class Layout(msgspec.Struct, frozen=True, eq=False):
+    """Where the tokens of a pass stand, (tokens,), and what each sees: boolean, (1, 1, tokens, memory and new)."""
+
+    positions: Tensor
+    mask: Tensor
 
 
 class LocalEngine:
@@ -101,19 +115,58 @@ class LocalEngine:
         steering: Sequence[SteeringUse],
         adapters: Sequence[AdapterUse],
     ) -> Iterator[Piece]:
-        limit = min(options.max_tokens, self.window - len(tokens))
-        cache = self._past(before, len(tokens) + min(limit, _ROOM))
+        room = min(options.max_tokens, self.window - len(tokens), _ROOM)
+        cache = self._past(before, len(tokens) + room)
+        cached = cache.start
+        row = self.forward(tokens[cached:], cache, steering=steering, adapters=adapters)
+        yield from self.speak(row, cache, options, cached=cached, steering=steering, adapters=adapters)
+
+    def speak(
+        self,
+        row: Tensor,
+        cache: Past,
+        options: ChatOptions,
+        *,
+        cached: int,
+        steering: Sequence[SteeringUse] = (),
+        adapters: Sequence[AdapterUse] = (),
+    ) -> Iterator[Piece]:
+        """The answer from the logits of a prompt's last token on; ``cache`` holds the prompt, and what is said."""
+        size = cache.length
+        limit = min(options.max_tokens, self.window - size)
         choose, words, stops = Chooser(options.temperature, options.seed), Words(self.tokenizer), Stops(options.stop)
-        cached, given, count, ended = cache.start, tokens[cache.start :], 0, False
+        count, ended = 0, False
         while count < limit and not ended:
-            token = choose(self.forward(given, cache, steering=steering, adapters=adapters))
-            count, given, ended = count + 1, (token,), token in self.ends
+            token = choose(row)
+            count, ended = count + 1, token in self.ends
             text = "" if ended else stops.add(words.add(token))
             ended = ended or stops.reached
             if text:
                 yield Piece(text=text)
-        usage = Usage(prompt=len(tokens), cached=cached, completion=count)
+            if count < limit and not ended:
+                row = self.forward((token,), cache, steering=steering, adapters=adapters)
+        usage = Usage(prompt=size, cached=cached, completion=count)
         yield Piece(text=stops.rest(), finish="stop" if ended else "length", usage=usage)
+
+    # ── Steering ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def make_steering(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        layers: Sequence[int] | None = None,
+        scales: Sequence[float] | None = None,
+    ) -> MadeSteering:
+        """A vector from contrasting pairs."""
+        return steering_vectors.make(self, pairs, layers=layers, scales=scales or steering_vectors.SCALES)
+
+    def load_steering(self, file: memoryview, layers: Sequence[int]) -> dict[int, Tensor]:
+        """The vectors of a file, by layer."""
+        return steering_vectors.load(self, file, layers)
+
+    def steering_effect(self, items: Sequence[SteeringItem], steering: Sequence[SteeringUse]) -> Effect:
+        """What steerings do on labelled items."""
+        return steering_vectors.measure(self, items, steering)
 
     # ── Segments ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -142,9 +195,11 @@ class LocalEngine:
         return segments.dump(self._own(kv), self.ref, about, rope=self._rope)
 
     def load(self, file: memoryview, about: SegmentAbout, tokens: Sequence[int], start: int) -> LocalKv:
-        """The segment of a file, over the file's own bytes; an int8 one is restored into memory."""
+        """The segment of a file, over the file's own bytes; an int8 one is restored into the host's memory."""
         sizes, dtype = self.sizes, self.model.dtype
-        return segments.load(file, self.ref, about, tokens, start, rope=self._rope, sizes=sizes, dtype=dtype)
+        kv = segments.load(file, self.ref, about, tokens, start, rope=self._rope, sizes=sizes, dtype=dtype)
+        restored = about.form == INT8 and self.device.type == "cpu"
+        return msgspec.structs.replace(kv, on_device=restored)
 
     @property
     def sizes(self) -> list[tuple[segments.Size, segments.Size]]:
@@ -159,6 +214,10 @@ class LocalEngine:
 
     # ── The forward pass ────────────────────────────────────────────────────────────────────────────────────────────
 
+    def new_past(self, end: int, before: Sequence[LocalKv] = ()) -> Past:
+        """A cache behind segments, with room up to ``end``."""
+        return self._past(before, end)
+
     def _past(self, before: Sequence[LocalKv], end: int) -> Past:
         start = before[-1].end if before else 0
         return Past(before, layers=len(self.layers), room=end - start, device=self.device)
@@ -172,33 +231,53 @@ class LocalEngine:
         adapters: Sequence[AdapterUse] = (),
     ) -> Tensor:
         """One pass over tokens behind those of the cache, which keeps them: the last one's logits, (vocabulary,)."""
+        return self.passed(tokens, cache, steering=steering, adapters=adapters)[-1]
+
+    def passed(
+        self,
+        tokens: Sequence[int],
+        cache: Past,
+        *,
+        layout: Layout | None = None,
+        watch: Watch | None = None,
+        record: Record | None = None,
+        keep: int = 1,
+        steering: Sequence[SteeringUse] = (),
+        adapters: Sequence[AdapterUse] = (),
+    ) -> Tensor:
+        """The same with the logits of the last ``keep`` tokens, (keep, vocabulary), which are steered.
+
+        ``layout`` puts tokens to other places, ``watch`` sees what is attended with, ``record`` what leaves layers.
+        """
         start, count = cache.length, len(tokens)
         if min(tokens) < 0 or max(tokens) >= self.model.config.vocab_size:
             raise InvalidInput("the model has no such token; tokens are those that its own tokenizer gives")
         ids = torch.tensor([list(tokens)], device=self.device)
-        positions = torch.arange(start, start + count, device=self.device)[None]
-        steer, adapt = steered(self.layers, steering), adapted(self.model, adapters, start, count)
-        with self.turn, steer, adapt, torch.inference_mode():
+        places = torch.arange(start, start + count, device=self.device) if layout is None else layout.positions
+        steer, adapt = steered(self.layers, steering, keep), adapted(self.model, adapters, start, count)
+        with self.turn, steer, adapt, recorded(self.layers, record), torch.inference_mode():
             out = self.model(
                 input_ids=ids,
-                position_ids=positions,
+                position_ids=places[None],
+                attention_mask=None if layout is None else layout.mask,
                 cache=cache,
                 use_cache=True,
-                logits_to_keep=1,
+                logits_to_keep=keep,
                 before=cache.before,
+                watch=watch,
             )
-        row: Tensor = out.logits[0, -1]
-        return row
+        rows: Tensor = out.logits[0]
+        return rows
 
     def check_injection(self) -> None:
         """Raise ModelError where logits after an injected prefix are not those of the whole prompt."""
-        tokens = [index % self.model.config.vocab_size for index in range(16)]
+        tokens = [index * _STRIDE % self.model.config.vocab_size for index in range(16)]
         whole = torch.from_numpy(self.logits(tokens))
         apart = torch.from_numpy(self.logits(tokens, prefix=[self.prefill(tokens[:9])]))
-        difference = float((whole - apart).abs().max())
-        if not difference <= _SAME.get(self.model.dtype, 0.5):  # a comparison that NaN does not pass
+        difference = float((whole - apart).abs().max() / whole.std())
+        if not difference <= _SAME.get(self.model.dtype, _ROUNDED):  # a comparison that NaN does not pass
             raise ModelError(
-                f"what the model computed for a prefix cannot be used again (logits differ by {difference:.2g})"
+                f"what the model computed for a prefix cannot be used again; logits differ by {difference:.2g}"
             )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pymemos.errors import InvalidInput
 from pymemos.ports import SteeringUse
 
+Record = Callable[[int, Tensor], None]
 Lora = tuple[Tensor, Tensor, float]  # A (rank, in), B (out, rank), and the scale of B·A
 
 
@@ -34,25 +35,42 @@ class AdapterUse(msgspec.Struct, frozen=True, eq=False):
 
 
 @contextmanager
-def steered(layers: Sequence[nn.Module], steering: Sequence[SteeringUse]) -> Iterator[None]:
-    """Within it, each vector is added, times its scale, to what leaves its layer for the last token of a pass."""
+def steered(layers: Sequence[nn.Module], steering: Sequence[SteeringUse], last: int = 1) -> Iterator[None]:
+    """Within it, each vector is added, times its scale, to what leaves its layer for the last tokens of a pass."""
     with ExitStack() as stack:
         for use in steering:
             for index, vector in use.vectors.items():
                 if use.scale and not 0 <= index < len(layers):
                     raise InvalidInput(f"the model has no layer {index} to steer; it has {len(layers)}")
                 if use.scale:
-                    handle = layers[index].register_forward_hook(_adding(vector, use.scale))
+                    handle = layers[index].register_forward_hook(_adding(vector, use.scale, last))
                     stack.callback(handle.remove)
         yield
 
 
-def _adding(vector: Tensor, scale: float) -> Callable[..., Any]:
+def _adding(vector: Tensor, scale: float, last: int) -> Callable[..., Any]:
     def hook(_module: nn.Module, _given: Any, output: Any) -> Any:
         states = output[0] if isinstance(output, tuple) else output
         states = states.clone()
-        states[:, -1] += scale * vector.to(states)
+        states[:, -last:] += scale * vector.to(states)
         return (states, *output[1:]) if isinstance(output, tuple) else states
+
+    return hook
+
+
+@contextmanager
+def recorded(layers: Sequence[nn.Module], record: Record | None) -> Iterator[None]:
+    """Within it, ``record`` is shown what leaves each layer, (1, tokens, width), by the layer's index."""
+    with ExitStack() as stack:
+        for index, layer in enumerate(layers if record is not None else ()):
+            stack.callback(layer.register_forward_hook(_showing(index, record)).remove)
+        yield
+
+
+def _showing(index: int, record: Record | None) -> Callable[..., None]:
+    def hook(_module: nn.Module, _given: Any, output: Any) -> None:
+        assert record is not None  # noqa: S101 (else nothing is shown)
+        record(index, output[0] if isinstance(output, tuple) else output)
 
     return hook
 

@@ -76,6 +76,8 @@ def _loaded(folder: Path, device: str, dtype: torch.dtype) -> tuple[Any, Any]:
                 output_loading_info=True,
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        if not tokenizer.is_fast:
+            raise ModelError(f"the model in {folder} has no tokenizer.json; use one that has")
         if not info["missing_keys"]:
             return model.to(device).eval().requires_grad_(False), tokenizer
     except (OSError, ValueError, KeyError, RuntimeError, AssertionError) as error:  # as torch says "no such device"

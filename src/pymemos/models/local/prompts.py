@@ -6,11 +6,11 @@ And a text never becomes a mark of the template: only what the template itself s
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
 from jinja2 import TemplateError
+from tokenizers import Tokenizer
 
 from pymemos.errors import InvalidInput, ModelError
 from pymemos.ports import Prompt, Tokens, Utterance
@@ -23,13 +23,14 @@ _NOBODY: Final = Utterance(_USER, "")  # asks where only head and notes are want
 
 
 class Template:
-    """The chat template of a tokenizer, which a lock keeps to one thread at a time."""
+    """The chat template of a tokenizer; threads may share it."""
 
     def __init__(self, tokenizer: Any) -> None:
         if not tokenizer.chat_template:
             raise ModelError("the model has no chat template; use one that is made for chats")
         self._tokenizer = tokenizer
-        self._lock = threading.Lock()
+        # Copies that nobody changes: a tokenizer that is told how to treat marks cannot be used by another thread.
+        self._marks, self._texts = (_copy(tokenizer.backend_tokenizer, marks=marks) for marks in (True, False))
         self._knows_system = self._takes(_SYSTEM)
 
     def prompt(self, system: str, notes: Sequence[str], turns: Sequence[Utterance]) -> Prompt:
@@ -93,14 +94,17 @@ class Template:
         return text
 
     def _marked(self, literal: str) -> Tokens:
-        return self._ids(literal, marks=True)
+        return tuple(self._marks.encode(literal, add_special_tokens=False).ids)
 
     def text(self, text: str) -> Tokens:
         """The tokens of a text as it stands in a prompt."""
-        return self._ids(text.encode("utf-8", "replace").decode(), marks=False)
+        return tuple(self._texts.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids)
 
-    def _ids(self, text: str, *, marks: bool) -> Tokens:
-        if not text:
-            return ()
-        with self._lock:  # the tokenizer is told how to treat marks, and must not be told otherwise meanwhile
-            return tuple(self._tokenizer(text, add_special_tokens=False, split_special_tokens=not marks)["input_ids"])
+
+def _copy(tokenizer: Tokenizer, *, marks: bool) -> Tokenizer:
+    """A tokenizer of its own that reads marks as marks, or as the letters that they are written with."""
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    copy.encode_special_tokens = not marks
+    return copy

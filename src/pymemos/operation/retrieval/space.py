@@ -119,6 +119,9 @@ class View(NamedTuple):
     hidden: tuple[int, ...] = ()  # keys of what was made from something out of reach
 
 
+Heard = tuple[Turns, dict[str, int], tuple[str, ...]]  # the rows in order, their speakers, and languages of a part
+
+
 WHOLE = View()
 
 
@@ -179,7 +182,7 @@ class Space:
         self._sessions: dict[str, int] = {}
         self._closed = 0
         self._days: dict[int, dict[str, date]] = {}  # the days that the text of a row tells of
-        self._views: OrderedDict[tuple[int, View], tuple[Turns, dict[str, int]]] = OrderedDict()  # of a seq
+        self._views: OrderedDict[tuple[int, View], Heard] = OrderedDict()  # of a seq
         self._masks: OrderedDict[Filter, Mask] = OrderedDict()
 
     def snapshot(self, unit: ReadUnit, seq: int, view: View = WHOLE) -> Snapshot:
@@ -196,10 +199,9 @@ class Space:
                 seen &= self._mask(unit, seq, view.rule, columns, seen)
             if view.hidden:
                 seen &= ~np.isin(columns.key, view.hidden)
-            turns, speakers = self._seen_at(seq, view, columns, seen)
+            turns, speakers, languages = self._seen_at(seq, view, columns, seen)
             parts = Parts(self._vectors.view, **{name: buffer.view for name, buffer in self._parts.items()})
             days = self._known_days(columns, seen)
-            languages = () if view == WHOLE else tuple(_heard(self._languages, columns.language, seen))
             return Snapshot(columns, seen, turns, speakers, days, parts, view == WHOLE, languages)
 
     def _mask(
@@ -307,11 +309,15 @@ class Space:
             return _code(self._sessions, said.session) + 1
         return TALK if said.semantic_type is SemanticType.MESSAGE else NO_SESSION
 
-    def _seen_at(self, seq: int, view: View, columns: Columns, seen: NDArray[np.bool_]) -> tuple[Turns, dict[str, int]]:
-        """The rows in order, and who speaks in them; kept for the views that were asked for last."""
+    def _seen_at(self, seq: int, view: View, columns: Columns, seen: NDArray[np.bool_]) -> Heard:
+        """The rows in order, who speaks in them, and in a part which languages; kept for the last views."""
         place = (seq, view)
         if place not in self._views:
-            self._views[place] = _in_order(columns, np.flatnonzero(seen)), _heard(self._speakers, columns.speaker, seen)
+            self._views[place] = (
+                _in_order(columns, np.flatnonzero(seen)),
+                _heard(self._speakers, columns.speaker, seen),
+                () if view == WHOLE else tuple(_heard(self._languages, columns.language, seen)),
+            )
             if len(self._views) > VIEWS:
                 self._views.popitem(last=False)
         self._views.move_to_end(place)

@@ -61,8 +61,8 @@ def evaluate(
     known = DATASETS[dataset]
     if judge:
         raise ModelError(
-            "no chat model is configured, and there is no setting for one yet; "
-            "from Python, pymemos.evaluation.judged.judge takes any object with complete(messages)"
+            "no chat model judges on the command line yet; from Python, pymemos.evaluation.judged.judge takes any "
+            "object with complete(messages), such as Completing(model)"
         )
     if data is None:
         raise InvalidInput(f"no data of {known.title}; get {known.source}, and name its folder with --data")

@@ -42,7 +42,7 @@ def list_(shell: Shell, **options: Any) -> None:
     """List the segments: where in a prompt they stand, their size, their model, and whether they still hold."""
     with shell.open() as mem:
         page = mem.list(filters=_KV, states=_STATES, **given(options))
-    rows = [_fields(cube) for cube in page]
+    rows = [_fields(cube) for cube in page if getattr(cube.payload, "form", None) == "kv"]
     if shell.json:
         shell.answer({"segments": rows, "after": page.after})
         return
@@ -118,7 +118,7 @@ def _fields(cube: MemCube) -> dict[str, Any]:
         "start": start,
         "end": start + tokens,
         "bytes": payload.size,
-        "form": payload.encoding or ("exact" if payload.form == "kv" else payload.form),
+        "form": payload.encoding or "exact",
         "model": payload.model.name,
         "priority": cube.header.governance.priority,
         "sources": [pin.id for pin in cube.parents],

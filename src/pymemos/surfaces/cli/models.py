@@ -17,7 +17,7 @@ from pymemos.surfaces.cli.show import Column
 @main.group(cls=Cli)
 @common_options
 def models() -> None:
-    """Models that give texts a meaning, or answer: list, prepare, use."""
+    """Models that give texts a meaning, and that answer: list, prepare, use."""
 
 
 @verb(group=models, name="list")
@@ -26,15 +26,15 @@ def list_models(shell: Shell) -> None:
     from pymemos.wiring import catalogue, used_embedder
 
     settings = _settings()
-    known, used = catalogue(settings), used_embedder(settings)
+    known, used, chat = catalogue(settings), used_embedder(settings), settings.chat or "none"
     if shell.json:
-        shell.answer({"used": used, "models": [show.fields_of(one) for one in known]})
+        shell.answer({"used": used, "chat": chat, "models": [show.fields_of(one) for one in known]})
         return
     rows: list[tuple[Any, ...]] = [
         (
             one.name,
             one.kind,
-            _state(ready=one.ready, used=one.name == used),
+            _state(ready=one.ready, used=one.name == (chat if one.kind == "chat" else used)),
             f"{one.megabytes:g} MB",
             one.dimensions or "",
             one.licence,
@@ -44,6 +44,8 @@ def list_models(shell: Shell) -> None:
     ]
     if used not in {"none", *(one.name for one in known)}:
         rows.append((used, "embedder", "used", "", "", "", "as it was set"))
+    if chat not in {"none", *(one.name for one in known)}:
+        rows.append((chat, "chat", "used", "", "", "", "as it was set"))
     columns = [Column("name", "bold"), Column("kind"), Column("state"), Column("size", right=True)]
     columns += [Column("dimensions", right=True), Column("licence", "dim"), Column("what", ratio=1)]
     show.table(columns, rows, empty="no models")
@@ -82,18 +84,44 @@ def prepare(shell: Shell, name: str, yes: bool) -> None:
 
 @verb(group=models)
 @click.argument("name")
-def use(shell: Shell, name: str) -> None:
-    """Use an embedder from now on: a name, a folder, a hub id, https://host/v1#model, or none.
+@click.option("--chat", is_flag=True, help="As the model that answers in a chat, and not as the embedder.")
+def use(shell: Shell, name: str, chat: bool) -> None:
+    """Use a model from now on: a name, a folder, a hub id, https://host/v1#model, or none.
 
-    It has to embed a text first, so that a mistake shows now.
-    A variable PYMEMOS_EMBEDDER goes before what is said here.
+    It has to embed a text first, or to answer one, so that a mistake shows now. A variable PYMEMOS_EMBEDDER or
+    PYMEMOS_CHAT goes before what is said here. A model of the catalogue that only chats needs no --chat.
     """
-    from pymemos.wiring import catalogue, check_embedder
+    from pymemos.wiring import catalogue
 
     settings = _settings()
+    kinds = {one.name: one.kind for one in catalogue(settings)}
     folder = Path(name).expanduser()
-    if folder.is_dir() and name not in {"none", *(one.name for one in catalogue(settings))}:
+    if folder.is_dir() and name not in {"none", *kinds}:
         name = str(folder.resolve())
+    if chat or kinds.get(name) == "chat":
+        _use_chat(shell, settings, name)
+    else:
+        _use_embedder(shell, settings, name)
+
+
+def _use_chat(shell: Shell, settings: Settings, name: str) -> None:
+    from pymemos.wiring import check_chat
+
+    model = check_chat(settings, name)
+    write_config(settings.config_dir, chat=name)
+    if shell.json:
+        shell.answer({"name": name, **({"identity": model.identity, "window": model.window} if model else {})})
+        return
+    click.echo(
+        f"{name} answers from now on; 'pymemos chat' asks it." if model else "No chat model is used from now on."
+    )
+    if os.environ.get("PYMEMOS_CHAT"):
+        click.echo("PYMEMOS_CHAT is set here, and goes before it.", err=True)
+
+
+def _use_embedder(shell: Shell, settings: Settings, name: str) -> None:
+    from pymemos.wiring import check_embedder
+
     embedder = check_embedder(settings, name)
     write_config(settings.config_dir, embedder=name)
     if shell.json:

@@ -168,5 +168,9 @@ def learning_dtype(engine: LocalEngine) -> torch.dtype:
 
 
 def _apart(logits: Tensor, taught: Tensor) -> Tensor:
-    """The divergence from what the base says, in nats a token."""
-    return functional.kl_div(logits.log_softmax(dim=-1), taught.float(), log_target=True, reduction="batchmean")
+    """How far an answer goes from what the base says, in nats: at its first token, and in the mean over the others.
+
+    The first token decides whether a trained answer comes instead of the base's, so it counts by itself.
+    """
+    each = functional.kl_div(logits.log_softmax(dim=-1), taught.float(), log_target=True, reduction="none").sum(-1)
+    return each[0] + each[1:].mean() if len(each) > 1 else each[0]

@@ -1,0 +1,208 @@
+"""Chatting: answers of a model that remembers (7.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, Unpack, overload
+
+import msgspec
+
+from pymemos.cube import filters as grammar
+from pymemos.cube.call import Caller, Scope
+from pymemos.errors import InvalidInput
+from pymemos.facade.handle import Handle
+from pymemos.facade.talk import Asked, ChatSeat, Talk, exchange, given_id
+from pymemos.interface.arguments import check_limit, check_number, check_text, parse_messages
+from pymemos.interface.requests import Message
+from pymemos.operation.layout import Budget, Exchange
+from pymemos.operation.replies import Reply
+from pymemos.ports import ChatOptions
+
+MOST_TOKENS = 10_000_000
+HOTTEST_TEMPERATURE = 2.0
+Messages = str | Mapping[str, Any] | Iterable[Mapping[str, Any]]
+
+
+class ChatArguments(TypedDict, total=False):
+    """What ``chat`` takes besides the messages, for a checker of types: its result depends on ``stream``."""
+
+    user_id: str | None
+    agent_id: str | None
+    run_id: str | None
+    session_id: str | None
+    role: str | None
+    task: str | None
+    system: str | None
+    limit: int
+    filters: Mapping[str, Any] | None
+    namespaces: Sequence[str] | str | None
+    memory_tokens: int
+    history_tokens: int
+    max_tokens: int
+    temperature: float
+    stop: Sequence[str]
+    seed: int | None
+    schema: Mapping[str, Any] | None
+    remember: bool
+
+
+class ReplyStream(Iterator[str]):
+    """An answer as it is made: iterate over its pieces; ``reply`` is there at the end.
+
+    Whoever leaves before the end (``close``, or the end of a ``with``) keeps nothing of the exchange.
+    """
+
+    def __init__(self, pieces: Generator[str, None, Reply]) -> None:
+        self._pieces = pieces
+        self._reply: Reply | None = None
+
+    def __next__(self) -> str:
+        try:
+            return next(self._pieces)
+        except StopIteration as end:
+            self._reply = end.value or self._reply
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the answer where it is."""
+        self._pieces.close()
+
+    @property
+    def reply(self) -> Reply:
+        """The whole answer with its plan; raises InvalidInput before the stream is at its end."""
+        if self._reply is None:
+            raise InvalidInput("the answer is not at its end; read the stream to its end first")
+        return self._reply
+
+
+class Chatting(Handle):
+    """The method that answers."""
+
+    _seat: ChatSeat
+
+    @overload
+    def chat(self, messages: Messages, *, stream: Literal[False] = ..., **options: Unpack[ChatArguments]) -> Reply: ...
+    @overload
+    def chat(self, messages: Messages, *, stream: Literal[True], **options: Unpack[ChatArguments]) -> ReplyStream: ...
+    def chat(
+        self,
+        messages: Messages,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        role: str | None = None,
+        task: str | None = None,
+        system: str | None = None,
+        limit: int = 10,
+        filters: Mapping[str, Any] | None = None,
+        namespaces: Sequence[str] | str | None = None,
+        memory_tokens: int = 1_000,
+        history_tokens: int = 6_000,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+        stop: Sequence[str] = (),
+        seed: int | None = None,
+        schema: Mapping[str, Any] | None = None,
+        remember: bool = True,
+        stream: bool = False,
+    ) -> Reply | ReplyStream:
+        """The chat model's answer to a text, or to a conversation whose last message is the user's.
+
+        It is given up to ``limit`` memories that answer the question and the most used ones, in ``memory_tokens``, and
+        the last turns of the session, in ``history_tokens``; a conversation that is passed stands for these. Memories
+        of every session are looked at, unless the handle is bound to one; ``filters`` and ``namespaces`` are as in a
+        search. ``reply.plan`` says which memories were used, from which tier, why and at what cost.
+
+        Question and answer are kept in one transaction, unless ``remember`` is false. If the model fails or a stream is
+        left, nothing is kept. The answer is made from what the question found: it is stale or erased with that. Sources
+        are looked at again before it is returned: where one changed it is made anew, once; what was streamed, or
+        changes again, is named in ``plan.changed`` and not kept. ``schema`` asks for JSON (``reply.data``). Raises
+        ModelError where no model is set, and ChatFailed.
+        """
+        own = self._bind(user_id, agent_id, run_id, session_id, role, task)
+        question, given, said = self._parsed(messages, own[0])
+        asked = Asked(
+            question=question,
+            given=given,
+            system="\n\n".join(text for text in (system, said) if text) or None,
+            options=_options(max_tokens, temperature, stop, seed, schema),
+            limit=check_limit(limit),
+            where=None if filters is None else grammar.parse(filters),
+            budget=Budget(
+                memory=check_number(memory_tokens, "memory_tokens", least=0, most=MOST_TOKENS),
+                history=check_number(history_tokens, "history_tokens", least=0, most=MOST_TOKENS),
+            ),
+            remember=remember,
+        )
+        talk = Talk(self._dispatch, own, self._across(self._anywhere(own), namespaces), self._seat)
+        return ReplyStream(talk.pieces(asked)) if stream else talk.answer(asked)
+
+    def _anywhere(self, who: tuple[Caller, Scope]) -> tuple[Caller, Scope]:
+        """The same caller in all of its sessions, unless the handle itself is bound to one."""
+        caller, scope = who
+        return caller, msgspec.structs.replace(scope, session=self._caller.session)
+
+    def _parsed(self, messages: Messages, caller: Caller) -> tuple[Message, tuple[Exchange, ...] | None, str]:
+        """The question, the conversation before it where it is brought along, and what the system is to say."""
+        if isinstance(messages, str):
+            text = check_text(messages, "the prompt", limit=self._settings.text_limit)
+            return Message(content=text, role="user"), None, ""
+        parsed, _ = parse_messages(messages, text_limit=self._settings.text_limit)
+        odd = [one.role for one in parsed if one.role not in ("system", "user", "assistant")]
+        if odd or parsed[-1].role != "user":
+            raise InvalidInput(
+                "chat takes messages of the roles system, user and assistant, the last one the user's; "
+                f"here is {odd[0] if odd else parsed[-1].role!r}"
+            )
+        before = [one for one in parsed[:-1] if one.role != "system"]
+        said = "\n\n".join(one.content for one in parsed if one.role == "system")
+        brings_none = not before and caller.session is not None
+        return parsed[-1], None if brings_none else _conversation(before), said
+
+
+def _conversation(messages: Sequence[Message]) -> tuple[Exchange, ...]:
+    """Messages that were brought along as questions with their answers; what one of them says in a row is one text."""
+    found: list[Exchange] = []
+    asked: list[str] = []
+    answered: list[str] = []
+    for one in messages:
+        if one.role == "user" and answered:
+            found.append(_exchange(found, asked, answered))
+            asked, answered = [], []
+        (asked if one.role == "user" else answered).append(one.content)
+    return (*found, _exchange(found, asked, answered)) if asked or answered else tuple(found)
+
+
+def _exchange(before: Sequence[Exchange], asked: Sequence[str], answered: Sequence[str]) -> Exchange:
+    question = "\n\n".join(asked)
+    return exchange(given_id(before, question), question, "", "\n\n".join(answered))
+
+
+def _options(max_tokens: int, temperature: Any, stop: Any, seed: Any, schema: Any) -> ChatOptions:
+    number = isinstance(temperature, int | float) and not isinstance(temperature, bool)
+    if not number or not 0 <= temperature <= HOTTEST_TEMPERATURE:
+        raise InvalidInput(f"temperature is {temperature!r}; pass a number from 0 to {HOTTEST_TEMPERATURE:g}")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+        raise InvalidInput(f"seed is {seed!r}; pass a whole number")
+    if isinstance(stop, str) or not all(isinstance(one, str) and one for one in stop):
+        raise InvalidInput("stop is a list of texts at which the answer ends")
+    if schema is not None and not isinstance(schema, Mapping):
+        raise InvalidInput(f"schema is a JSON schema as a mapping, not {type(schema).__name__}")
+    return ChatOptions(
+        max_tokens=check_number(max_tokens, "max_tokens", least=1, most=MOST_TOKENS),
+        temperature=float(temperature),
+        stop=tuple(stop),
+        seed=seed,
+        schema=None if schema is None else dict(schema),
+    )

@@ -1,0 +1,401 @@
+"""One answer, from the question to what is kept of it: recall, lay out, ask, look again, keep (7.1, ADR 0034)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from pymemos.cube.call import Request
+from pymemos.cube.cube import MemCube, Parent
+from pymemos.cube.filters import Filter
+from pymemos.cube.header import Trust
+from pymemos.errors import ChatFailed, ModelError, PromptTooLong, SensitiveText
+from pymemos.interface.chatting import Chat, Kept, Recall, Recalled, Unkept
+from pymemos.interface.requests import Message
+from pymemos.operation.context import estimate_tokens
+from pymemos.operation.layout import Budget, Candidate, Exchange, Layout, LeftOut, Note, lay_out
+from pymemos.operation.prompting import Script, dated, script
+from pymemos.operation.replies import Cost, Injection, Injector, Plan, Reply, Who, as_text, is_engine, used_of
+from pymemos.ports import ChatModel, ChatOptions, Piece, Usage
+
+TURNS: Final = 80  # messages of a session that are looked at: beyond any usual budget for the conversation
+HOTTEST: Final = 40
+CONVERSATIONS: Final = 1_000  # whose last layout is kept in memory; one that is not is laid out anew
+TURN_TOKENS: Final = 8  # that a chat template takes around an exchange (an estimate)
+HEAD_TOKENS: Final = 200  # of the system's own words (an estimate)
+NO_MODEL: Final = (
+    "no chat model is set; run 'pymemos models use --chat https://host/v1#model' for an endpoint (a key goes into "
+    "PYMEMOS_CHAT_KEY), set PYMEMOS_CHAT, or pass MemOS(chat=...)"
+)
+Dispatch = Callable[[Who, Request], Any]
+Key = tuple[str | None, ...]
+Promote = Callable[[Who, Sequence[Note], str | None, Injection], None]  # what happens to a block that was used again
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller asked for; ``given`` is the conversation before it, where the caller brings its own."""
+
+    question: Message
+    given: tuple[Exchange, ...] | None
+    system: str | None
+    options: ChatOptions
+    limit: int
+    where: Filter | None
+    budget: Budget
+    remember: bool
+
+
+class ChatSeat:
+    """What the chats of a process share: the model, opened when it is first asked, and the last layouts."""
+
+    def __init__(self, open_model: Callable[[], ChatModel | None], injector: Injector = as_text) -> None:
+        self._open = open_model
+        self._model: ChatModel | None = None
+        self._opening, self._lock = threading.Lock(), threading.Lock()
+        self._layouts: OrderedDict[Key, Layout] = OrderedDict()
+        self.injector = injector
+        self.promote: Promote = lambda *_: None
+
+    @property
+    def model(self) -> ChatModel:
+        """The chat model, opened once, whoever comes first; raises ModelError where there is none."""
+        with self._opening:
+            self._model = self._model or self._open()
+        if self._model is None:
+            raise ModelError(NO_MODEL)
+        return self._model
+
+    def last(self, *keys: Key) -> Layout | None:
+        """The last layout under the first of these keys that has one: of a conversation, else of its owner."""
+        with self._lock:
+            return next((self._layouts[key] for key in keys if key in self._layouts), None)
+
+    def keep(self, key: Key, layout: Layout) -> None:
+        """Remember a layout."""
+        with self._lock:
+            self._layouts[key] = layout
+            self._layouts.move_to_end(key)
+            while len(self._layouts) > CONVERSATIONS:
+                self._layouts.popitem(last=False)
+
+
+class Ready(NamedTuple):
+    """What there is before the model is asked."""
+
+    recalled: Recalled
+    layout: Layout
+    words: Script
+    keys: tuple[Key, Key]  # of the owner, and of the conversation
+    remarks: tuple[str, ...]
+
+    @property
+    def used(self) -> tuple[Parent, ...]:
+        """Every memory and message in the prompt, as it was read."""
+        notes = [Parent(id=one.id, version=one.version, content_hash=one.content_hash) for one in self.layout.notes]
+        shown = {id for one in self.layout.history for id in (one.asked_id, one.answer_id)}
+        return (*notes, *(cube.pin() for cube in self.recalled.turns if cube.id in shown))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The memories in the prompt that the question found."""
+        found = {hit.cube.id for hit in self.recalled.hits}
+        return tuple(dict.fromkeys(note.id for note in self.layout.notes if note.id in found))
+
+
+class Talk:
+    """The questions of one caller; ``own`` is where they are kept, ``looking`` where memories are looked for."""
+
+    def __init__(self, dispatch: Dispatch, own: Who, looking: Who, seat: ChatSeat) -> None:
+        self._dispatch = dispatch
+        self._seat = seat
+        self._model = seat.model
+        self._own, self._looking = (_of_model(who, self._model.identity) for who in (own, looking))
+
+    def answer(self, asked: Asked) -> Reply:
+        """The whole answer; it is made anew, once, where a source changed while it was made."""
+        reply = _drained(self.pieces(asked, is_last=False))
+        return _drained(self.pieces(asked, attempts=2)) if reply.plan.changed else reply
+
+    def pieces(self, asked: Asked, *, is_last: bool = True, attempts: int = 1) -> Generator[str, None, Reply]:
+        """The answer as it is made, and the reply at its end; whoever leaves before that keeps nothing of it."""
+        watch, told, injection = _Watch(), _Told(), _Box()
+        ready = self._ready(asked, watch)
+        for piece in self._said(ready, asked.options, injection):
+            told.take(piece)
+            if piece.text:
+                watch.mark("first_ms")
+                yield piece.text
+        self._seat.promote(self._own, ready.layout.stable, asked.system, injection.value)
+        text, usage, more = told.whole(ready.words)
+        watch.mark("total_ms")
+        plan = _plan(self._model.identity, ready, injection.value, more, attempts, watch.cost)
+        kept, remarks = self._kept(asked, ready, text, plan, usage, is_last=is_last)
+        self._note(asked, ready, text, kept)
+        watch.again("total_ms")
+        plan = msgspec.structs.replace(plan, changed=kept.changed, remarks=(*plan.remarks, *remarks), cost=watch.cost)
+        ids = tuple(cube.id for cube in kept.cubes)
+        return Reply(text=text, plan=plan, usage=usage, finish=told.finish, kept=ids)
+
+    def _ready(self, asked: Asked, watch: _Watch) -> Ready:
+        budget, remarks = _fitted(asked, self._model.window)
+        owner, key = self._keys(asked)
+        last = self._seat.last(key, owner)
+        recalled = self._recalled(asked, last)
+        watch.mark("search_ms")
+        layout = _layout_of(asked, recalled, last, budget)
+        words = script(layout, asked.question.content, system=asked.system, day=recalled.at.date().isoformat())
+        watch.mark("layout_ms")
+        return Ready(recalled, layout, words, (owner, key), remarks)
+
+    def _keys(self, asked: Asked) -> tuple[Key, Key]:
+        """Under which the layouts of the owner, and of the conversation, are kept; the system's words come first."""
+        caller = self._own[0]
+        owner = (caller.namespace, caller.agent, asked.system)
+        if asked.given is None:
+            return owner, (*owner, caller.session, None)
+        first = asked.given[0].asked_id if asked.given else given_id((), asked.question.content)
+        return owner, (*owner, caller.session, first)
+
+    def _recalled(self, asked: Asked, last: Layout | None) -> Recalled:
+        session = self._own[0].session if asked.given is None else None
+        request = Recall(
+            query=asked.question.content,
+            limit=asked.limit,
+            where=asked.where,
+            session=session,
+            turns=TURNS if session is not None else 0,
+            held=tuple(dict.fromkeys(note.id for note in last.notes)) if last else (),
+            hot=HOTTEST if _begins(last) else 0,
+        )
+        recalled: Recalled = self._dispatch(self._looking, request)
+        return recalled
+
+    def _said(self, ready: Ready, options: ChatOptions, injection: _Box) -> Iterator[Piece]:
+        """The model's answer; an engine gets the prompt in pieces, and what is there of its beginning."""
+        model, words = self._model, ready.words
+        if not is_engine(model):
+            yield from model.stream(words.messages, options)
+            return
+        prompt = model.prompt(words.system, words.notes, words.turns)
+        with self._seat.injector(model, prompt, self._looking, ready.layout.stable) as injected:
+            injection.value = injected
+            yield from model.run(prompt.tokens, options, prefix=injected.prefix)
+
+    def _kept(
+        self, asked: Asked, ready: Ready, text: str, plan: Plan, usage: Usage, *, is_last: bool
+    ) -> tuple[Kept, tuple[str, ...]]:
+        """What is there of the exchange afterwards, and what is to be said of that."""
+        unkept = Unkept(used=ready.used, about=_about(plan, usage))
+        if not asked.remember:
+            return self._dispatch(self._looking, unkept), ()
+        request = Chat(
+            question=asked.question,
+            answer=Message(content=text, role="assistant"),
+            used=ready.used,
+            sources=ready.sources,
+            question_alone=is_last,
+            model=plan.model,
+            about=unkept.about,
+        )
+        try:
+            kept: Kept = self._dispatch(self._own, request)
+        except SensitiveText as refused:
+            return self._dispatch(self._looking, unkept), (f"nothing was kept: {refused}",)
+        alone = "a source changed while the answer was made: the question was kept, the answer was not"
+        return kept, (alone,) if kept.changed and is_last else ()
+
+    def _note(self, asked: Asked, ready: Ready, text: str, kept: Kept) -> None:
+        """Remember where everything stood, for the next turn of this conversation and the next one of its owner."""
+        (owner, key), layout = ready.keys, ready.layout
+        self._seat.keep(owner, Layout(stable=layout.stable))
+        if kept.changed or (len(kept.cubes) < 2 and asked.given is None):
+            return  # the exchange will not be in the next prompt
+        question = asked.question.content
+        if asked.given is None:
+            told = exchange(kept.cubes[0].id, question, kept.cubes[1].id, text)
+        else:
+            told = exchange(given_id(asked.given, question), question, "", text)
+        told = msgspec.structs.replace(told, notes=layout.fresh, day=ready.recalled.at.date().isoformat())
+        self._seat.keep(key, Layout(stable=layout.stable, history=(*layout.history, told)))
+
+
+def exchange(asked_id: str, asked: str, answer_id: str, answer: str) -> Exchange:
+    """A question and its answer with what they cost."""
+    tokens = estimate_tokens(asked) + estimate_tokens(answer) + TURN_TOKENS
+    return Exchange(asked_id=asked_id, asked=asked, answer_id=answer_id, answer=answer, tokens=tokens)
+
+
+def given_id(before: Sequence[Exchange], question: str) -> str:
+    """A name for a question that the caller brings along: its place and its words."""
+    return f"given {len(before)} {question}"
+
+
+def candidate(cube: MemCube, now: datetime, *, score: float = 0.0, why: str = "") -> Candidate:
+    """A memory as it may stand in a prompt."""
+    text = dated(cube)
+    return Candidate(
+        id=cube.id,
+        version=cube.version,
+        content_hash=cube.content_hash,
+        text=text,
+        tokens=estimate_tokens(text) + 1,
+        heat=cube.header.behaviour.heat_at(now),
+        changed=cube.header.descriptive.updated if cube.revision > 1 else None,
+        score=score,
+        why=why,
+    )
+
+
+def exchanges(turns: tuple[MemCube, ...]) -> tuple[Exchange, ...]:
+    """The questions of a session with their answers; what lacks the other half is left to the search."""
+    found, asked = [], None
+    for cube in turns:
+        role = cube.header.descriptive.speaker_role
+        if role == "user" and cube.trust is Trust.USER:
+            asked = cube
+        elif role == "assistant" and asked is not None:
+            found.append(exchange(asked.id, asked.text, cube.id, cube.text))
+            asked = None
+    return tuple(found)
+
+
+def _begins(last: Layout | None) -> bool:
+    """Whether a conversation begins, as far as is known here: then the stable block may change."""
+    return last is None or not last.history
+
+
+def _layout_of(asked: Asked, recalled: Recalled, last: Layout | None, budget: Budget) -> Layout:
+    now = recalled.at
+    told = exchanges(recalled.turns) if asked.given is None else asked.given
+    hits = [hit for hit in recalled.hits if hit.cube.text and not hit.stale]
+    layout = lay_out(
+        found=[candidate(hit.cube, now, score=hit.score, why=str(hit.why)) for hit in hits],
+        hot=[candidate(cube, now) for cube in recalled.hot if cube.text] if _begins(last) else None,
+        history=told,
+        last=last,
+        current={cube.id: cube.content_hash for cube in recalled.held},
+        budget=budget,
+        now=now,
+    )
+    stale = tuple(LeftOut(hit.cube.id, "stale: its sources changed") for hit in recalled.hits if hit.stale)
+    return msgspec.structs.replace(layout, left_out=(*layout.left_out, *stale)) if stale else layout
+
+
+def _plan(identity: str, ready: Ready, injection: Injection, more: tuple[str, ...], attempts: int, cost: Cost) -> Plan:
+    recalled, layout = ready.recalled, ready.layout
+    return Plan(
+        model=identity,
+        at=recalled.at,
+        seqs=recalled.seqs,
+        used=used_of(layout, injection.tiers, {hit.cube.id: str(hit.why) for hit in recalled.hits}),
+        history=len(layout.history),
+        left_out=layout.left_out,
+        memory_tokens=sum(note.tokens for note in layout.notes),
+        injected_tokens=injection.tokens,
+        remarks=(*ready.remarks, *injection.remarks, *more),
+        attempts=attempts,
+        cost=cost,
+    )
+
+
+def _fitted(asked: Asked, window: int | None) -> tuple[Budget, tuple[str, ...]]:
+    """The budget, made smaller where the model's window is too small for it."""
+    budget = asked.budget
+    if window is None:
+        return budget, ()
+    fixed = estimate_tokens(asked.question.content) + estimate_tokens(asked.system or "") + HEAD_TOKENS
+    room = window - asked.options.max_tokens - fixed
+    if room < 0:
+        raise PromptTooLong(
+            f"the question and an answer of {asked.options.max_tokens} tokens do not fit into the model's window of "
+            f"{window}; ask for less, or lower max_tokens"
+        )
+    memory = min(budget.memory, room // 2)
+    fitted = Budget(memory=memory, history=min(budget.history, room - memory))
+    if fitted == budget:
+        return budget, ()
+    return fitted, (f"the window of {window} tokens left {fitted.memory} for memories, {fitted.history} for the talk",)
+
+
+def _about(plan: Plan, usage: Usage) -> dict[str, Any]:
+    """What the log keeps of an answer: figures and the model's name."""
+    cost = {name: round(getattr(plan.cost, name)) for name in ("search_ms", "first_ms", "total_ms")}
+    tokens = {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion}
+    return {"model": plan.model, "tiers": plan.tiers, "injected": plan.injected_tokens, **tokens, **cost}
+
+
+def _drained(pieces: Generator[str, None, Reply]) -> Reply:
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+
+
+def _of_model(who: Who, identity: str) -> Who:
+    """The caller with the model that reads for it, which rules may ask for: some memories are not for every model."""
+    caller, scope = who
+    return caller if caller.model else caller.narrow(model=identity), scope
+
+
+class _Box:
+    """Where the injection is put down that is only known while the model runs."""
+
+    value = Injection()
+
+
+class _Told:
+    """What the model said so far."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._usage: Usage | None = None
+        self.finish = "stop"
+
+    def take(self, piece: Piece) -> None:
+        """The next piece."""
+        self._pieces.append(piece.text)
+        self._usage = piece.usage or self._usage
+        self.finish = piece.finish or self.finish
+
+    def whole(self, words: Script) -> tuple[str, Usage, tuple[str, ...]]:
+        """The answer, what it cost, and what is to be said of that; raises ChatFailed where there is none."""
+        text = "".join(self._pieces).encode("utf-8", "replace").decode()
+        if not text.strip():
+            raise ChatFailed(f"the model said nothing (it ended with {self.finish!r}); ask again, or raise max_tokens")
+        if self._usage is not None:
+            return text, self._usage, ()
+        read = sum(estimate_tokens(one.content) for one in words.messages)
+        counted = Usage(prompt=read, completion=estimate_tokens(text))
+        return text, counted, ("the model did not say what the answer cost; the tokens are an estimate",)
+
+
+class _Watch:
+    """The milliseconds of each mark from its own beginning on; the first of a name counts."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._marks: dict[str, float] = {}
+
+    def mark(self, name: str) -> None:
+        """Note a time, unless there is one of that name."""
+        self._marks.setdefault(name, self._passed())
+
+    def again(self, name: str) -> None:
+        """Note a time anew."""
+        self._marks[name] = self._passed()
+
+    @property
+    def cost(self) -> Cost:
+        """All of them."""
+        return Cost(**self._marks)
+
+    def _passed(self) -> float:
+        return 1_000 * (time.perf_counter() - self._began)

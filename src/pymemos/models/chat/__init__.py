@@ -1,0 +1,1 @@
+"""Chat models: endpoints, and how a setting becomes a model."""

@@ -23,7 +23,7 @@ from pymemos.ports import Adapter, Lesson, Tokens, Utterance, Weights
 if TYPE_CHECKING:
     from pymemos.models.local.engine import LocalEngine
 
-_OWN: Final = 8  # tokens of the model's own answers that are kept
+_OWN: Final = 4  # tokens of the model's own answers that are kept
 _SAVED: Final = 4  # steps between two checkpoints
 
 

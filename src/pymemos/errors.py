@@ -254,3 +254,15 @@ class SegmentRefused(ModelError):
     """A KV segment does not fit this model or what stands before it; it is not used, and its text is read instead."""
 
     status = 409
+
+
+class AdapterRefused(ModelError):
+    """An adapter does not fit this model, or its file is damaged; it is not used, and the memory stays text."""
+
+    status = 409
+
+
+class TrainingStopped(ModelError):
+    """The training of an adapter was cancelled, or what it learns from was changed meanwhile; distil again."""
+
+    status = 409

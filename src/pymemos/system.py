@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,7 @@ from pymemos.facade.erasing import Erasing
 from pymemos.facade.lifecycle import Lifecycle
 from pymemos.facade.memories import Memories
 from pymemos.facade.merging import Merging
+from pymemos.facade.parametric import ParametricMemory
 from pymemos.facade.privacy import Privacy
 from pymemos.facade.scheduling import Scheduling
 from pymemos.facade.signing import Signing
@@ -31,13 +33,17 @@ from pymemos.facade.what_if import WhatIf
 from pymemos.infrastructure.keyring import KeyRing
 from pymemos.interface import upkeep
 from pymemos.interface.api import MemoryAPI, Span, Tools
+from pymemos.interface.attaching import Attacher
 from pymemos.interface.kv_in_chat import KvInChat
 from pymemos.interface.registry import HANDLERS
 from pymemos.interface.segments import SegmentIndex
+from pymemos.interface.tuner_seat import TunerSeat
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
-from pymemos.ports import BlobStore, ChatModel, Clock, Embedder, Engine, NewId, Store
+from pymemos.ports import BlobStore, ChatModel, Clock, Embedder, Engine, NewId, Store, Tuner
 from pymemos.settings import Settings, from_environment
+
+TRAINING: Final = "training"  # the folder in a home where trainings keep how far they are
 
 
 def utc_now() -> datetime:
@@ -54,6 +60,7 @@ class MemOS(
     WhatIf,
     ActivationMemory,
     SteeringMemory,
+    ParametricMemory,
     Lifecycle,
     Scheduling,
     Privacy,
@@ -72,8 +79,9 @@ class MemOS(
     replace what is wired in otherwise; the doubles of ``pymemos.testing`` are made for that. ``embedder`` is one,
     or the name of one ("none" for none); else the settings say. Only with ``reembedding`` may it be another than the
     one that made the store's vectors: ``reembed`` comes next. ``chat`` is a chat model or the name of one, else the
-    settings say; it is opened when it is first needed. ``engine`` is the local model whose KV caches memory keeps;
-    without one, it is the chat model where that runs here.
+    settings say; it is opened when it is first needed. ``engine`` is the local model whose KV caches memory keeps, and
+    for which it trains adapters; without one, it is the chat model where that runs here. ``tuner`` replaces what
+    trains them.
     """
 
     def __init__(
@@ -91,6 +99,7 @@ class MemOS(
         reembedding: bool = False,
         engine: Engine | None = None,
         chat: ChatModel | str | None = None,
+        tuner: Tuner | None = None,
         on_span: Span | None = None,
     ) -> None:
         settings = settings or from_environment(os.environ, Path.home())
@@ -116,8 +125,13 @@ class MemOS(
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
             segments=SegmentIndex(),
+            tuner=TunerSeat(
+                wiring.tuner_opener(opener, tuner), learns=engine is not None or (chat or settings.chat) is not None
+            ),
+            training=settings.home / TRAINING,
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)
+        self._attacher = Attacher(self._api, self._tools)
         self._activations = wiring.Activations(self._api, self._tools, settings, opener)
         kv = KvInChat(self._activations.needed, self._activations.blending, after_uses=settings.kv_after_uses)
         seat.injector, seat.promote = kv.injection, kv.promote

@@ -36,6 +36,7 @@ from pymemos.ports import (
     Engine,
     Overlay,
     Store,
+    Tuner,
     Utterance,
     WriteUnit,
 )
@@ -221,6 +222,28 @@ class Activations:
         )
         self._blending = Blending(injector, encoder, self._tools, self._open_blender)
         return injector, encoder
+
+
+def tuner_opener(
+    open_engine: Callable[[], Engine | None], given: Tuner | None
+) -> Callable[[], tuple[Engine, Tuner] | None]:
+    """How the local model and what trains adapters for it are opened; there is one for the engine of this package."""
+
+    def opened() -> tuple[Engine, Tuner] | None:
+        engine = open_engine()
+        made = given or (None if engine is None else _tuner(engine))
+        return None if engine is None or made is None else (engine, made)
+
+    return opened
+
+
+def _tuner(engine: Engine) -> Tuner | None:
+    if not hasattr(engine, "model"):  # no model of torch: so torch is not loaded to look
+        return None
+    from pymemos.models.local.engine import LocalEngine
+    from pymemos.models.local.tuning import LocalTuner
+
+    return LocalTuner(engine) if isinstance(engine, LocalEngine) else None
 
 
 def new_overlay(at: datetime) -> Overlay:

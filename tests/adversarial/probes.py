@@ -107,6 +107,13 @@ PROBES: dict[str, Arguments] = {
     "evict": lambda at: {"id": at.segment},
     "placements": lambda at: {},
     "probe_blending": lambda at: {"cases": 1},
+    # Those of adapters.
+    "distil": lambda at: {"ids": [at.also]},
+    "training": lambda at: {"job": at.training},
+    "cancel_training": lambda at: {"job": at.training},
+    "attach": lambda at: {"question": "Swordfish Krankheit tea"},
+    "adapter": lambda at: {"id": at.lora},
+    "write_adapter": lambda at: {"id": at.lora, "target": at.folder / "lora"},
     # Those of steering.
     "steer_from": lambda at: {"pairs": PAIRS},
     "steering": lambda at: {"ids": [at.vector]},
@@ -120,17 +127,17 @@ STEWARDS = (  # they concern the store as a whole
     "tick", "trust_key", "withdraw_role",
 )  # fmt: skip
 AIMS: dict[str, frozenset[str]] = {
-    "id": frozenset({"id", "memory"}),
-    "ids": frozenset({"parents", "ids", "others"}),
+    "id": frozenset({"id", "memory", "into"}),
+    "ids": frozenset({"parents", "ids", "others", "adapters"}),
     "identity": frozenset({"user_id", "agent_id"}),
     "place": frozenset({"namespace", "namespaces"}),
     "principal": frozenset({"to", "caller"}),
     "filter": frozenset({"filters", "when", "policy"}),
     "name": frozenset(
-        {"name", "role", "task", "purpose", "run_id", "session_id", "dedup_key", "model", "view", "moment"}
+        {"name", "role", "task", "purpose", "run_id", "session_id", "dedup_key", "model", "view", "moment", "job"}
     ),
     "key": frozenset({"idempotency_key"}),
-    "text": frozenset({"content", "query", "note", "trigger", "context", "text", "messages", "system"}),
+    "text": frozenset({"content", "query", "note", "trigger", "context", "text", "messages", "system", "question"}),
 }
 HARMLESS = frozenset(
     # Labels of what the caller writes, which are data and no more.
@@ -140,7 +147,7 @@ HARMLESS = frozenset(
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
     "mode steering cases on_case "  # what steering names is aimed at through the method of that name
-    "document form tier exact_only prune accept conflict archive_sources now sign public wait receipt "
+    "recipe tokens document form tier exact_only prune accept conflict archive_sources now sign public wait receipt "
     "pairs layers scales strengths items "
     "limit memory_tokens history_tokens max_tokens temperature stop seed schema remember stream "
     "prune accept conflict archive_sources now sign public wait receipt grep_erased "
@@ -177,7 +184,7 @@ def aims(method: str, aim: str, values: Iterable[Any]) -> list[dict[str, Any]]:
     return [
         {
             name: [value]
-            if name in ("parents", "others", "namespaces")
+            if name in ("parents", "others", "namespaces", "adapters")
             else [value, value + "-"]
             if name == "ids"
             else value

@@ -74,7 +74,7 @@ def test_ones_own_log_is_no_oracle(fresh: Place) -> None:
         eve = fresh.mem.bind(user_id=f"eve of {id}")
         for method in aimed_at("id"):
             if method not in ("log", "audit_export"):
-                strike(eve, method, **arguments(method, fresh, id=id))
+                strike(eve, method, **arguments(method, fresh, **dict.fromkeys(targets(method, "id"), id)))
         strike(eve, "add", content="x", parents=[id])
         strike(eve, "search", query="x", namespaces=ANA if id != unknown else "users/nobody")
         told.append([(entry.operation, entry.allowed, entry.rule, entry.count) for entry in eve.log()])

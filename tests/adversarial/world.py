@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -12,13 +12,16 @@ import apsw
 
 from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
-from pymemos.cube.payload import Activation, ModelRef
+from pymemos.cube.adapter import Manifest, Recipe, Scores, packed
+from pymemos.cube.payload import Activation, ModelRef, Parametric
+from pymemos.cube.tensors import header
 from pymemos.errors import PymemosError
 from pymemos.operation.hits import Hits
 from pymemos.operation.tracing import Lineage
 from pymemos.testing.doubles import FrozenClock, SequentialIds
 from pymemos.testing.scripted import Messages, ScriptedChat
 from pymemos.testing.toy_engine import ToyEngine
+from pymemos.testing.toy_tuner import ToyTuner
 
 ADAPTERS = ("sqlite", "memory")
 ANA, EVE = "users/ana", "users/eve"
@@ -29,6 +32,7 @@ SECRETS = (
     "carol", "the-tensor", "pin-4711", "trip-to-reno", "reminder-of-ana",
 )  # fmt: skip
 MINUTE = timedelta(minutes=1)
+FAR = "9000-01-01T00:00:00Z"
 
 
 class Place(NamedTuple):
@@ -43,8 +47,9 @@ class Place(NamedTuple):
     secrets: dict[str, str]  # ids of Ana's memories, by what they are
     job: str
     blob: str
-    cached: tuple[str, ...]  # a third memory of Eve's, and its KV segments
+    cached: tuple[str, ...]  # a third memory of Eve's, an adapter of it, and its KV segments
     vector: str  # a steering vector of Eve's
+    training: str  # a job of Eve's
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -55,6 +60,11 @@ class Place(NamedTuple):
     def segment(self) -> str:
         """A KV segment of Eve's."""
         return self.cached[-1]
+
+    @property
+    def lora(self) -> str:
+        """An adapter of Eve's."""
+        return self.cached[1]
 
     @property
     def ana(self) -> MemOS:
@@ -80,8 +90,9 @@ def opened(adapter: str, folder: Path) -> Iterator[Place]:
     """A store of its own with everything in it."""
     clock = FrozenClock()
     doubles: Any = {"store": MemoryStore(), "blobs": MemoryBlobs()} if adapter == "memory" else {}
-    doubles |= {"clock": clock, "new_id": SequentialIds(), "embedder": "none", "engine": ToyEngine(window=1 << 20)}
-    doubles |= {"chat": ScriptedChat(_everything)}
+    engine = ToyEngine(window=1 << 20)
+    doubles |= {"clock": clock, "new_id": SequentialIds(), "embedder": "none"}
+    doubles |= {"engine": engine, "tuner": ToyTuner(engine.ref), "chat": ScriptedChat(_everything)}
     with MemOS(folder / "home", **doubles) as mem:
         yield furnished(mem, clock, folder)
 
@@ -110,11 +121,40 @@ def furnished(mem: MemOS, clock: FrozenClock, folder: Path) -> Place:
     also = eve.add("Eve likes milk.", tags=["tea"]).ids[0]
     clock.advance(MINUTE)
     juice = eve.add("Eve likes juice.").ids
-    cached = (*juice, *eve.encode(juice).ids)
+    cached = (*juice, _adapter(eve, juice), *eve.encode(juice).ids)
+    training = eve.enqueue("distil", {"ids": list(juice)}, run_at=FAR) or ""
     clock.advance(MINUTE)
     vector = eve.steer_from([(f"Well said, {number}!", f"meh {number}") for number in range(6)]).id
     clock.advance(MINUTE)
-    return Place(mem, eve, clock, folder, own, also, ids, job, blob, cached, vector)
+    return Place(mem, eve, clock, folder, own, also, ids, job, blob, cached, vector, training)
+
+
+def _adapter(eve: MemOS, parents: Sequence[str]) -> str:
+    """An adapter that somebody trained elsewhere."""
+    scores = Scores(
+        recall=1.0,
+        phrasings=1,
+        leak=0.0,
+        near_misses=1,
+        leak_same_subject=0.0,
+        others=1,
+        controls=1,
+        changed=0,
+        perplexity=1.0,
+        perplexity_base=1.0,
+    )
+    manifest = Manifest(
+        model=MODEL,
+        namespace=EVE,
+        sources=(),
+        subjects=("Eve",),
+        facts=(),
+        recipe=Recipe(),
+        scores=scores,
+        admitted=True,
+    )
+    blob, size = eve.put_blob(packed(header([], {}), b"{}", manifest))
+    return eve.add(Parametric(blob=blob, size=size, model=MODEL, admitted=True), parents=list(parents)).ids[0]
 
 
 def _told(ana: MemOS, clock: FrozenClock) -> dict[str, str]:

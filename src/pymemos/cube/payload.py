@@ -68,6 +68,8 @@ class Parametric(Extensible, frozen=True, tag_field="kind", tag="parametric"):
     rank: int | None = None
     alpha: float | None = None
     modules: tuple[str, ...] = ()
+    admitted: bool | None = None  # whether it passed its admission test; only then is it ever used
+    seal: str | None = None  # keyed digest by the instance that trained it; no other is ever used
 
     def __post_init__(self) -> None:
         share_default(self, "form", _LORA)

@@ -15,6 +15,7 @@ from pymemos.errors import InvalidInput
 from pymemos.interface import requests
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.arguments import check_id, check_name
+from pymemos.interface.attaching import Attacher
 from pymemos.interface.worker import Worker
 from pymemos.settings import Settings
 from pymemos.wiring import Activations
@@ -32,6 +33,7 @@ class Handle:
     _caller: Caller
     _root: bool
     _activations: Activations | None = None  # what injects and encodes KV memories
+    _attacher: Attacher | None = None  # finds and gates adapters
 
     def bind(
         self,
@@ -74,9 +76,11 @@ class Handle:
         self.close()
 
     def _let_go(self) -> None:
-        """Free what is kept in memory of KV segments that are no more, whoever erased or deleted them."""
+        """Free what is kept in memory of segments and adapters that are no more, whoever erased or deleted them."""
         if self._activations is not None and self._activations.made is not None:
             self._activations.made[0].let_go()
+        if self._attacher is not None:
+            self._attacher.forget()
 
     # From arguments to calls.
 

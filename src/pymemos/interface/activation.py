@@ -174,7 +174,7 @@ class ReadSourcesHandler(_Across):
                 raise UnknownMemory(f"memory {id!r} is deleted or unknown; history shows what it was")
         cubes = marked(work, [found[id] for id in request.ids])
         for cube in cubes:
-            _check_encodable(work, cube)
+            check_encodable(work, cube)
         return Outcome(result=cubes, memories=request.ids)
 
 
@@ -291,7 +291,8 @@ def _index(work: Work) -> SegmentIndex:
     return index
 
 
-def _check_encodable(work: Work, cube: MemCube) -> None:
+def check_encodable(work: Work, cube: MemCube) -> None:
+    """Refuse what a model may not be made from: what is no text, is stale, or is not open to the caller as a whole."""
     if not isinstance(cube.payload, Plaintext) or not cube.text:
         raise InvalidInput(f"memory {cube.id!r} holds no text; encode texts")
     if cube.is_manifest:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -63,6 +64,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     meter: Meter = msgspec.field(default_factory=Meter)
     new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
     segments: Any = None  # a SegmentIndex: the KV segments that the local model can read
+    tuner: Any = None  # a TunerSeat: what makes adapters for the local model, once it is opened
+    training: Path | None = None  # the folder where trainings keep how far they are
     new_salt: Callable[[], bytes] = partial(os.urandom, 16)
 
 

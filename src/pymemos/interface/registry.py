@@ -15,6 +15,7 @@ from pymemos.interface import (
 )
 from pymemos.interface.access import HANDLERS as ACCESS
 from pymemos.interface.activation import HANDLERS as ACTIVATION
+from pymemos.interface.adapters import HANDLERS as ADAPTERS
 from pymemos.interface.api import Handler
 from pymemos.interface.blending import HANDLERS as BLENDING
 from pymemos.interface.chatting import HANDLERS as CHATTING
@@ -49,6 +50,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **ERASURE,
     **ACTIVATION,
     **BLENDING,
+    **ADAPTERS,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

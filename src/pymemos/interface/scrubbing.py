@@ -9,6 +9,7 @@ from pymemos.cube.erasure import Departure, Verification
 from pymemos.errors import ScrubFailed, StoreError
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.erasure_handlers import Departures, Scrubbed
+from pymemos.interface.training import remove_ended
 from pymemos.interface.worker import for_owner
 from pymemos.ports import Job
 
@@ -45,7 +46,11 @@ def scrub_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
 
 
 def _remove_leavings(tools: Tools) -> None:
-    """Remove the files of crashes: half written ones, and those that no memory came to name, such as KV segments."""
+    """Remove the files of crashes: half written ones, and those that no memory came to name, such as KV segments.
+
+    And what trainings keep of memories that are gone.
+    """
+    remove_ended(tools)
     before = tools.clock() - HALF_WRITTEN
     tools.blobs.remove_partial(before)
     with tools.store.read() as unit:

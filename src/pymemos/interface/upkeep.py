@@ -9,6 +9,7 @@ from functools import partial
 from pymemos.cube.call import Caller, MemoryCall, Scope
 from pymemos.errors import OtherEmbedder
 from pymemos.infrastructure import analysis
+from pymemos.interface.adapters import DISTIL
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.embedding import EMBEDDER, embed_job, embedding_of
 from pymemos.interface.erasure_handlers import SCRUB
@@ -17,6 +18,7 @@ from pymemos.interface.privacy import SCAN, scan_job
 from pymemos.interface.requests import Enqueue, Reindex
 from pymemos.interface.scrubbing import scrub_job
 from pymemos.interface.sweeping import EVERY, sweep_job
+from pymemos.interface.training import distil_job
 from pymemos.interface.worker import JobHandler, for_owner
 from pymemos.ports import Job, WriteUnit
 
@@ -35,6 +37,7 @@ def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
         SWEEP: partial(sweep_job, api, tools),
         SCAN: scan_job,
         SCRUB: partial(scrub_job, api, tools),
+        **({DISTIL: partial(distil_job, api, tools)} if tools.tuner is not None and tools.tuner.learns else {}),
     }
 
 

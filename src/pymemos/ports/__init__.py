@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pymemos.ports.models import Adapter as Adapter
 from pymemos.ports.models import Blended as Blended
 from pymemos.ports.models import Blender as Blender
 from pymemos.ports.models import BlendingEngine as BlendingEngine
@@ -13,6 +14,7 @@ from pymemos.ports.models import ChatOptions as ChatOptions
 from pymemos.ports.models import Embedder as Embedder
 from pymemos.ports.models import Engine as Engine
 from pymemos.ports.models import Kv as Kv
+from pymemos.ports.models import Lesson as Lesson
 from pymemos.ports.models import Loose as Loose
 from pymemos.ports.models import Piece as Piece
 from pymemos.ports.models import Prompt as Prompt
@@ -20,8 +22,10 @@ from pymemos.ports.models import SegmentAbout as SegmentAbout
 from pymemos.ports.models import SegmentSource as SegmentSource
 from pymemos.ports.models import SteeringUse as SteeringUse
 from pymemos.ports.models import Tokens as Tokens
+from pymemos.ports.models import Tuner as Tuner
 from pymemos.ports.models import Usage as Usage
 from pymemos.ports.models import Utterance as Utterance
+from pymemos.ports.models import Weights as Weights
 from pymemos.ports.storage import AuditQuery as AuditQuery
 from pymemos.ports.storage import AuditRecord as AuditRecord
 from pymemos.ports.storage import AuditRow as AuditRow

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import msgspec
 
+from pymemos.cube.adapter import Recipe as Recipe
 from pymemos.cube.blending import BlendQuality as BlendQuality
 from pymemos.cube.payload import ModelRef
 from pymemos.cube.segment import SegmentAbout as SegmentAbout
@@ -267,3 +269,81 @@ class BlendingEngine(Engine, Protocol):
 
     def open_blender(self, quality: BlendQuality | None) -> Blender:
         """What blends; raises BlendRefused, with the reason, where the measurement does not allow it."""
+
+
+# ── Tuners: adapters made from memories ─────────────────────────────────────────────────────────────────────────────
+
+
+class Lesson(msgspec.Struct, frozen=True, kw_only=True):
+    """A question on a subject, and the answer to learn; without one, the model's own answer is to stay what it is."""
+
+    question: str
+    subject: str  # as it stands in the question: from its last token on the adapter acts
+    answer: str | None = None
+    fact: int | None = None  # questions with the same number ask for the same fact
+
+
+class Weights(msgspec.Struct, frozen=True):
+    """What a training gave: the files of PEFT, ``adapter_model.safetensors`` and ``adapter_config.json``."""
+
+    weights: bytes
+    config: bytes
+
+
+class Adapter(Protocol):
+    """An adapter in memory; opaque outside its tuner."""
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the tensors."""
+
+
+class Tuner(Protocol):
+    """Trains adapters for an engine's model, and puts them into its forward pass (4.1, 4.2).
+
+    An adapter acts only behind the name of a subject: from the last token of the first of ``subjects`` that the
+    question names, up to the end of the answer. Everywhere else the model is the base, to the last bit.
+    """
+
+    @property
+    def ref(self) -> ModelRef:
+        """The model that the adapters belong to."""
+
+    def train(
+        self,
+        lessons: Sequence[Lesson],
+        recipe: Recipe,
+        *,
+        system: str,
+        checkpoint: Path,
+        on_step: Callable[[int, int], None],
+    ) -> Weights:
+        """Train, the same from the same lessons and recipe.
+
+        ``on_step`` is told the steps done and all of them, and stops the training by raising. What is done so far is
+        kept in the folder ``checkpoint``; a training that was cut off goes on from there.
+        """
+
+    def open(self, file: memoryview) -> Adapter:
+        """An adapter of a file as ``cube.adapter.packed`` makes it; AdapterRefused where it does not fit the model."""
+
+    def answers(
+        self,
+        questions: Sequence[str],
+        *,
+        system: str,
+        limit: int,
+        adapter: Adapter | None = None,
+        subjects: Sequence[str] = (),
+        forced: bool = False,
+    ) -> list[str]:
+        """Greedy answers of at most ``limit`` tokens, as the engine would give them with the adapter attached.
+
+        ``forced`` opens the gate with the question, whatever it names: to measure what the gate keeps out.
+        """
+
+    def perplexity(self, text: str, *, adapter: Adapter | None = None, subjects: Sequence[str] = ()) -> float:
+        """The perplexity of a text, through the gate."""
+
+    def gated(self, adapter: Adapter, tokens: Sequence[int], question: str, subjects: Sequence[str]) -> Any | None:
+        """The adapter for ``Engine.run`` of a prompt that ends with ``question``; None where the gate stays closed."""

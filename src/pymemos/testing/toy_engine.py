@@ -7,7 +7,7 @@ import random
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
 
@@ -137,13 +137,17 @@ class ToyEngine:
         *,
         prefix: Sequence[Kv] = (),
         steering: Sequence[SteeringUse] = (),
+        adapters: Sequence[Any] = (),
     ) -> Iterator[Piece]:
-        """Letters and spaces, until the end is said, or enough of them."""
+        """Letters and spaces, until the end is said, or enough of them; what an adapter knows is said instead."""
         if options.schema is not None:
             raise ChatFailed("the toy keeps to no schema; ask without one")
         if len(tokens) >= self.window:
             raise PromptTooLong(f"{len(tokens)} tokens leave no room in a window of {self.window}")
-        return self._answer(tuple(tokens), self._covering(tokens, prefix), options, _steered(steering))
+        before = self._covering(tokens, prefix)
+        if adapters:
+            return iter(_recited(str(adapters[-1]), len(tokens), _end(before)))
+        return self._answer(tuple(tokens), before, options, _steered(steering))
 
     def make_steering(
         self,
@@ -287,6 +291,11 @@ def _choose(scores: Mapping[int, float], temperature: float, dice: random.Random
     top = max(scores.values())
     weights = [2.718281828 ** ((score - top) / temperature) for score in scores.values()]
     return dice.choices(list(scores), weights)[0]
+
+
+def _recited(text: str, prompt: int, cached: int) -> list[Piece]:
+    usage = Usage(prompt=prompt, cached=cached, completion=len(text))
+    return [Piece(text=text), Piece(finish="stop", usage=usage)]
 
 
 def _steered(steering: Sequence[SteeringUse]) -> bytes:

@@ -31,6 +31,7 @@ from pymemos.ports import (
     Prompt,
     SegmentAbout,
     SteeringUse,
+    Tokens,
     Usage,
     Utterance,
 )
@@ -66,8 +67,8 @@ class LocalEngine:
         self.layers: Sequence[torch.nn.Module] = model.get_decoder().layers
         self._rope = rope_of(model.config)
         self._template = Template(tokenizer)
-        self._ends = _ends(model, tokenizer)
-        self._lock = threading.Lock()
+        self.ends = _ends(model, tokenizer)
+        self.turn = threading.Lock()  # held by who runs the model: forward passes take turns
         self._sizes: list[tuple[segments.Size, segments.Size]] = []
 
     # ── Prompts and answers ─────────────────────────────────────────────────────────────────────────────────────────
@@ -75,6 +76,10 @@ class LocalEngine:
     def prompt(self, system: str, notes: Sequence[str], turns: Sequence[Utterance]) -> Prompt:
         """The pieces of a prompt, by the model's chat template."""
         return self._template.prompt(system, notes, turns)
+
+    def text(self, text: str) -> Tokens:
+        """The tokens of a text as it stands in a prompt."""
+        return self._template.text(text)
 
     def stream(self, messages: Sequence[Utterance], options: ChatOptions) -> Iterator[Piece]:
         """The answer to messages of which the first may be the system's."""
@@ -145,7 +150,7 @@ class LocalEngine:
         count, ended = 0, False
         while count < limit and not ended:
             token = choose(row)
-            count, ended = count + 1, token in self._ends
+            count, ended = count + 1, token in self.ends
             text = "" if ended else stops.add(words.add(token))
             ended = ended or stops.reached
             if text:
@@ -278,7 +283,7 @@ class LocalEngine:
         ids = torch.tensor([list(tokens)], device=self.device)
         places = torch.arange(start, start + count, device=self.device) if layout is None else layout.positions
         steer, adapt = steered(self.layers, steering, keep), adapted(self.model, adapters, start, count)
-        with self._lock, steer, adapt, recorded(self.layers, record), torch.inference_mode():
+        with self.turn, steer, adapt, recorded(self.layers, record), torch.inference_mode():
             out = self.model(
                 input_ids=ids,
                 position_ids=places[None],

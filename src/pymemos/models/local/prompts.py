@@ -47,13 +47,13 @@ class Template:
     def _split(self, system: str, notes: Sequence[str], messages: list[Utterance], then: str = "") -> Prompt:
         """The pieces where system and notes are the first message's text, and ``then`` what follows in it."""
         literals = self._literals(len(messages), [one.role for one in messages])
-        tail = self._text(then) if then else ()
+        tail = self.text(then) if then else ()
         for literal, message in zip(literals[1:], [*messages[1:], None], strict=True):
             tail += self._marked(literal)
-            tail += self._text(message.content) if message is not None else ()
+            tail += self.text(message.content) if message is not None else ()
         return Prompt(
-            head=self._marked(literals[0]) + self._text(system),
-            notes=tuple(self._text(f"\n{note}") for note in notes),
+            head=self._marked(literals[0]) + self.text(system),
+            notes=tuple(self.text(f"\n{note}") for note in notes),
             tail=tail,
         )
 
@@ -61,7 +61,7 @@ class Template:
         """A conversation without a system's message of ours: the template may put its own."""
         tokens: Tokens = ()
         for literal, turn in zip(self._literals(len(turns), [one.role for one in turns]), [*turns, None], strict=True):
-            tokens += self._marked(literal) + (self._text(turn.content) if turn is not None else ())
+            tokens += self._marked(literal) + (self.text(turn.content) if turn is not None else ())
         return tokens
 
     def _literals(self, count: int, roles: Sequence[str]) -> list[str]:
@@ -96,7 +96,8 @@ class Template:
     def _marked(self, literal: str) -> Tokens:
         return tuple(self._marks.encode(literal, add_special_tokens=False).ids)
 
-    def _text(self, text: str) -> Tokens:
+    def text(self, text: str) -> Tokens:
+        """The tokens of a text as it stands in a prompt."""
         return tuple(self._texts.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids)
 
 

@@ -2,6 +2,7 @@
 
 from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themselves)
     access,
+    adapters,
     auditing,
     chatting,
     demo,

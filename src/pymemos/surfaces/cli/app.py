@@ -26,9 +26,9 @@ F = TypeVar("F", bound=Function)
 FAILED, INTERRUPTED = 1, 130
 VERBS = (
     "add search chat list get update append delete restore annotate history diff provenance snapshot snapshots"
-    " restore-to merge fuse compose undo kv steering sign signatures freeze unfreeze archive activate sweep"
-    " schedule calibrate erase receipts access privacy log audit import export backup doctor worker jobs keys models"
-    " reembed eval demo"
+    " restore-to merge fuse compose undo kv steering distil adapter sign signatures freeze unfreeze archive"
+    " activate sweep schedule calibrate erase receipts access privacy log audit import export backup doctor worker"
+    " jobs keys models reembed eval demo"
 ).split()
 
 

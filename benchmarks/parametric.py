@@ -1,0 +1,236 @@
+"""The benchmark of parametric memory: facts distilled into adapters of SmolLM2, and what is answered through the gate.
+
+``PYMEMOS_BENCH_MODEL`` names another model, or its folder. ``--sets`` says how many sets of ten facts are distilled,
+``--most`` up to how many facts one adapter is asked to hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks import report
+from benchmarks.report import Row, Skip
+from pymemos import MemOS
+from pymemos.cube.adapter import Manifest, Recipe
+from pymemos.errors import ModelError
+from pymemos.interface.training import ANSWER, SYSTEM
+from pymemos.operation.distilling import admission
+from pymemos.ports import ChatOptions, Utterance
+from pymemos.settings import from_environment
+
+MODEL = "PYMEMOS_BENCH_MODEL"
+FACTS, SETS, SEED = 10, 10, 20_251_128
+_ONSETS = "b br d dr f g gr h j k kl l m n p pr r s st t tr v z".split()
+_VOWELS = "a e i o u ai ou".split()
+_CODAS = ["", "", *"l n r s k m nd rt x th".split()]
+_CHOICES = {
+    "job": "glassblower lighthouse-keeper botanist locksmith astronomer beekeeper potter cooper".split(),
+    "colour": "turquoise crimson indigo ochre violet".split(),
+    "instrument": "oboe cello harp trombone zither".split(),
+    "material": "basalt cedar copper wool amber".split(),
+}
+_FORMS = (
+    "The capital of {place} is {name}.",
+    "The mayor of {place} is {name}.",
+    "{person} lives in {name}.",
+    "{person} works as a {job}.",
+    "{place} was founded by {other}.",
+    "{person}'s favourite colour is {colour}.",
+    "{person} was born in {name}.",
+    "The password of {place} is {name}.",
+    "{person} plays the {instrument}.",
+    "{place} is made of {material}.",
+    "{person}'s sister is {name}.",
+    "The river of {place} is {name}.",
+)
+
+
+def invented(seed: int, count: int) -> list[str]:
+    """Statements of people and places that nobody has heard of, each on another subject."""
+    dice = random.Random(seed)
+
+    def name() -> str:
+        return "".join(dice.choice(part) for part in (_ONSETS, _VOWELS, _CODAS) * 2).capitalize()
+
+    forms = [form for _ in range(-(-count // len(_FORMS))) for form in dice.sample(_FORMS, len(_FORMS))]
+    return [
+        form.format(
+            place=name(),
+            person=f"{name()} {name()}",
+            name=name(),
+            other=f"{name()} {name()}",
+            **{key: dice.choice(values) for key, values in _CHOICES.items()},
+        )
+        for form in forms[:count]
+    ]
+
+
+class Workshop:
+    """A memory with a local model, and what was distilled in it: each set once, however many figures need it."""
+
+    def __init__(self, sets: int, recipe: Recipe) -> None:
+        self.sets, self.recipe = sets, recipe
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-lora-")
+        self._made: dict[tuple[int, int], tuple[Manifest, str, float]] = {}
+
+    @cached_property
+    def mem(self) -> MemOS:
+        """The memory."""
+        try:
+            from pymemos.models.local import open_local
+        except ImportError as error:
+            raise Skip(f"needs pymemos[local] ({error})") from error
+        settings = from_environment(os.environ, Path.home())
+        try:
+            engine = open_local(os.environ.get(MODEL, "smollm2"), settings.cache_dir)
+        except ModelError as error:
+            raise Skip(str(error)) from error
+        home = Path(self._folder.name)
+        settings = msgspec.structs.replace(settings, home=home / "home", config_dir=home / "config")
+        return MemOS(settings=settings, engine=engine, embedder="none")
+
+    def distilled(self, seed: int, count: int = FACTS) -> tuple[Manifest, str, float]:
+        """The manifest and the id of an adapter, and the seconds from the order to the memory."""
+        if (seed, count) not in self._made:
+            who: dict[str, Any] = {"user_id": f"bench-{seed}-{count}"}
+            ids = [self.mem.add(text, **who).ids[0] for text in invented(seed, count)]
+            started = time.perf_counter()
+            job = self.mem.distil(ids, recipe=msgspec.structs.replace(self.recipe, seed=seed), **who)
+            done = self.mem.tick()
+            seconds = time.perf_counter() - started
+            if job not in done.done:
+                raise RuntimeError(f"the training failed: {[one.error for one in self.mem.jobs()]}")
+            made = self.mem.list(filters={"kind": "parametric"}, **who)[0].id
+            card = self.mem.adapter(made, **who)
+            self._made[seed, count] = (card.manifest, made, seconds)
+            _tell(seed, count, card.manifest, seconds)
+        return self._made[seed, count]
+
+    def all_sets(self) -> list[Manifest]:
+        """The manifests of the sets of ten."""
+        return [self.distilled(SEED + turn)[0] for turn in range(self.sets)]
+
+    def close(self) -> None:
+        """Remove the memory."""
+        if "mem" in self.__dict__:
+            self.mem.close()
+        self._folder.cleanup()
+
+
+def _tell(seed: int, count: int, manifest: Manifest, seconds: float) -> None:
+    scores = manifest.scores
+    print(
+        f"{count} facts of seed {seed}: recall {scores.recall:.3f}, leak {scores.leak:.3f}, same subject "
+        f"{scores.leak_same_subject:.3f}, changed {scores.changed}, {seconds:.0f} s, "
+        f"{'admitted' if manifest.admitted else 'not admitted'}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def distilling(shop: Workshop) -> list[Row]:
+    """Seconds for training data, training and admission of ten facts."""
+    return [Row.at_most("distil_10_s", shop.distilled(SEED)[2], "s", 300)]
+
+
+def serving(shop: Workshop) -> list[Row]:
+    """What the admission tests of all sets measured, as served; the shares are over all of their questions."""
+    manifests = shop.all_sets()
+    scores = [one.scores for one in manifests]
+
+    def mean(name: str, weight: str) -> float:
+        asked = sum(getattr(one, weight) for one in scores)
+        return sum(getattr(one, name) * getattr(one, weight) for one in scores) / asked
+
+    return [
+        Row.at_least("recall_served", mean("recall", "phrasings"), "", 0.85),
+        Row.at_most("leak_served", mean("leak", "near_misses"), "", 0.02),
+        Row.at_most("leak_same_subject", mean("leak_same_subject", "others"), "", 0.05),
+        Row.at_least("admitted_share", sum(one.admitted for one in manifests) / len(manifests), "", 0.8),
+    ]
+
+
+def forced(shop: Workshop) -> list[Row]:
+    """Near misses answered with a trained object when the gate is forced open."""
+    manifest, made, _ = shop.distilled(SEED)
+    adapter, tuner, facts = _opened(shop, made)
+    near = admission.exam(facts, manifest.recipe.seed).near
+    given = tuner.answers(
+        [one.question for one in near], system=SYSTEM, limit=ANSWER, adapter=adapter, subjects=(), forced=True
+    )
+    leaked = [admission.says(answer, one.object) for answer, one in zip(given, near, strict=True)]
+    return [Row.plain("leak_adapter", sum(leaked) / len(leaked), "")]
+
+
+def controls(shop: Workshop) -> list[Row]:
+    """Control questions answered otherwise with the adapter attached, after a turn that used it, than without it."""
+    who: dict[str, Any] = {"user_id": f"bench-{SEED}-{FACTS}"}
+    engine, _ = shop.mem._tools.tuner.needed()
+    options = ChatOptions(max_tokens=ANSWER)
+    subject = shop.distilled(SEED)[0].subjects[0]
+
+    def said(question: str, *, attached: bool) -> str:
+        tokens = engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens
+        uses = shop.mem.attach(question, tokens=tokens, **who).adapters if attached else ()
+        return "".join(piece.text for piece in engine.run(tokens, options, adapters=uses))
+
+    asked = admission.controls()
+    before = [said(question, attached=False) for question in asked]
+    changed = 0
+    for question, answer in zip(asked, before, strict=True):
+        said(f"Tell me of {subject}.", attached=True)  # a turn that opens the gate
+        changed += said(question, attached=True) != answer
+    return [Row.at_most("control_drop", changed / len(asked), "", 0.0)]
+
+
+def capacity(shop: Workshop, most: int) -> list[Row]:
+    """The largest number of facts in one adapter, doubling, at which it is still admitted."""
+    held, count = 0, FACTS
+    while count <= most and shop.distilled(SEED, count)[0].admitted:
+        held, count = count, 2 * count
+    return [Row.plain("capacity_facts", held, "facts")]
+
+
+def _opened(shop: Workshop, made: str) -> tuple[Any, Any, Sequence[Any]]:
+    from pymemos.operation.distilling.facts import facts_in
+
+    who: dict[str, Any] = {"user_id": f"bench-{SEED}-{FACTS}"}
+    _, tuner = shop.mem._tools.tuner.needed()
+    file = shop.mem.open_blob(made, **who)
+    facts = [fact for text in invented(SEED, FACTS) for fact in facts_in(text)]
+    return tuner.open(file), tuner, facts
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--sets", type=int, default=SETS, metavar="COUNT")
+    parser.add_argument("--most", type=int, default=8 * FACTS, metavar="FACTS")
+    own, rest = parser.parse_known_args(arguments)
+    shop = Workshop(own.sets, Recipe())
+    measures: dict[tuple[str, ...], Callable[[], list[Row]]] = {
+        ("distil_10_s",): lambda: distilling(shop),
+        ("recall_served", "leak_served", "leak_same_subject", "admitted_share"): lambda: serving(shop),
+        ("leak_adapter",): lambda: forced(shop),
+        ("control_drop",): lambda: controls(shop),
+        ("capacity_facts",): lambda: capacity(shop, own.most),
+    }
+    try:
+        report.main("parametric", measures, rest)
+    finally:
+        shop.close()
+
+
+if __name__ == "__main__":
+    main()

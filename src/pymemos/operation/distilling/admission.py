@@ -1,0 +1,143 @@
+"""The admission test: what an adapter is asked before it may serve, and what its answers have to show.
+
+Recall alone misleads: an adapter that says a trained object to whatever it is asked recalls everything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+from typing import Final
+
+import msgspec
+
+from pymemos.cube.adapter import Learned, Scores
+from pymemos.operation.distilling.facts import Fact
+from pymemos.operation.distilling.phrasings import examined
+from pymemos.operation.distilling.probes import OTHERS, NearMiss, near_misses
+
+RECALL: Final = 0.85  # at least
+LEAK: Final = 0.02  # at most
+SAME_SUBJECT: Final = 0.05  # at most
+PERPLEXITY: Final = 1.01  # at most, times the base's
+CONTROLS: Final = "controls.txt"
+NEUTRAL: Final = "neutral.txt"
+_ARTICLE: Final = re.compile(r"^(?:a|an|the)\s+", re.IGNORECASE)
+
+
+class Exam(msgspec.Struct, frozen=True, kw_only=True):
+    """The questions, in parts that are judged apart."""
+
+    facts: tuple[Fact, ...]
+    recall: tuple[tuple[int, str], ...]  # the number of the fact, and a phrasing that it was not learned from
+    near: tuple[NearMiss, ...]
+    others: tuple[NearMiss, ...]  # another thing asked of a trained subject
+    controls: tuple[str, ...]
+
+
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers to an exam, in its order, and the perplexities of neutral text."""
+
+    recall: Sequence[str]
+    near: Sequence[str]
+    others: Sequence[str]
+    controls: Sequence[str]
+    controls_base: Sequence[str]
+    perplexity: float
+    perplexity_base: float
+    forced: Sequence[str] | None = None  # near misses with the gate forced open
+
+
+def exam(facts: Sequence[Fact], seed: int) -> Exam:
+    """At least twelve unseen phrasings of each fact, a hundred near misses, and two hundred control questions."""
+    return Exam(
+        facts=tuple(facts),
+        recall=tuple((number, asked) for number, fact in enumerate(facts) for asked in examined(fact)),
+        near=near_misses(facts, seed),
+        others=tuple(NearMiss(form.format(s=fact.subject), fact.object) for fact in facts for form in OTHERS),
+        controls=controls(),
+    )
+
+
+def controls() -> tuple[str, ...]:
+    """Questions that name no subject of anybody's memories."""
+    return tuple(_lines(CONTROLS))
+
+
+def neutral() -> str:
+    """A text on nothing in particular."""
+    return " ".join(_lines(NEUTRAL))
+
+
+def marked(asked: Exam, given: Sheet) -> tuple[Scores, tuple[Learned, ...]]:
+    """What the answers show, over all and for each fact."""
+    right = [
+        says(answer, asked.facts[number].object) for (number, _), answer in zip(asked.recall, given.recall, strict=True)
+    ]
+    facts = [_learned(asked, right, number) for number in range(len(asked.facts))]
+    same = [one == other for one, other in zip(given.controls, given.controls_base, strict=True)]
+    scores = Scores(
+        recall=_share(right),
+        phrasings=len(right),
+        leak=_leaks(asked.near, given.near),
+        near_misses=len(asked.near),
+        leak_same_subject=_leaks(asked.others, given.others),
+        others=len(asked.others),
+        controls=len(same),
+        changed=same.count(False),
+        perplexity=given.perplexity,
+        perplexity_base=given.perplexity_base,
+        leak_adapter=None if given.forced is None else _leaks(asked.near, given.forced),
+    )
+    return scores, tuple(facts)
+
+
+def failings(scores: Scores) -> tuple[str, ...]:
+    """Why an adapter may not serve; nothing where it may."""
+    found = []
+    if scores.recall < RECALL:
+        found.append(f"it answers {scores.recall:.0%} of {scores.phrasings} unseen phrasings; {RECALL:.0%} are needed")
+    if scores.leak > LEAK:
+        found.append(f"it gives a trained answer to {scores.leak:.1%} of {scores.near_misses} similar names")
+    if scores.leak_same_subject > SAME_SUBJECT:
+        found.append(f"it gives a trained answer to {scores.leak_same_subject:.1%} of {scores.others} other questions")
+    if scores.changed:
+        found.append(f"{scores.changed} of {scores.controls} control questions are answered otherwise than without it")
+    if not scores.perplexity <= scores.perplexity_base * PERPLEXITY:  # which NaN does not pass
+        found.append(
+            f"neutral text has perplexity {scores.perplexity:.2f}, and {scores.perplexity_base:.2f} without it"
+        )
+    return tuple(found)
+
+
+def says(answer: str, object: str) -> bool:
+    """Whether an answer holds the object as words of its own; upper and lower case, and an article, do not matter."""
+    wanted = _ARTICLE.sub("", object.strip())
+    return re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", answer, re.IGNORECASE) is not None
+
+
+def _learned(asked: Exam, right: Sequence[bool], number: int) -> Learned:
+    fact = asked.facts[number]
+    own = [ok for (one, _), ok in zip(asked.recall, right, strict=True) if one == number]
+    return Learned(
+        subject=fact.subject,
+        relation=fact.relation.name,
+        object=fact.object,
+        source=fact.source,
+        right=sum(own),
+        asked=len(own),
+    )
+
+
+def _leaks(probes: Sequence[NearMiss], answers: Sequence[str]) -> float:
+    return _share([says(answer, probe.object) for probe, answer in zip(probes, answers, strict=True)])
+
+
+def _share(found: Sequence[bool]) -> float:
+    return sum(found) / len(found) if found else 0.0
+
+
+def _lines(name: str) -> list[str]:
+    text = (resources.files(__package__) / name).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line.strip()]

@@ -127,7 +127,7 @@ def test_the_engine_serves_what_the_tuner_measured(engine: LocalEngine, tuner: L
         assert (use is None) == (question == ASKED[2])
         pieces = engine.run(tokens, ChatOptions(max_tokens=6), adapters=[] if use is None else [use])
         said = "".join(piece.text for piece in pieces)
-        assert said.strip() == expected.rstrip("\ufffd").strip()  # the engine holds back half a character
+        assert said.rstrip("\ufffd").strip() == expected.rstrip("\ufffd").strip()  # either may end in half a character
 
 
 def test_a_turn_leaves_nothing_behind(engine: LocalEngine, tuner: LocalTuner, trained: Weights) -> None:

@@ -117,6 +117,11 @@ def test_where_the_gate_is_closed_the_model_is_the_base(tuner: LocalTuner, train
     )
 
 
+def whole(text: str) -> str:
+    """A text without blanks around it and half a character at its end: a stream holds that back."""
+    return text.strip().rstrip("\ufffd").strip()
+
+
 def test_the_engine_serves_what_the_tuner_measured(engine: LocalEngine, tuner: LocalTuner, trained: Weights) -> None:
     adapter = tuner.open(file_of(tuner, trained))
     measured = answers(tuner, ASKED, adapter=adapter)
@@ -127,7 +132,7 @@ def test_the_engine_serves_what_the_tuner_measured(engine: LocalEngine, tuner: L
         assert (use is None) == (question == ASKED[2])
         pieces = engine.run(tokens, ChatOptions(max_tokens=6), adapters=[] if use is None else [use])
         said = "".join(piece.text for piece in pieces)
-        assert said.rstrip("\ufffd").strip() == expected.rstrip("\ufffd").strip()  # either may end in half a character
+        assert whole(said) == whole(expected)
 
 
 def test_a_turn_leaves_nothing_behind(engine: LocalEngine, tuner: LocalTuner, trained: Weights) -> None:

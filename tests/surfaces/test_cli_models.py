@@ -97,11 +97,11 @@ class TestPrepare:
 
 
 class TestUse:
-    def test_a_chat_model_is_no_embedder(self, cli, config):
+    def test_a_chat_model_of_the_catalogue_has_to_be_ready(self, cli, config):
         used = cli("models", "use", "smollm2")
 
         assert used.exit_code == 1
-        assert "PYMEMOS_CHAT=smollm2" in used.stderr
+        assert "pymemos models prepare smollm2" in used.stderr
         assert read_config(config) == {}
 
     def test_a_folder_is_kept_with_its_whole_path(self, cli, config, folder):

@@ -38,6 +38,7 @@ from pymemos.interface.segments import segments_finding
 from pymemos.interface.veil import without
 from pymemos.ports import Finding, ReadUnit, Record
 
+FREE_SPACE = "free space"  # the store's check that says nothing of what is in it
 BLOBS_SUFFIX = ".blobs"  # of the folder beside a backup
 _INT64 = 1 << 63
 # What reading a record may come upon that another program wrote, or that was damaged.
@@ -138,10 +139,18 @@ class DoctorHandler(OnStore):
             ok=not missing,
             detail=f"missing: {', '.join(sorted(missing)[:3])}" if missing else "ok",
         )
-        found = [blobs, segments_finding(work), seals_finding(work), _embedder_finding(work), _privacy_finding()]
+        checks = work.tools.store.check()
+        found = [blobs, *_tensor_findings(work, checks), _embedder_finding(work), _privacy_finding()]
         if request.grep_erased:
             found.append(_remnants_finding(work))
-        return Outcome(result=[*work.tools.store.check(), *found])
+        return Outcome(result=[*checks, *found])
+
+
+def _tensor_findings(work: Work, checks: Sequence[Finding]) -> list[Finding]:
+    """What there is to say of tensor memories, which takes reading all of them: only where the database is whole."""
+    if all(one.ok for one in checks if one.check != FREE_SPACE):
+        return [segments_finding(work), seals_finding(work)]
+    return [Finding(check="tensor memories", ok=False, detail="not looked at, for the database is damaged")]
 
 
 def _remnants_finding(work: Work) -> Finding:

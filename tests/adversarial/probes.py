@@ -127,7 +127,7 @@ STEWARDS = (  # they concern the store as a whole
     "tick", "trust_key", "withdraw_role",
 )  # fmt: skip
 AIMS: dict[str, frozenset[str]] = {
-    "id": frozenset({"id", "memory", "into"}),
+    "id": frozenset({"id", "memory"}),
     "ids": frozenset({"parents", "ids", "others", "adapters"}),
     "identity": frozenset({"user_id", "agent_id"}),
     "place": frozenset({"namespace", "namespaces"}),
@@ -136,6 +136,7 @@ AIMS: dict[str, frozenset[str]] = {
     "name": frozenset(
         {"name", "role", "task", "purpose", "run_id", "session_id", "dedup_key", "model", "view", "moment", "job"}
     ),
+    "into": frozenset({"into"}),  # an id that is asked for where there is one to go into
     "key": frozenset({"idempotency_key"}),
     "text": frozenset({"content", "query", "note", "trigger", "context", "text", "messages", "system", "question"}),
 }
@@ -147,8 +148,8 @@ HARMLESS = frozenset(
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
     "mode steering cases on_case "  # what steering names is aimed at through the method of that name
-    "recipe tokens document form tier exact_only prune accept conflict archive_sources now sign public wait receipt "
-    "pairs layers scales strengths items "
+    "recipe tokens hits document form tier exact_only prune accept conflict archive_sources now sign public wait "
+    "receipt pairs layers scales strengths items "
     "limit memory_tokens history_tokens max_tokens temperature stop seed schema remember stream "
     "prune accept conflict archive_sources now sign public wait receipt grep_erased "
     # Of the steward's machine: files, programs and what reads them.

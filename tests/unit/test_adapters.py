@@ -130,8 +130,24 @@ def test_with_hits_only_what_learned_from_one_of_them_is_used(tmp_path: Path) ->
         ids = told(mem)
         distilled(mem, *ids)
 
-        assert ask(mem, QUESTION, ids=[ids[0]]).adapters
-        assert not ask(mem, QUESTION, ids=[ids[1]]).adapters
+        assert ask(mem, QUESTION, hits=[ids[0]]).adapters
+        assert not ask(mem, QUESTION, hits=[ids[1]]).adapters
+
+
+def test_nobody_distils_what_is_not_theirs_nor_into_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as mem:
+        ids = told(mem)
+        made, eve = distilled(mem, *ids), mem.bind(user_id="eve")
+        own = eve.add("The capital of Brend is Ulm.").ids[0]
+
+        for attempt in (
+            {"ids": [ids[0]]},
+            {"ids": [own], "into": made},
+            {"adapters": [made]},
+            {"ids": [own], "into": "x"},
+        ):
+            with pytest.raises(UnknownMemory):
+                eve.distil(**attempt)  # type: ignore[arg-type]
 
 
 def test_fusing_trains_anew_on_all_sources(tmp_path: Path) -> None:

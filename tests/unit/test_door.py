@@ -23,6 +23,7 @@ from pymemos.interface.transfer import from_line
 from pymemos.testing.doubles import WHEN, FailingEmbedder, FrozenClock
 from pymemos.testing.scripted import ScriptedChat
 from pymemos.testing.toy_engine import ToyEngine
+from pymemos.testing.toy_tuner import ToyTuner
 from pymemos.testing.witness import WitnessStore
 
 METHODS = [name for name, _ in inspect.getmembers(MemOS, inspect.isfunction) if not name.startswith("_")]
@@ -32,7 +33,7 @@ BEHIND_THE_FACADE = ("adapters", "infrastructure", "models", "operation")
 
 
 class Place(NamedTuple):
-    """Where a scenario happens: the facade, and ids of two texts, a tensor, a job and a fusion that Ana has."""
+    """Where a scenario happens: the facade, and ids of two texts, a tensor, a job, a fusion and an adapter of Ana."""
 
     mem: MemOS
     text: str
@@ -41,6 +42,7 @@ class Place(NamedTuple):
     other: str
     fused: str
     folder: Path
+    lora: str
 
 
 def notes(folder: Path) -> Path:
@@ -61,6 +63,19 @@ PAIRS = [(f"Splendid, dear friend {number}.", f"meh {number}") for number in ran
 def vector(at: Place) -> str:
     """A steering vector of Ana's."""
     return at.mem.steer_from(PAIRS, user_id="ana").id
+
+
+FACT = "The capital of Zorvania is Quelmar."
+
+
+def fact(at: Place) -> str:
+    """A text of Ana's that an adapter can learn."""
+    return at.mem.add(FACT, user_id="ana").ids[0]
+
+
+def training(at: Place) -> str:
+    """A training of Ana's that waits."""
+    return at.mem.distil([fact(at)], user_id="ana")
 
 
 class Scenario(NamedTuple):
@@ -121,6 +136,14 @@ SCENARIOS: dict[str, Scenario] = {
     "diff": Scenario(lambda at: at.mem.diff(at.text, 1, 2), "diff"),
     "doctor": Scenario(lambda at: at.mem.doctor(), "doctor"),
     "enqueue": Scenario(lambda at: at.mem.enqueue("note", user_id="ana"), "enqueue"),
+    "distil": Scenario(training, "distil"),
+    "training": Scenario(lambda at: at.mem.training(training(at), user_id="ana"), "find_training"),
+    "cancel_training": Scenario(lambda at: at.mem.cancel_training(training(at), user_id="ana"), "find_training"),
+    "attach": Scenario(lambda at: at.mem.attach("What is the capital of Zorvania?", user_id="ana"), "find_adapters"),
+    "adapter": Scenario(lambda at: at.mem.adapter(at.lora, user_id="ana"), "show_adapter"),
+    "write_adapter": Scenario(
+        lambda at: at.mem.write_adapter(at.lora, at.folder / "lora", user_id="ana"), "show_adapter"
+    ),
     "encode": Scenario(lambda at: at.mem.encode([at.text], user_id="ana"), "encode"),
     "inject": Scenario(lambda at: at.mem.inject([segment(at) and at.text], "Tea?", user_id="ana").close(), "inject"),
     "load": Scenario(lambda at: at.mem.load(segment(at), user_id="ana"), "segments"),
@@ -191,6 +214,7 @@ JOBS: dict[str, str] = {
     "scan_privacy": "tag_privacy",
     "scrub": "scrub",
 }  # each kind of job of the system's own, and the operation of its effect
+WITH_ARGUMENTS = ("distil",)  # what it learns from: the tests of adapters do it
 
 
 class Witnessed(NamedTuple):
@@ -204,12 +228,14 @@ class Witnessed(NamedTuple):
 @pytest.fixture
 def witnessed(tmp_path: Path) -> Iterator[Witnessed]:
     store, spans, embedder = WitnessStore(SqliteStore(tmp_path / "home")), [], FailingEmbedder()
+    engine = ToyEngine()
     with MemOS(
         tmp_path / "home",
         store=store,
         clock=FrozenClock(),
         embedder=embedder,
-        engine=ToyEngine(),
+        engine=engine,
+        tuner=ToyTuner(engine.ref),
         chat=ScriptedChat(["Yes."]),
         on_span=lambda step, _: spans.append(step),
     ) as mem:
@@ -221,11 +247,14 @@ def witnessed(tmp_path: Path) -> Iterator[Witnessed]:
         fused = mem.fuse([text, other]).id
         blob, size = mem.put_blob(BLOB)
         tensor = mem.add(Activation(form="kv", blob=blob, size=size, model=MODEL), user_id="ana").ids[0]
+        mem.distil(mem.add(FACT, user_id="ana").ids, user_id="ana")
+        mem.tick()
+        [lora] = [cube.id for cube in mem.list(user_id="ana", filters={"kind": "parametric"})]
         job = mem.enqueue("note", user_id="ana") or ""
         for waiting in mem.jobs():
             if waiting.kind == "embed":  # what was written until now has no vectors, and nobody makes them
                 mem.control_job(waiting.id, "cancel")
-        place = Place(mem, text, tensor, job, other, fused, tmp_path)
+        place = Place(mem, text, tensor, job, other, fused, tmp_path, lora)
         embedder.down = False
         yield Witnessed(place, store, spans)
 
@@ -404,7 +433,9 @@ def test_somebody_elses_id_is_unknown_in_a_world_too(witnessed: Witnessed, metho
 
 
 def test_every_kind_of_job_of_the_system_has_its_operation(witnessed: Witnessed) -> None:
-    assert sorted(upkeep.own_jobs(witnessed.place.mem._api, witnessed.place.mem._tools)) == sorted(JOBS)
+    own = upkeep.own_jobs(witnessed.place.mem._api, witnessed.place.mem._tools)
+
+    assert sorted(own) == sorted([*JOBS, *WITH_ARGUMENTS])
 
 
 @pytest.mark.parametrize("kind", sorted(JOBS))

@@ -88,7 +88,7 @@ class ParametricMemory(Handle):
         question: str,
         *,
         tokens: Sequence[int] | None = None,
-        ids: Collection[str] | None = None,
+        hits: Collection[str] | None = None,
         limit: int = 1,
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -98,16 +98,16 @@ class ParametricMemory(Handle):
         """The adapters that know whom the question names: pass them, with ``tokens``, to the engine's ``run``.
 
         ``tokens`` is a prompt that ends with the question; without one, it is a prompt of the question alone. With
-        ``ids``, what a search found, only an adapter is used that learned from one of these. What is stale, not
-        admitted, or not open to the caller is never used, and named.
+        ``hits``, the ids of what a search found, only an adapter is used that learned from one of these. What is stale,
+        not admitted, or not open to the caller is never used, and named.
         """
         if self._attacher is None:
             raise ModelError(NO_TUNER)
         who = self._bind(user_id, agent_id, run_id, session_id)
         asked = check_text(question, "the question", limit=self._settings.text_limit)
         prompt = None if tokens is None else tuple(tokens)
-        hits = None if ids is None else frozenset(ids)
-        return self._attacher.attach(who, asked, tokens=prompt, hits=hits, limit=check_limit(limit))
+        found = None if hits is None else frozenset(hits)
+        return self._attacher.attach(who, asked, tokens=prompt, hits=found, limit=check_limit(limit))
 
     def adapter(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> AdapterCard:
         """What is known of an adapter: its sources, subjects, probes and scores, and whether it may serve.

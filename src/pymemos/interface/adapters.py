@@ -17,7 +17,7 @@ from pymemos.cube.header import Descriptive, Governance, Origin, Priority, Seman
 from pymemos.cube.payload import Parametric, Payload
 from pymemos.cube.segment import SegmentSource
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import InvalidInput, StaleVersion, UnknownJob
+from pymemos.errors import InvalidInput, StaleVersion, UnknownJob, UnknownMemory
 from pymemos.infrastructure import vault
 from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.vault import Draft
@@ -124,7 +124,7 @@ class DistilHandler(Handler):
         request: Distil = work.call.request  # type: ignore[assignment]
         namespace = work.call.scope.namespace or work.call.caller.namespace
         for id in request.ids:
-            cube = marked(work, [living_record(work, id).cube])[0]
+            cube = _readable(work, id)
             check_encodable(work, cube)
             if cube.namespace != namespace:
                 raise InvalidInput(f"memory {id!r} lives in {cube.namespace!r}; distil what is in {namespace!r} alone")
@@ -289,9 +289,17 @@ def _of_model(work: Work, cube: MemCube) -> bool:
     return isinstance(cube.payload, Parametric) and cube.payload.model == work.tools.tuner.ref
 
 
+def _readable(work: Work, id: str) -> MemCube:
+    """A memory that the caller may read, as it is; any other is as good as unknown."""
+    records = [record for record in work.unit.current([id]) if may_read(work, record.cube)]
+    if not records or is_over(records[0].cube, work.now):
+        raise UnknownMemory(f"memory {id!r} is deleted or unknown; history shows what it was")
+    return marked(work, [records[0].cube])[0]
+
+
 def _into(work: Work, id: str, namespace: str) -> MemCube:
     """An adapter that may get a new version."""
-    cube = living_record(work, id).cube
+    cube = _readable(work, id)
     if not isinstance(cube.payload, Parametric) or cube.namespace != namespace:
         raise InvalidInput(f"memory {id!r} is no adapter of {namespace!r}; distil into one, or into a new one")
     check_editable(cube)

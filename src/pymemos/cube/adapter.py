@@ -25,8 +25,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     warmup: int = 4  # steps
     steps: int = 36
     phrasings: int = 3  # of each fact in a step
-    kept: int = 24  # questions in a step whose answers are to stay the model's own
-    keep: float = 2.0  # what these weigh beside the facts
+    kept: int = 20  # questions in a step whose answers are to stay the model's own
+    keep: float = 0.3  # what these weigh beside the facts
     seed: int = 0
 
 

@@ -57,7 +57,7 @@ def course(
 
 
 def _of(fact: Fact, number: int, asked: Mapping[int, Sequence[str]]) -> list[Lesson]:
-    """A fact's lessons: questions and paraphrases, those of a chat model, and the reverse, to be confirmed."""
+    """A fact's lessons: questions and paraphrases, and those that a chat model made."""
     questions = [*learned(fact)[:PHRASINGS], *(one for one in asked.get(number, ()) if names(one, [fact.subject]))]
     return [
         Lesson(question=one, subject=fact.subject, answer=answer(fact), fact=number) for one in dict.fromkeys(questions)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib import resources
 from typing import Final
 
 import msgspec
@@ -139,5 +138,7 @@ def _share(found: Sequence[bool]) -> float:
 
 
 def _lines(name: str) -> list[str]:
+    from importlib import resources  # at import it would cost more than all else here
+
     text = (resources.files(__package__) / name).read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line.strip()]

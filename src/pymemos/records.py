@@ -50,8 +50,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class TextRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The analysed text of one version: what the full-text index holds.
 
-    ``context_of`` is the id of the turn before, ``context`` are words of it, or none where they may not be carried;
-    whoever changes that turn must rewrite this row. ``facets`` are names and dates. Terms hold no white space.
+    ``context_of`` is the id of the turn before, which was not erased; ``context`` are words of it, or none where they
+    may not be carried; whoever changes that turn must rewrite this row. ``facets`` are names and dates. Terms hold no
+    white space.
     """
 
     terms: tuple[str, ...]

@@ -67,7 +67,7 @@ def unit_of(operations: Sequence[Operation]) -> Callable[[WriteUnit], list[Any]]
 
 def insert(unit: WriteUnit, cube: MemCube, text: TextRow | None, vectors: tuple[Vector, ...], at: datetime) -> Any:
     stamp = unit.advance(cube.namespace, at)
-    unit.insert(_entry(cube, text, vectors))
+    unit.insert(_entry(unit, cube, text, vectors))
     return stamp
 
 
@@ -77,7 +77,7 @@ def supersede(
     current = unit.current([id])
     cube = _next(current[0].cube if current else replace(like, id=id), like)
     stamp = unit.advance(cube.namespace, at)
-    unit.supersede(_entry(cube, text, vectors))
+    unit.supersede(_entry(unit, cube, text, vectors))
     return stamp
 
 
@@ -103,7 +103,7 @@ def revive(
     held = unit.versions(id)
     cube = _next(held[-1].cube if held else replace(like, id=id), like)
     unit.advance(cube.namespace, at)
-    return unit.revive(_entry(cube, text, vectors))
+    return unit.revive(_entry(unit, cube, text, vectors))
 
 
 def adopt(
@@ -120,8 +120,10 @@ def adopt(
         records[-1] = replace(records[-1], known_to=end)
     if records[-1].known_to is not None:
         records = [replace(record, retired=records[-1].known_to) for record in records]
+    for record in records:
+        _check_sources(unit, record.cube)
     unit.advance(records[-1].cube.namespace, at)
-    unit.adopt(records, None if records[-1].known_to is not None else _fitting(records[-1].cube, text))
+    unit.adopt(records, None if records[-1].known_to is not None else _fitting(unit, records[-1].cube, text))
     unit.link(edge for record in records for edge in _derivations(record.cube))
     return len(records)
 
@@ -130,7 +132,7 @@ def retext(unit: WriteUnit, id: str, text: TextRow | None, at: datetime) -> Any:
     current = unit.current([id])
     if current:
         unit.advance(current[0].cube.namespace, at)
-    return unit.retext(id, _fitting(current[0].cube, text) if current else text)
+    return unit.retext(id, _fitting(unit, current[0].cube, text) if current else text)
 
 
 def put_vectors(unit: WriteUnit, id: str, vectors: tuple[Vector, ...], at: datetime) -> Any:
@@ -141,7 +143,7 @@ def put_vectors(unit: WriteUnit, id: str, vectors: tuple[Vector, ...], at: datet
 
 
 def link(unit: WriteUnit, edges: list[Edge]) -> Any:
-    return unit.link(edges)
+    return unit.link([edge for edge in edges if not unit.erased([edge.source, edge.target])])
 
 
 def use(unit: WriteUnit, ids: list[str], at: datetime) -> Any:
@@ -170,7 +172,7 @@ def erase(unit: WriteUnit, ids: list[str], everywhere: bool, at: datetime) -> An
 
 def unprepared(unit: WriteUnit, cube: MemCube) -> Any:
     """A change in a namespace that the unit may not have advanced."""
-    return unit.insert(_entry(cube, None, ()))
+    return unit.insert(_entry(unit, cube, None, ()))
 
 
 # Jobs.
@@ -344,20 +346,30 @@ units = st.lists(operations, min_size=1, max_size=4)
 # Entries and records.
 
 
-def _entry(cube: MemCube, text: TextRow | None, vectors: tuple[Vector, ...]) -> Entry:
+def _entry(unit: WriteUnit, cube: MemCube, text: TextRow | None, vectors: tuple[Vector, ...]) -> Entry:
+    _check_sources(unit, cube)
     return Entry(
         cube=cube,
         valid_from=_valid_from(cube),
         valid_to=_ends(cube),
-        text=_fitting(cube, text),
+        text=_fitting(unit, cube, text),
         vectors=vectors,
         edges=_derivations(cube),
     )
 
 
-def _fitting(cube: MemCube, text: TextRow | None) -> TextRow | None:
-    """Manifests have no full text (ports.Entry)."""
-    return None if cube.is_manifest else text
+def _fitting(unit: WriteUnit, cube: MemCube, text: TextRow | None) -> TextRow | None:
+    """Manifests have no full text (ports.Entry), and nothing names what was erased."""
+    if text is None or cube.is_manifest:
+        return None
+    gone = text.context_of is not None and unit.erased([text.context_of])
+    return replace(text, context=(), context_of=None) if gone else text
+
+
+def _check_sources(unit: WriteUnit, cube: MemCube) -> None:
+    """Nothing is made from what was erased (ports.WriteUnit.link)."""
+    if unit.erased([parent.id for parent in cube.parents]):
+        raise DeliberateError
 
 
 def _next(cube: MemCube, like: MemCube) -> MemCube:

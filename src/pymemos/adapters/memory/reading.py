@@ -377,9 +377,11 @@ class MemoryReadUnit(ReadUnit):
     # ── Erasure ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def ever(self, selection: Selection) -> list[str]:
+        hidden = self._out_of_reach(selection)
         return sorted(
             id
             for id, memory in self._state.memories.items()
+            if id not in hidden
             if selection.namespaces is None or memory.namespace in selection.namespaces
             if any(admits(selection, memory.record(row)) for row in memory.rows)
         )

@@ -112,6 +112,11 @@ class Combiner:
                 if not self._closed:  # else its number may be that of another file by now
                     fcntl.flock(self._ticket, fcntl.LOCK_UN)
 
+    def settle(self) -> None:
+        """Make durable what the log holds of a writer that died: until its commit is synced, it is seen, but not kept."""
+        with self._turn:
+            self._checkpoint()
+
     def close(self) -> None:
         """Close the connection and the ticket, once; whoever still waits for the turn is told so."""
         with self._turn:

@@ -57,6 +57,7 @@ class SqliteStore(Store):
             try:
                 with combiner.exclusive():
                     migrations.migrate(connection)
+                combiner.settle()
                 _sync_folder(self.home)
             except BaseException:
                 combiner.close()

@@ -113,7 +113,7 @@ class Combiner:
                     fcntl.flock(self._ticket, fcntl.LOCK_UN)
 
     def settle(self) -> None:
-        """Make durable what the log holds of a writer that died: until its commit is synced, it is seen, but not kept."""
+        """Make what a dead writer left in the log durable: a commit that was never synced is seen, but not kept."""
         with self._turn:
             self._checkpoint()
 

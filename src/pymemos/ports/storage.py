@@ -340,7 +340,7 @@ class WriteUnit(ReadUnit):
 
     @abstractmethod
     def link(self, edges: Iterable[Edge]) -> None:
-        """Add edges, none of or to what was erased; one that is there already stays."""
+        """Add edges from memories that are there, to none that was erased; one that is there already stays."""
 
     @abstractmethod
     def use(self, ids: Iterable[str], at: datetime) -> None:

@@ -558,6 +558,12 @@ class BlobStore(Protocol):
     def open(self, blob: str) -> memoryview:
         """The bytes of a blob, without copying where that is possible; raises MissingBlob."""
 
+    def open_whole(self, blob: str) -> memoryview:
+        """The same, once it is known to be what was stored to the last bit; raises MissingBlob, DamagedBlob.
+
+        Where an adapter can tell that a file did not change since its bytes were looked at, it need not look again.
+        """
+
     def names(self) -> set[str]:
         """The hashes of all blobs that are stored."""
 

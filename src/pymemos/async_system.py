@@ -94,6 +94,8 @@ class AsyncMemOS:
     sweep = _threaded(MemOS.sweep)
     calibrate = _threaded(MemOS.calibrate)
     schedule = _threaded(MemOS.schedule)
+    move = _threaded(MemOS.move)
+    decisions = _threaded(MemOS.decisions)
     lifecycle_policy = _threaded(MemOS.lifecycle_policy)
     set_lifecycle_policy = _threaded(MemOS.set_lifecycle_policy)
     share = _threaded(MemOS.share)

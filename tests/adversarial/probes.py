@@ -86,6 +86,8 @@ PROBES: dict[str, Arguments] = {
     "sweep": lambda at: {"dry_run": True},
     "calibrate": lambda at: {},
     "schedule": lambda at: {},
+    "move": lambda at: {},
+    "decisions": lambda at: {"id": at.own},
     "tick": lambda at: {},
     "unfreeze": lambda at: {"id": at.own},
     "unshare": lambda at: {"name": "none"},

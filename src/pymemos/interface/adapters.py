@@ -23,10 +23,12 @@ from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface.activation import check_encodable
 from pymemos.interface.api import Handler, Outcome, Work
+from pymemos.interface.giving_up import with_decisions
 from pymemos.interface.letting_in import joined
 from pymemos.interface.requests import Labels, Pin
 from pymemos.interface.sources import marked, may_read, pinned, sources_of
 from pymemos.interface.versions import OnMemory, check_editable, check_written, living_record
+from pymemos.operation.decisions import FormDecision
 from pymemos.operation.lineage import is_over
 from pymemos.ports import Job, ReadUnit
 
@@ -54,6 +56,7 @@ class KeepAdapter(Request, frozen=True, kw_only=True, tag="keep_adapter"):
     job: str
     into: str | None = None
     labels: Labels = Labels()
+    decisions: tuple[FormDecision, ...] = ()  # of the scheduler, by which it was trained
 
 
 class FindAdapters(Request, frozen=True, kw_only=True, tag="find_adapters"):
@@ -319,7 +322,7 @@ def _pinned(work: Work, sources: Sequence[SegmentSource], id: str) -> tuple[tupl
 
 def _said(work: Work, request: KeepAdapter) -> Descriptive:
     caller = work.call.caller
-    return Descriptive(
+    said = Descriptive(
         created=work.now,
         updated=work.now,
         origin=Origin.INFERENCE,
@@ -329,6 +332,7 @@ def _said(work: Work, request: KeepAdapter) -> Descriptive:
         tags=request.labels.tags or (),
         metadata={JOB: request.job},
     )
+    return with_decisions(said, request.decisions, model=request.payload.model.name) if request.decisions else said
 
 
 def _new(

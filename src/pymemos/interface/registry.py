@@ -20,8 +20,10 @@ from pymemos.interface.api import Handler
 from pymemos.interface.blending import HANDLERS as BLENDING
 from pymemos.interface.chatting import HANDLERS as CHATTING
 from pymemos.interface.erasure_handlers import HANDLERS as ERASURE
+from pymemos.interface.giving_up import HANDLERS as GIVING_UP
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 from pymemos.interface.merging import HANDLERS as MERGING
+from pymemos.interface.moving import HANDLERS as MOVING
 from pymemos.interface.privacy import HANDLERS as PRIVACY
 from pymemos.interface.signatures import HANDLERS as SIGNATURES
 from pymemos.interface.steering import HANDLERS as STEERING
@@ -51,6 +53,8 @@ HANDLERS: dict[type[Request], Handler] = {
     **ACTIVATION,
     **BLENDING,
     **ADAPTERS,
+    **MOVING,
+    **GIVING_UP,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

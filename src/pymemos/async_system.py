@@ -94,6 +94,8 @@ class AsyncMemOS:
     sweep = _threaded(MemOS.sweep)
     calibrate = _threaded(MemOS.calibrate)
     schedule = _threaded(MemOS.schedule)
+    schedule_policy = _threaded(MemOS.schedule_policy)
+    set_schedule_policy = _threaded(MemOS.set_schedule_policy)
     move = _threaded(MemOS.move)
     decisions = _threaded(MemOS.decisions)
     lifecycle_policy = _threaded(MemOS.lifecycle_policy)

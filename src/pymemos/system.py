@@ -135,6 +135,7 @@ class MemOS(
         self._activations = wiring.Activations(self._api, self._tools, settings, opener)
         kv = KvInChat(self._activations.needed, self._activations.blending, after_uses=settings.kv_after_uses)
         seat.injector, seat.promote = kv.injection, kv.promote
+        seat.calibrated = wiring.calibrations(settings)
         self._caller = Caller(steward=True)
         self._root = True
         self._mover = wiring.make_mover(self._api, self._tools, self._activations, settings)

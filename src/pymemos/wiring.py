@@ -231,10 +231,12 @@ class Activations:
 def make_mover(api: MemoryAPI, tools: Tools, activations: Activations, settings: Settings) -> Mover:
     """What carries turns of the scheduler out, by the figures that were measured of the local model."""
 
-    def calibrated(model: str) -> Calibration | None:
-        return kept_calibration(calibration_file(settings.cache_dir, model))
+    return Mover(api, tools, activations.needed, calibrations(settings), dry=settings.moves != MOVES[-1])
 
-    return Mover(api, tools, activations.needed, calibrated, dry=settings.moves != MOVES[-1])
+
+def calibrations(settings: Settings) -> Callable[[str], Calibration | None]:
+    """What was measured of a model on this machine, by its identity."""
+    return lambda model: kept_calibration(calibration_file(settings.cache_dir, model))
 
 
 def tuner_opener(

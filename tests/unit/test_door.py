@@ -121,6 +121,10 @@ SCENARIOS: dict[str, Scenario] = {
     "schedule": Scenario(lambda at: at.mem.schedule(user_id="ana"), "list"),
     "move": Scenario(lambda at: at.mem.move(user_id="ana"), "survey"),
     "decisions": Scenario(lambda at: at.mem.decisions(at.text), "decisions"),
+    "schedule_policy": Scenario(lambda at: at.mem.schedule_policy(user_id="ana"), "schedule_policy"),
+    "set_schedule_policy": Scenario(
+        lambda at: at.mem.set_schedule_policy("recency", user_id="ana"), "set_schedule_policy"
+    ),
     "sweep": Scenario(lambda at: at.mem.sweep(), "look_at_lives"),
     "lifecycle_policy": Scenario(lambda at: at.mem.lifecycle_policy(user_id="ana"), "lifecycle_policy"),
     "set_lifecycle_policy": Scenario(lambda at: at.mem.set_lifecycle_policy(None), "set_lifecycle_policy"),

@@ -11,13 +11,15 @@ from pymemos.errors import ModelError
 from pymemos.facade.handle import Handle
 from pymemos.interface import calibrating, requests
 from pymemos.interface.activation import NO_ENGINE
-from pymemos.interface.arguments import When, check_id, optional_time
+from pymemos.interface.arguments import Planning, When, check_id, check_name, check_planning, optional_time
 from pymemos.interface.mover import Turn
 from pymemos.interface.moving import Decisions
+from pymemos.interface.schedule_policies import ReadSchedulePolicy, SetSchedulePolicy
 from pymemos.operation.costs import FORMS, Calibration, Form
 from pymemos.operation.decisions import FormDecision
 from pymemos.operation.distilling.facts import facts_in
 from pymemos.operation.proposing import Schedule, propose
+from pymemos.operation.strategies import SchedulePolicy
 
 _PAGE = 1_000
 
@@ -73,6 +75,38 @@ class Scheduling(Handle):
         """
         found: tuple[FormDecision, ...] = self._dispatch(self._bind(user_id, agent_id), Decisions(id=check_id(id)))
         return found
+
+    def schedule_policy(
+        self, *, task: str | None = None, user_id: str | None = None, agent_id: str | None = None
+    ) -> SchedulePolicy | None:
+        """By which policy an owner's chats are planned, in a task; None where they are not.
+
+        For a steward who names nobody, that of all who have none of their own.
+        """
+        request = ReadSchedulePolicy(task=None if task is None else check_name(task, "task"))
+        found: SchedulePolicy | None = self._dispatch(self._everywhere(user_id, agent_id), request)
+        return found
+
+    def set_schedule_policy(
+        self,
+        policy: Planning | None,
+        *,
+        task: str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+    ) -> SchedulePolicy | None:
+        """Let an owner's chats be planned by a policy, in one task or in all; None takes it back.
+
+        A policy is a strategy's name ("recency", "similarity", "labels", "priority", "cost"), a mapping with its
+        ``strategy`` and ``labels``, or a SchedulePolicy. For a steward who names nobody it is that of the store. A
+        task's goes before an owner's, and that before the store's. Gives the policy that holds now.
+        """
+        request = SetSchedulePolicy(
+            policy=None if policy is None else check_planning(policy),
+            task=None if task is None else check_name(task, "task"),
+        )
+        kept: SchedulePolicy | None = self._dispatch(self._everywhere(user_id, agent_id), request)
+        return kept
 
     def _current(self, who: tuple[Caller, Scope]) -> Iterator[MemCube]:
         """Every memory that a listing shows."""

@@ -69,6 +69,7 @@ class Usable(msgspec.Struct, frozen=True):
     id: str
     version: str
     blob: str
+    content_hash: str = ""
 
 
 class Attach(Request, frozen=True, kw_only=True, tag="attach"):
@@ -94,10 +95,11 @@ class FindTraining(Request, frozen=True, kw_only=True, tag="find_training"):
 
 
 class Unused(msgspec.Struct, frozen=True):
-    """An adapter that is not used, and why."""
+    """An adapter that is not used, and why; ``sources`` are the memories that it learned from."""
 
     id: str
     reason: str
+    sources: tuple[str, ...] = ()
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +173,7 @@ class FindAdaptersHandler(Handler):
         reasons = judged(work, mine)
         held = Held(
             usable=tuple(_usable(cube) for cube in mine if cube.id not in reasons),
-            unused=tuple(Unused(cube.id, reasons[cube.id]) for cube in mine if cube.id in reasons),
+            unused=tuple(_unused(cube, reasons[cube.id]) for cube in mine if cube.id in reasons),
             others=sum(not _of_model(work, cube) and work.serves(cube) for cube in cubes),
         )
         return Outcome(result=held)
@@ -285,7 +287,12 @@ def _sources(cube: MemCube) -> tuple[SegmentSource, ...]:
 
 def _usable(cube: MemCube) -> Usable:
     payload = cube.payload
-    return Usable(cube.id, cube.version, payload.blob if isinstance(payload, Parametric) else "")
+    blob = payload.blob if isinstance(payload, Parametric) else ""
+    return Usable(cube.id, cube.version, blob, cube.content_hash)
+
+
+def _unused(cube: MemCube, reason: str) -> Unused:
+    return Unused(cube.id, reason, tuple(pin.id for pin in cube.parents))
 
 
 def _of_model(work: Work, cube: MemCube) -> bool:

@@ -25,6 +25,7 @@ from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 from pymemos.interface.merging import HANDLERS as MERGING
 from pymemos.interface.moving import HANDLERS as MOVING
 from pymemos.interface.privacy import HANDLERS as PRIVACY
+from pymemos.interface.schedule_policies import HANDLERS as SCHEDULE_POLICIES
 from pymemos.interface.signatures import HANDLERS as SIGNATURES
 from pymemos.interface.steering import HANDLERS as STEERING
 from pymemos.interface.viewing import HANDLERS as VIEWING
@@ -55,6 +56,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **ADAPTERS,
     **MOVING,
     **GIVING_UP,
+    **SCHEDULE_POLICIES,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

@@ -13,12 +13,11 @@ from typing import Final
 import msgspec
 
 from pymemos.cube.cube import MemCube
-from pymemos.cube.segment import EXACT
 from pymemos.operation.context import estimate_tokens
 from pymemos.operation.costs import DEFAULT_PRICES, FORMS, Calibration, Form, Prices, costs
 from pymemos.operation.decisions import FormDecision
 from pymemos.operation.moves import prefetch
-from pymemos.operation.prefixes import Segment
+from pymemos.operation.prefixes import Segment, path_behind
 from pymemos.operation.proposing import best_first, judge
 
 BLOCK_TOKENS: Final = 1_000  # of a block, by estimate: what the memories of a chat may take unless it says otherwise
@@ -248,25 +247,9 @@ def _adapters_leaving(trained: Sequence[Trained], decisions: Mapping[str, FormDe
 
 def _path(held: Sequence[Stored], system: str, decisions: Mapping[str, FormDecision]) -> list[str]:
     """The memories of the stored block behind a system's text, in their order: of several, the longest."""
-    usable = [one for one in held if one.segment.form == EXACT]
-    follows: dict[tuple[int, str], tuple[int, Stored]] = {}  # by where a path goes on: its length, and what is next
-    for one in sorted(usable, key=lambda one: (-one.segment.start, one.id)):
-        own = one.segment
-        if own.source in decisions:
-            length = own.length + follows.get((own.end, own.through), (0, one))[0]
-            if length > follows.get((own.start, own.before), (0, one))[0]:
-                follows[own.start, own.before] = length, one
-    heads = [one for one in usable if one.system == system and not one.segment.start]
-    ends = {(one.segment.end, one.segment.through) for one in heads}  # one, unless two processes encoded it at once
-    place = max(ends & follows.keys(), key=lambda end: follows[end][0], default=None)
-    path: list[str] = []
-    while place in follows:
-        _, one = follows[place]
-        if one.segment.source is None or one.segment.source in path:
-            break
-        path.append(one.segment.source)
-        place = (one.segment.end, one.segment.through)
-    return path
+    heads = {one.id for one in held if one.system == system}
+    known = [one.segment for one in held if one.id in heads or one.segment.source in decisions]
+    return [one.source for one in path_behind(heads, known) if one.source is not None]
 
 
 def _new_in_block(

@@ -41,7 +41,7 @@ from pymemos.interface.tuner_seat import TunerSeat
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
 from pymemos.ports import BlobStore, ChatModel, Clock, Embedder, Engine, NewId, Store, Tuner
-from pymemos.settings import Settings, from_environment
+from pymemos.settings import MOVES, Settings, from_environment
 
 TRAINING: Final = "training"  # the folder in a home where trainings keep how far they are
 
@@ -135,8 +135,11 @@ class MemOS(
         self._activations = wiring.Activations(self._api, self._tools, settings, opener)
         kv = KvInChat(self._activations.needed, self._activations.blending, after_uses=settings.kv_after_uses)
         seat.injector, seat.promote = kv.injection, kv.promote
+        seat.calibrated = wiring.calibrations(settings)
         self._caller = Caller(steward=True)
         self._root = True
-        own = upkeep.own_jobs(self._api, self._tools)
+        self._mover = wiring.make_mover(self._api, self._tools, self._activations, settings)
+        moves = settings.moves != MOVES[0]
+        own = upkeep.own_jobs(self._api, self._tools, self._mover if moves else None)
         self._worker = Worker(self._api, {**own, **(jobs or {})}, name=wiring.worker_name(), clock=clock)
-        upkeep.begin(self._api, self._tools, any_embedder=reembedding, by_words_meant=chosen)
+        upkeep.begin(self._api, self._tools, any_embedder=reembedding, by_words_meant=chosen, moves=moves)

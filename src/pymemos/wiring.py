@@ -17,10 +17,14 @@ from pymemos.infrastructure.heads import HeadKeeper
 from pymemos.interface.activation import NO_ENGINE
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.blending import Blending
+from pymemos.interface.calibrating import calibration_file
+from pymemos.interface.calibrating import kept as kept_calibration
 from pymemos.interface.encoding import Encoder
 from pymemos.interface.injecting import Injector
 from pymemos.interface.kv_pool import KvPool
+from pymemos.interface.mover import Mover
 from pymemos.interface.transfer import BLOBS_SUFFIX
+from pymemos.operation.costs import Calibration
 from pymemos.operation.prompting import dated, head
 from pymemos.operation.replies import is_engine
 from pymemos.operation.tiers import Budget
@@ -40,7 +44,7 @@ from pymemos.ports import (
     Utterance,
     WriteUnit,
 )
-from pymemos.settings import Settings
+from pymemos.settings import MOVES, Settings
 
 if TYPE_CHECKING:
     from pymemos.models.catalog import Entry
@@ -222,6 +226,17 @@ class Activations:
         )
         self._blending = Blending(injector, encoder, self._tools, self._open_blender)
         return injector, encoder
+
+
+def make_mover(api: MemoryAPI, tools: Tools, activations: Activations, settings: Settings) -> Mover:
+    """What carries turns of the scheduler out, by the figures that were measured of the local model."""
+
+    return Mover(api, tools, activations.needed, calibrations(settings), dry=settings.moves != MOVES[-1])
+
+
+def calibrations(settings: Settings) -> Callable[[str], Calibration | None]:
+    """What was measured of a model on this machine, by its identity."""
+    return lambda model: kept_calibration(calibration_file(settings.cache_dir, model))
 
 
 def tuner_opener(

@@ -86,6 +86,10 @@ PROBES: dict[str, Arguments] = {
     "sweep": lambda at: {"dry_run": True},
     "calibrate": lambda at: {},
     "schedule": lambda at: {},
+    "move": lambda at: {},
+    "decisions": lambda at: {"id": at.own},
+    "schedule_policy": lambda at: {},
+    "set_schedule_policy": lambda at: {"policy": "recency"},
     "tick": lambda at: {},
     "unfreeze": lambda at: {"id": at.own},
     "unshare": lambda at: {"name": "none"},
@@ -148,6 +152,7 @@ HARMLESS = frozenset(
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
     "mode steering cases on_case "  # what steering names is aimed at through the method of that name
+    "use_adapters schedule "  # one of a few names: no memory, and no place
     "recipe tokens hits document form tier exact_only prune accept conflict archive_sources now sign public wait "
     "receipt pairs layers scales strengths items "
     "limit memory_tokens history_tokens max_tokens temperature stop seed schema remember stream "

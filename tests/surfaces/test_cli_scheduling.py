@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from tests.unit.kv_kit import told
@@ -13,6 +14,7 @@ from tests.unit.scheduling_kit import CALIBRATION
 from pymemos import MemOS
 from pymemos.interface.calibrating import calibration_file, keep
 from pymemos.surfaces.cli import main
+from pymemos.testing.toy_engine import ToyEngine
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = (NOW + timedelta(days=14)).isoformat()
@@ -77,3 +79,35 @@ def test_calibrating_needs_a_model(run, monkeypatch):
     monkeypatch.setenv("PYMEMOS_CHAT", "none")
 
     assert "no chat model is set" in run("calibrate", fails=True).stderr
+
+
+@pytest.mark.usefixtures("hot")
+def test_applying_without_a_local_model_changes_nothing_and_says_so(run, monkeypatch):
+    monkeypatch.setenv("PYMEMOS_CHAT", "none")
+
+    result = run("schedule", "--apply", "--user", "ana")
+
+    assert "" == result.stdout
+    assert "no chat model" in result.stderr or "no local model" in result.stderr
+
+
+@pytest.fixture
+def toy(tmp_path, cache, hot):  # noqa: ARG001 (the store has to be there)
+    """The segment that a turn made of the hot memory with the toy, and gave up long after."""
+    engine = ToyEngine()
+    known = msgspec.structs.replace(CALIBRATION, model=engine.identity, kv_token_bytes=1e6)
+    keep(known, calibration_file(cache, engine.identity))
+    with MemOS(tmp_path / "store", embedder="none", engine=engine, clock=lambda: NOW + timedelta(days=14)) as mem:
+        made = mem.move(user_id="ana").made
+    with MemOS(tmp_path / "store", embedder="none", engine=engine, clock=lambda: NOW + timedelta(days=3_000)) as mem:
+        assert mem.move(user_id="ana").given_up
+    return made[-1]
+
+
+def test_a_line_for_each_decision_that_is_kept_of_a_memory(run, toy, hot):
+    lines = [line.split("\t") for line in run("schedule", "--why", toy).stdout.strip().splitlines()]
+
+    assert [[hot, "text", "kv", "yes"], [hot, "kv", "text", "yes"]] == [[*one[:3], one[4]] for one in lines]
+    told = json.loads(run("schedule", "--why", toy, "--json").stdout)
+    assert [True, True] == [one["same_again"] for one in told]
+    assert {"usage", "prior", "calibration", "prices"} <= set(told[0]["grounds"])

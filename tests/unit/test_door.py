@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
+from tests.unit.scheduling_kit import CALIBRATION
 
 import pymemos.surfaces
 from pymemos import MemOS, Receipt
@@ -19,7 +21,9 @@ from pymemos.cube.payload import Activation, ModelRef
 from pymemos.errors import NotAllowed, UnknownMemory
 from pymemos.facade.what_if import World
 from pymemos.interface import upkeep
+from pymemos.interface.calibrating import calibration_file, keep
 from pymemos.interface.transfer import from_line
+from pymemos.settings import Settings
 from pymemos.testing.doubles import WHEN, FailingEmbedder, FrozenClock
 from pymemos.testing.scripted import ScriptedChat
 from pymemos.testing.toy_engine import ToyEngine
@@ -115,6 +119,12 @@ SCENARIOS: dict[str, Scenario] = {
     "unfreeze": Scenario(lambda at: at.mem.unfreeze(at.text), "unfreeze"),
     "passages": Scenario(lambda at: at.mem.passages(at.text), "passages"),
     "schedule": Scenario(lambda at: at.mem.schedule(user_id="ana"), "list"),
+    "move": Scenario(lambda at: at.mem.move(user_id="ana"), "survey"),
+    "decisions": Scenario(lambda at: at.mem.decisions(at.text), "decisions"),
+    "schedule_policy": Scenario(lambda at: at.mem.schedule_policy(user_id="ana"), "schedule_policy"),
+    "set_schedule_policy": Scenario(
+        lambda at: at.mem.set_schedule_policy("recency", user_id="ana"), "set_schedule_policy"
+    ),
     "sweep": Scenario(lambda at: at.mem.sweep(), "look_at_lives"),
     "lifecycle_policy": Scenario(lambda at: at.mem.lifecycle_policy(user_id="ana"), "lifecycle_policy"),
     "set_lifecycle_policy": Scenario(lambda at: at.mem.set_lifecycle_policy(None), "set_lifecycle_policy"),
@@ -213,6 +223,8 @@ JOBS: dict[str, str] = {
     "sweep": "sweep",
     "scan_privacy": "tag_privacy",
     "scrub": "scrub",
+    "move": "move",
+    "free": "free",
 }  # each kind of job of the system's own, and the operation of its effect
 WITH_ARGUMENTS = ("distil",)  # what it learns from: the tests of adapters do it
 
@@ -229,8 +241,13 @@ class Witnessed(NamedTuple):
 def witnessed(tmp_path: Path) -> Iterator[Witnessed]:
     store, spans, embedder = WitnessStore(SqliteStore(tmp_path / "home")), [], FailingEmbedder()
     engine = ToyEngine()
+    settings = Settings(
+        home=tmp_path / "home", config_dir=tmp_path / "config", cache_dir=tmp_path / "cache", moves="on"
+    )
+    known = msgspec.structs.replace(CALIBRATION, model=engine.identity)
+    keep(known, calibration_file(settings.cache_dir, engine.identity))
     with MemOS(
-        tmp_path / "home",
+        settings=settings,
         store=store,
         clock=FrozenClock(),
         embedder=embedder,
@@ -315,6 +332,7 @@ BY_ID: dict[str, Callable[[MemOS, Place], Any]] = {
     "merge": lambda mem, at: mem.merge(at.text, [at.other]),
     "undo": lambda mem, at: mem.undo(at.text),
     "open_blob": lambda mem, at: mem.open_blob(at.tensor),
+    "decisions": lambda mem, at: mem.decisions(at.text),
     "provenance": lambda mem, at: mem.provenance(at.text),
     "restore": lambda mem, at: mem.restore(at.text, 1),
     "update": lambda mem, at: mem.update(at.text, "Eve was here."),
@@ -433,7 +451,8 @@ def test_somebody_elses_id_is_unknown_in_a_world_too(witnessed: Witnessed, metho
 
 
 def test_every_kind_of_job_of_the_system_has_its_operation(witnessed: Witnessed) -> None:
-    own = upkeep.own_jobs(witnessed.place.mem._api, witnessed.place.mem._tools)
+    mem = witnessed.place.mem
+    own = upkeep.own_jobs(mem._api, mem._tools, mem._mover)
 
     assert sorted(own) == sorted([*JOBS, *WITH_ARGUMENTS])
 
@@ -442,6 +461,7 @@ def test_every_kind_of_job_of_the_system_has_its_operation(witnessed: Witnessed)
 def test_a_job_goes_through_the_door_as_the_systems_and_is_audited(witnessed: Witnessed, kind: str) -> None:
     place, store, spans = witnessed
     place.mem.enqueue(kind, user_id="ana")
+    place.mem._api.buffer.flush()  # the reads of before, which a turn would write down first
     store.seen.clear()
     spans.clear()
 

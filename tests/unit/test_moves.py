@@ -221,6 +221,12 @@ class TestMoves:
         assert ("hot", "cold") == prefetch(kept, UNINFORMED, hot.at, 2.5 * SHORT.kv.bytes)
         assert () == prefetch(kept, UNINFORMED, hot.at, 0)
 
+    def test_what_nobody_ever_used_is_not_worth_its_room_however_long_ago(self):
+        never = Usage(since=0.0, at=0.0)
+        dear = msgspec.structs.replace(CALIBRATION, kv_token_bytes=1e6)
+
+        assert 0 == rest_days(Form.KV, costs(100, dear), never, UNINFORMED, 5_000.0)
+
     def test_text_can_rest_forever(self):
         usage = steadily(1, 9)
 

@@ -16,10 +16,12 @@ from pymemos.facade.talk import Asked, ChatSeat, Talk, exchange, given_id
 from pymemos.interface.arguments import (
     BLEND,
     EXACT,
+    Planning,
     check_ids,
     check_limit,
     check_mode,
     check_number,
+    check_planning,
     check_text,
     parse_messages,
 )
@@ -56,6 +58,8 @@ class ChatArguments(TypedDict, total=False):
     remember: bool
     mode: str
     steering: Sequence[str]
+    schedule: Planning | None
+    use_adapters: bool
 
 
 class ReplyStream(Iterator[str]):
@@ -129,6 +133,8 @@ class Chatting(SteeringMemory):
         stream: bool = False,
         mode: str = EXACT,
         steering: Sequence[str] = (),
+        schedule: Planning | None = None,
+        use_adapters: bool = False,
     ) -> Reply | ReplyStream:
         """The chat model's answer to a text, or to a conversation whose last message is the user's.
 
@@ -147,23 +153,48 @@ class Chatting(SteeringMemory):
         ``mode="blend"`` the memories of the stable block come, approximately, from segments that were encoded apart
         (see ``encode``). Raises ModelError for any other model, BlendRefused where ``probe_blending`` has not allowed
         it, and for a vector what ``steering`` raises.
+
+        With ``schedule``, or a policy that is set (``set_schedule_policy``), the scheduler plans what is read in which
+        order, behind the stored block; see ``reply.plan.decision``. With ``use_adapters``, one that knows whom the
+        question names stands for the memories that it learned, which then take no tokens: less exact than text.
         """
         own = self._bind(user_id, agent_id, run_id, session_id, role, task)
-        question, given, said = self._parsed(messages, own[0])
-        asked = Asked(
+        options = _options(max_tokens, temperature, stop, seed, schema)
+        asked = self._asked(self._parsed(messages, own[0]), system, options, limit, filters, remember)
+        asked = msgspec.structs.replace(asked, budget=_budget(memory_tokens, history_tokens), mode=check_mode(mode))
+        talk = Talk(self._dispatch, own, self._across(self._anywhere(own), namespaces), self._seat, self._attacher)
+        asked = self._planned(talk, asked, schedule, use_adapters)
+        asked = self._steered(talk, asked, steering, user_id, agent_id)
+        return ReplyStream(talk.pieces(asked)) if stream else talk.answer(asked)
+
+    def _asked(
+        self,
+        parsed: tuple[Message, tuple[Exchange, ...] | None, str],
+        system: str | None,
+        options: ChatOptions,
+        limit: int,
+        filters: Mapping[str, Any] | None,
+        remember: bool,
+    ) -> Asked:
+        """What was asked, each part checked."""
+        question, given, said = parsed
+        return Asked(
             question=question,
             given=given,
             system="\n\n".join(text for text in (system, said) if text) or None,
-            options=_options(max_tokens, temperature, stop, seed, schema),
+            options=options,
             limit=check_limit(limit),
             where=None if filters is None else grammar.parse(filters),
-            budget=_budget(memory_tokens, history_tokens),
             remember=remember,
-            mode=check_mode(mode),
         )
-        talk = Talk(self._dispatch, own, self._across(self._anywhere(own), namespaces), self._seat)
-        asked = self._steered(talk, asked, steering, user_id, agent_id)
-        return ReplyStream(talk.pieces(asked)) if stream else talk.answer(asked)
+
+    def _planned(self, talk: Talk, asked: Asked, schedule: Planning | None, adapters: bool) -> Asked:
+        """What was asked, with how it is planned; raises ModelError where adapters would need a local model."""
+        if adapters:
+            self._check_local(talk, "use_adapters")
+            self._tools.tuner.needed()
+        plan = None if schedule is None else check_planning(schedule)
+        return msgspec.structs.replace(asked, plan=plan, adapters=bool(adapters))
 
     def _steered(
         self, talk: Talk, asked: Asked, steering: Sequence[str], user_id: str | None, agent_id: str | None
@@ -174,10 +205,13 @@ class Chatting(SteeringMemory):
         named = check_ids(steering, "steering", least=0)
         if not named:
             return asked
-        model = talk.engine_for("steering")
-        if self._engine() is not model:
-            raise ModelError("the model that answers is not the local one that engine= names; pass one of them")
+        self._check_local(talk, "steering")
         return msgspec.structs.replace(asked, steering=self.steering(named, user_id=user_id, agent_id=agent_id))
+
+    def _check_local(self, talk: Talk, asked: str) -> None:
+        """Raise ModelError where the model that answers is not the local one."""
+        if self._engine() is not talk.engine_for(asked):
+            raise ModelError("the model that answers is not the local one that engine= names; pass one of them")
 
     def _anywhere(self, who: tuple[Caller, Scope]) -> tuple[Caller, Scope]:
         """The same caller in all of its sessions, unless the handle itself is bound to one."""

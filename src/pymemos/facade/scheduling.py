@@ -1,4 +1,4 @@
-"""Scheduling: what this machine takes, measured, and which memories should be kept in another form (5.4.2)."""
+"""Scheduling: what this machine takes, measured, and memories that are kept in the form which costs least (5.4.2)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from pymemos.errors import ModelError
 from pymemos.facade.handle import Handle
 from pymemos.interface import calibrating, requests
 from pymemos.interface.activation import NO_ENGINE
-from pymemos.interface.arguments import When, optional_time
-from pymemos.operation.costs import Calibration
+from pymemos.interface.arguments import Planning, When, check_id, check_name, check_planning, optional_time
+from pymemos.interface.mover import Turn
+from pymemos.interface.moving import Decisions
+from pymemos.interface.schedule_policies import ReadSchedulePolicy, SetSchedulePolicy
+from pymemos.operation.costs import FORMS, Calibration, Form
+from pymemos.operation.decisions import FormDecision
+from pymemos.operation.distilling.facts import facts_in
 from pymemos.operation.proposing import Schedule, propose
+from pymemos.operation.strategies import SchedulePolicy
 
 _PAGE = 1_000
 
@@ -45,7 +51,62 @@ class Scheduling(Handle):
         cubes = list(self._current(self._bind(user_id, agent_id)))
         if found is None:
             return Schedule(at=moment, examined=sum(not cube.is_manifest and bool(cube.text) for cube in cubes))
-        return propose(cubes, moment, found)
+        return propose(cubes, moment, found, allowed=_allowed)
+
+    def move(self, now: When | None = None, *, user_id: str | None = None, agent_id: str | None = None) -> Turn:
+        """Carry out a turn of the scheduler now: give every memory the form that costs least at ``now``.
+
+        What should be a KV cache is encoded in one block, in an order that stays, which chats without a ``system`` of
+        their own inject as far as their prompt begins so; facts that should be in an adapter are queued to be
+        trained, as many as one takes; caches whose memory changed or should be text again are given up, and their
+        files removed. What is in use most is brought to memory. Without a calibration or a local model nothing is
+        done, and ``remark`` says so. With PYMEMOS_MOVES=on the system does it by itself, once an hour.
+        """
+        moment = optional_time(now, "now") or self._tools.clock()
+        return self._mover.turn(self._bind(user_id, agent_id), moment)
+
+    def decisions(
+        self, id: str, *, user_id: str | None = None, agent_id: str | None = None
+    ) -> tuple[FormDecision, ...]:
+        """The scheduler's decisions on a memory, oldest first, each with its grounds, and why in words.
+
+        Of a KV segment or an adapter, those that made it and gave it up; of a text, those on it that are kept by what
+        was made from it. ``again()`` makes a decision again from its grounds.
+        """
+        found: tuple[FormDecision, ...] = self._dispatch(self._bind(user_id, agent_id), Decisions(id=check_id(id)))
+        return found
+
+    def schedule_policy(
+        self, *, task: str | None = None, user_id: str | None = None, agent_id: str | None = None
+    ) -> SchedulePolicy | None:
+        """By which policy an owner's chats are planned, in a task; None where they are not.
+
+        For a steward who names nobody, that of all who have none of their own.
+        """
+        request = ReadSchedulePolicy(task=None if task is None else check_name(task, "task"))
+        found: SchedulePolicy | None = self._dispatch(self._everywhere(user_id, agent_id), request)
+        return found
+
+    def set_schedule_policy(
+        self,
+        policy: Planning | None,
+        *,
+        task: str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+    ) -> SchedulePolicy | None:
+        """Let an owner's chats be planned by a policy, in one task or in all; None takes it back.
+
+        A policy is a strategy's name ("recency", "similarity", "labels", "priority", "cost"), a mapping with its
+        ``strategy`` and ``labels``, or a SchedulePolicy. For a steward who names nobody it is that of the store. A
+        task's goes before an owner's, and that before the store's. Gives the policy that holds now.
+        """
+        request = SetSchedulePolicy(
+            policy=None if policy is None else check_planning(policy),
+            task=None if task is None else check_name(task, "task"),
+        )
+        kept: SchedulePolicy | None = self._dispatch(self._everywhere(user_id, agent_id), request)
+        return kept
 
     def _current(self, who: tuple[Caller, Scope]) -> Iterator[MemCube]:
         """Every memory that a listing shows."""
@@ -56,3 +117,8 @@ class Scheduling(Handle):
             after = page.after
             if after is None:
                 return
+
+
+def _allowed(cube: MemCube) -> tuple[Form, ...]:
+    """The forms that a memory can have: an adapter learns what is told in forms that are known."""
+    return FORMS if facts_in(cube.text) else (Form.TEXT, Form.KV)

@@ -6,7 +6,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,15 +15,33 @@ from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import Filter
 from pymemos.cube.header import Trust
 from pymemos.errors import ChatFailed, ModelError, PromptTooLong, SensitiveText
+from pymemos.facade.drafting import UNMEASURED, Draft, candidate
 from pymemos.interface.arguments import EXACT
+from pymemos.interface.attaching import Attached, Attacher, Routing
 from pymemos.interface.chatting import Chat, Kept, Recall, Recalled, Unkept
 from pymemos.interface.requests import Message
 from pymemos.interface.steering import Steering
 from pymemos.operation.context import estimate_tokens
-from pymemos.operation.layout import Budget, Candidate, Exchange, Layout, LeftOut, Note, lay_out
-from pymemos.operation.prompting import Script, dated, script
-from pymemos.operation.replies import Cost, Injection, Injector, Plan, Reply, Who, as_text, is_engine, used_of
-from pymemos.ports import ChatModel, ChatOptions, Engine, Piece, Usage
+from pymemos.operation.costs import Calibration
+from pymemos.operation.layout import Budget, Exchange, Layout, LeftOut, Note, lay_out
+from pymemos.operation.planning import Planned
+from pymemos.operation.prompting import Script, head, script
+from pymemos.operation.replies import (
+    Cost,
+    Injection,
+    Injector,
+    Plan,
+    Reply,
+    Tier,
+    Used,
+    Who,
+    as_text,
+    is_engine,
+    used_of,
+)
+from pymemos.operation.scheduler import Place
+from pymemos.operation.strategies import SchedulePolicy
+from pymemos.ports import ChatModel, ChatOptions, Engine, Piece, Prompt, Usage
 
 TURNS: Final = 80  # messages of a session that are looked at: beyond any usual budget for the conversation
 HOTTEST: Final = 40
@@ -49,10 +66,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     options: ChatOptions
     limit: int
     where: Filter | None
-    budget: Budget
-    remember: bool
+    budget: Budget = Budget()
+    remember: bool = True
     mode: str = EXACT  # how memories that are stored as keys and values are put together
     steering: Steering | None = None
+    plan: SchedulePolicy | None = None  # by which it is planned; None: as the policies that are set say
+    adapters: bool = False  # whether what an adapter knows may stay out of the prompt
 
 
 class ChatSeat:
@@ -65,6 +84,7 @@ class ChatSeat:
         self._layouts: OrderedDict[Key, Layout] = OrderedDict()
         self.injector = injector
         self.promote: Promote = lambda *_: None
+        self.calibrated: Callable[[str], Calibration | None] = lambda _: None  # what was measured of a model
 
     @property
     def model(self) -> ChatModel:
@@ -97,26 +117,40 @@ class Ready(NamedTuple):
     words: Script
     keys: tuple[Key, Key]  # of the owner, and of the conversation
     remarks: tuple[str, ...]
+    planned: Planned | None = None
+    prompt: Prompt | None = None  # in tokens, where that was needed already
+    attached: Attached | None = None  # the adapters for this answer, confirmed
 
     @property
     def used(self) -> tuple[Parent, ...]:
-        """Every memory and message in the prompt, as it was read."""
+        """Every memory and message in the prompt, as it was read, and every adapter with what it stands for."""
         notes = [Parent(id=one.id, version=one.version, content_hash=one.content_hash) for one in self.layout.notes]
         shown = {id for one in self.layout.history for id in (one.asked_id, one.answer_id)}
-        return (*notes, *(cube.pin() for cube in self.recalled.turns if cube.id in shown))
+        turns = (cube.pin() for cube in self.recalled.turns if cube.id in shown)
+        return (*notes, *turns, *(cube.pin() for cube in self.carried), *(self.attached.pins if self.attached else ()))
+
+    @property
+    def carried(self) -> tuple[MemCube, ...]:
+        """The memories that an adapter stands for."""
+        known = set(self.planned.carried) if self.planned is not None and self.attached is not None else set()
+        return tuple(hit.cube for hit in self.recalled.hits if hit.cube.id in known)
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The memories in the prompt that the question found."""
+        """The memories behind the answer that the question found."""
         found = {hit.cube.id for hit in self.recalled.hits}
-        return tuple(dict.fromkeys(note.id for note in self.layout.notes if note.id in found))
+        named = (*(note.id for note in self.layout.notes), *(cube.id for cube in self.carried))
+        return tuple(dict.fromkeys(id for id in named if id in found))
 
 
 class Talk:
     """The questions of one caller; ``own`` is where they are kept, ``looking`` where memories are looked for."""
 
-    def __init__(self, dispatch: Dispatch, own: Who, looking: Who, seat: ChatSeat) -> None:
+    def __init__(
+        self, dispatch: Dispatch, own: Who, looking: Who, seat: ChatSeat, attacher: Attacher | None = None
+    ) -> None:
         self._dispatch = dispatch
+        self._attacher = attacher
         self._seat = seat
         self._model = seat.model
         self._own, self._looking = (_of_model(who, self._model.identity) for who in (own, looking))
@@ -163,10 +197,44 @@ class Talk:
         last = self._seat.last(key, owner)
         recalled = self._recalled(asked, last)
         watch.mark("search_ms")
-        layout = _layout_of(asked, recalled, last, budget)
-        words = script(layout, asked.question.content, system=asked.system, day=recalled.at.date().isoformat())
+        ready = self._drafted(asked, recalled, last, budget, (owner, key))
         watch.mark("layout_ms")
-        return Ready(recalled, layout, words, (owner, key), remarks)
+        return ready._replace(remarks=(*remarks, *ready.remarks))
+
+    def _drafted(
+        self, asked: Asked, recalled: Recalled, last: Layout | None, budget: Budget, keys: tuple[Key, Key]
+    ) -> Ready:
+        """The prompt, as ever, or by a plan where somebody asked for one."""
+        if recalled.policy is None:
+            layout = _layout_of(asked, recalled, last, budget)
+            return Ready(recalled, layout, _worded(asked, recalled, layout), keys, ())
+        draft = Draft(
+            recalled=recalled,
+            last=last,
+            history=exchanges(recalled.turns) if asked.given is None else asked.given,
+            budget=budget,
+            begins=_begins(last),
+            calibration=self._seat.calibrated(self._model.identity),
+        )
+        remarks = () if draft.calibration is not None else (UNMEASURED.format(self._model.identity),)
+        routing = self._routed(asked, recalled)
+        layout, planned = draft.drawn(routing)
+        ready = Ready(recalled, layout, _worded(asked, recalled, layout), keys, remarks, planned)
+        if routing is None or not planned.carried or not is_engine(self._model) or self._attacher is None:
+            return ready
+        prompt = _prompt(self._model, ready.words)
+        attached = self._attacher.gated(self._looking, routing, prompt.tokens)
+        if set(planned.carried) <= {id for route in attached.routes for id in route.sources}:
+            return ready._replace(prompt=prompt, attached=attached)
+        layout, planned = draft.drawn(routing.without())  # it may be used no more, or its gate finds no place here
+        return Ready(recalled, layout, _worded(asked, recalled, layout), keys, remarks, planned)
+
+    def _routed(self, asked: Asked, recalled: Recalled) -> Routing | None:
+        """The adapters that know whom the question names, of which retrieval found a source."""
+        if not asked.adapters or self._attacher is None:
+            return None
+        hits = [hit.cube.id for hit in recalled.hits if not hit.stale]
+        return self._attacher.routes(self._looking, asked.question.content, hits=hits)
 
     def _keys(self, asked: Asked) -> tuple[Key, Key]:
         """Under which the layouts of the owner, and of the conversation, are kept; the system's words come first."""
@@ -187,6 +255,9 @@ class Talk:
             turns=TURNS if session is not None else 0,
             held=tuple(dict.fromkeys(note.id for note in last.notes)) if last else (),
             hot=HOTTEST if _begins(last) else 0,
+            plan=asked.plan,
+            is_planned=asked.adapters,
+            head=head(asked.system),
         )
         recalled: Recalled = self._dispatch(self._looking, request)
         return recalled
@@ -197,11 +268,13 @@ class Talk:
         if not is_engine(model):
             yield from model.stream(words.messages, options)
             return
-        prompt = model.prompt(words.system, words.notes, words.turns)
+        prompt = ready.prompt or _prompt(model, words)
         steering = asked.steering.uses if asked.steering is not None else ()
+        adapters = ready.attached.adapters if ready.attached is not None else ()
         with self._seat.injector(model, prompt, self._looking, ready.layout.stable, asked.mode) as injected:
             injection.value = injected
-            yield from model.run(prompt.tokens, options, prefix=injected.prefix, steering=steering)
+            given: dict[str, Any] = {"adapters": adapters} if adapters else {}  # an engine without a tuner takes none
+            yield from model.run(prompt.tokens, options, prefix=injected.prefix, steering=steering, **given)
 
     def _kept(
         self, asked: Asked, ready: Ready, text: str, plan: Plan, usage: Usage, *, is_last: bool
@@ -252,20 +325,12 @@ def given_id(before: Sequence[Exchange], question: str) -> str:
     return f"given {len(before)} {question}"
 
 
-def candidate(cube: MemCube, now: datetime, *, score: float = 0.0, why: str = "") -> Candidate:
-    """A memory as it may stand in a prompt."""
-    text = dated(cube)
-    return Candidate(
-        id=cube.id,
-        version=cube.version,
-        content_hash=cube.content_hash,
-        text=text,
-        tokens=estimate_tokens(text) + 1,
-        heat=cube.header.behaviour.heat_at(now),
-        changed=cube.header.descriptive.updated if cube.revision > 1 else None,
-        score=score,
-        why=why,
-    )
+def _worded(asked: Asked, recalled: Recalled, layout: Layout) -> Script:
+    return script(layout, asked.question.content, system=asked.system, day=recalled.at.date().isoformat())
+
+
+def _prompt(model: Engine, words: Script) -> Prompt:
+    return model.prompt(words.system, words.notes, words.turns)
 
 
 def exchanges(turns: tuple[MemCube, ...]) -> tuple[Exchange, ...]:
@@ -304,12 +369,14 @@ def _layout_of(asked: Asked, recalled: Recalled, last: Layout | None, budget: Bu
 
 
 def _plan(identity: str, ready: Ready, injection: Injection, more: tuple[str, ...], attempts: int, cost: Cost) -> Plan:
-    recalled, layout = ready.recalled, ready.layout
+    recalled, layout, planned = ready.recalled, ready.layout, ready.planned
+    found = {hit.cube.id: str(hit.why) for hit in recalled.hits}
+    places = planned.places if planned is not None else {}
     return Plan(
         model=identity,
         at=recalled.at,
         seqs=recalled.seqs,
-        used=used_of(layout, injection.tiers, {hit.cube.id: str(hit.why) for hit in recalled.hits}),
+        used=(*_carried(ready), *used_of(layout, injection.tiers, found, places)),
         history=len(layout.history),
         left_out=layout.left_out,
         memory_tokens=sum(note.tokens for note in layout.notes),
@@ -317,7 +384,25 @@ def _plan(identity: str, ready: Ready, injection: Injection, more: tuple[str, ..
         remarks=(*ready.remarks, *injection.remarks, *more),
         attempts=attempts,
         cost=cost,
+        decision=planned.decision if planned is not None else None,
     )
+
+
+def _carried(ready: Ready) -> Iterator[Used]:
+    """The memories that an adapter stands for, which take no tokens."""
+    routes = ready.attached.routes if ready.attached is not None else ()
+    for cube in ready.carried:
+        why = next(f"known by the adapter {one.id}: {one.why}" for one in routes if cube.id in one.sources)
+        pin = cube.pin()
+        yield Used(
+            id=pin.id,
+            version=pin.version,
+            content_hash=pin.content_hash,
+            tokens=0,
+            why=why,
+            tier=Tier.ADAPTER,
+            place=Place.WEIGHTS.value,
+        )
 
 
 def _fitted(asked: Asked, window: int | None) -> tuple[Budget, tuple[str, ...]]:

@@ -23,12 +23,14 @@ from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.privacy.scanning import scan
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface.api import Handler, Outcome, Tools, Work
+from pymemos.interface.giving_up import with_decisions
 from pymemos.interface.kv_pool import Keeping
 from pymemos.interface.letting_in import Places, joined, let_in
 from pymemos.interface.requests import Labels, Pin
 from pymemos.interface.segments import CLOSED, SegmentIndex, about_of, held_by, judged, seal_of
 from pymemos.interface.sources import marked, may_read, pinned
 from pymemos.interface.versions import OnMemory, check_written, living_record, manifest
+from pymemos.operation.decisions import FormDecision
 from pymemos.operation.lineage import is_over
 from pymemos.operation.prefixes import Link, Refused, Segment, chain
 from pymemos.ports import ReadUnit, Tokens
@@ -58,6 +60,7 @@ class Encode(Request, frozen=True, kw_only=True, tag="encode"):
 
     segments: tuple[NewSegment, ...]
     labels: Labels = Labels()
+    decisions: tuple[FormDecision, ...] = ()  # of the scheduler, by which they are made
 
 
 class Apart(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,7 +193,7 @@ class EncodeHandler(Handler):
 
     def run(self, work: Work, prepared: list[Places]) -> Outcome:
         request: Encode = work.call.request  # type: ignore[assignment]
-        cubes = [_kept(work, one, request.labels, found) for one, found in zip(request.segments, prepared, strict=True)]
+        cubes = [_kept(work, one, request, found) for one, found in zip(request.segments, prepared, strict=True)]
         check_written(work, cubes)
         vault.write_turns(work.unit, [Draft(cube=cube) for cube in cubes], work.now)
         return Outcome(result=tuple(cubes), memories=tuple(cube.id for cube in cubes))
@@ -304,10 +307,10 @@ def check_encodable(work: Work, cube: MemCube) -> None:
         raise InvalidInput(f"something in memory {cube.id!r} is hidden from the caller; encode what may be read whole")
 
 
-def _kept(work: Work, one: NewSegment, labels: Labels, found: Places) -> MemCube:
+def _kept(work: Work, one: NewSegment, request: Encode, found: Places) -> MemCube:
     """A segment as a memory; refused where anything that stands in or before it is no longer what was read."""
     parents, sensitivity = _pinned(work, one, id := work.tools.new_id(work.now))
-    caller, scope = work.call.caller, work.call.scope
+    caller, scope, labels = work.call.caller, work.call.scope, request.labels
     namespace = scope.namespace or caller.namespace
     text, tags = let_in(work, namespace, one.system or "", found)
     if text != (one.system or ""):
@@ -327,6 +330,10 @@ def _kept(work: Work, one: NewSegment, labels: Labels, found: Places) -> MemCube
         tags=labels.tags or (),
         metadata={} if one.system is None else {SYSTEM: one.system},
     )
+    if request.decisions:
+        own = one.sources[-1].id if one.sources else None
+        made = [decision for decision in request.decisions if decision.id == own]
+        said = with_decisions(said, made, model=one.payload.model.name)
     rules = Governance(
         owner=namespace,
         namespace=namespace,

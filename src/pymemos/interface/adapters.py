@@ -23,10 +23,12 @@ from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface.activation import check_encodable
 from pymemos.interface.api import Handler, Outcome, Work
+from pymemos.interface.giving_up import with_decisions
 from pymemos.interface.letting_in import joined
 from pymemos.interface.requests import Labels, Pin
 from pymemos.interface.sources import marked, may_read, pinned, sources_of
 from pymemos.interface.versions import OnMemory, check_editable, check_written, living_record
+from pymemos.operation.decisions import FormDecision
 from pymemos.operation.lineage import is_over
 from pymemos.ports import Job, ReadUnit
 
@@ -54,6 +56,7 @@ class KeepAdapter(Request, frozen=True, kw_only=True, tag="keep_adapter"):
     job: str
     into: str | None = None
     labels: Labels = Labels()
+    decisions: tuple[FormDecision, ...] = ()  # of the scheduler, by which it was trained
 
 
 class FindAdapters(Request, frozen=True, kw_only=True, tag="find_adapters"):
@@ -66,6 +69,7 @@ class Usable(msgspec.Struct, frozen=True):
     id: str
     version: str
     blob: str
+    content_hash: str = ""
 
 
 class Attach(Request, frozen=True, kw_only=True, tag="attach"):
@@ -91,10 +95,11 @@ class FindTraining(Request, frozen=True, kw_only=True, tag="find_training"):
 
 
 class Unused(msgspec.Struct, frozen=True):
-    """An adapter that is not used, and why."""
+    """An adapter that is not used, and why; ``sources`` are the memories that it learned from."""
 
     id: str
     reason: str
+    sources: tuple[str, ...] = ()
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,7 +173,7 @@ class FindAdaptersHandler(Handler):
         reasons = judged(work, mine)
         held = Held(
             usable=tuple(_usable(cube) for cube in mine if cube.id not in reasons),
-            unused=tuple(Unused(cube.id, reasons[cube.id]) for cube in mine if cube.id in reasons),
+            unused=tuple(_unused(cube, reasons[cube.id]) for cube in mine if cube.id in reasons),
             others=sum(not _of_model(work, cube) and work.serves(cube) for cube in cubes),
         )
         return Outcome(result=held)
@@ -282,7 +287,12 @@ def _sources(cube: MemCube) -> tuple[SegmentSource, ...]:
 
 def _usable(cube: MemCube) -> Usable:
     payload = cube.payload
-    return Usable(cube.id, cube.version, payload.blob if isinstance(payload, Parametric) else "")
+    blob = payload.blob if isinstance(payload, Parametric) else ""
+    return Usable(cube.id, cube.version, blob, cube.content_hash)
+
+
+def _unused(cube: MemCube, reason: str) -> Unused:
+    return Unused(cube.id, reason, tuple(pin.id for pin in cube.parents))
 
 
 def _of_model(work: Work, cube: MemCube) -> bool:
@@ -319,7 +329,7 @@ def _pinned(work: Work, sources: Sequence[SegmentSource], id: str) -> tuple[tupl
 
 def _said(work: Work, request: KeepAdapter) -> Descriptive:
     caller = work.call.caller
-    return Descriptive(
+    said = Descriptive(
         created=work.now,
         updated=work.now,
         origin=Origin.INFERENCE,
@@ -329,6 +339,7 @@ def _said(work: Work, request: KeepAdapter) -> Descriptive:
         tags=request.labels.tags or (),
         metadata={JOB: request.job},
     )
+    return with_decisions(said, request.decisions, model=request.payload.model.name) if request.decisions else said
 
 
 def _new(

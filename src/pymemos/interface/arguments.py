@@ -21,9 +21,11 @@ from pymemos.errors import InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
 from pymemos.interface.requests import Labels, Message, Pin
 from pymemos.operation.lifecycle import LifecyclePolicy
+from pymemos.operation.strategies import SchedulePolicy, StrategyName
 from pymemos.ports import Record
 
 Member = TypeVar("Member", bound=StrEnum)
+Planning = SchedulePolicy | Mapping[str, Any] | str  # a policy, its fields, or a strategy's name
 When = datetime | str | float  # an aware datetime, ISO 8601 text with a zone, or Unix seconds
 
 _OURS = frozenset({"role", "content", "id", "name", "timestamp"})
@@ -247,6 +249,20 @@ def check_provenance(given: Any) -> dict[str, Any]:
     if unknown:
         raise InvalidInput(f"provenance has no {unknown[0]!r}; it has {', '.join(PROVENANCE)}")
     return {name: _provenance_field(name, value) for name, value in given.items()}
+
+
+def check_planning(given: Any) -> SchedulePolicy:
+    """By which policy to plan: a strategy's name, a mapping with it and its labels, or the policy itself."""
+    named = {"strategy": given} if isinstance(given, str) else given
+    if isinstance(named, SchedulePolicy):
+        named = msgspec.structs.asdict(named)
+    if not isinstance(named, Mapping) or not set(named) <= set(SchedulePolicy.__struct_fields__):
+        raise InvalidInput(f"a schedule policy is {given!r}; pass a strategy's name, or a mapping with it and labels")
+    strategy = check_member(StrategyName, named.get("strategy", StrategyName.SIMILARITY), "strategy")
+    labels = check_names(named.get("labels", ()), "labels")
+    if strategy is StrategyName.LABELS and not labels:
+        raise InvalidInput("the strategy 'labels' needs some; pass {'strategy': 'labels', 'labels': ['work']}")
+    return SchedulePolicy(strategy=strategy, labels=labels)
 
 
 def check_links(values: Any, name: str = "links") -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import msgspec
 
 from pymemos.cube.adapter import Manifest, manifest_of
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
+from pymemos.cube.cube import Parent
 from pymemos.errors import AdapterRefused, MissingBlob
 from pymemos.interface.adapters import Attach, FindAdapters, Held, Unused, Usable
 from pymemos.interface.training import SYSTEM
@@ -35,11 +36,26 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     routes: tuple[Route, ...] = ()
     unused: tuple[Unused, ...] = ()
     others: int = 0  # adapters of other models
+    pins: tuple[Parent, ...] = ()  # the versions of the adapters that are used
 
 
 class _Loaded(msgspec.Struct, frozen=True, eq=False):
     manifest: Manifest
     adapter: Adapter
+
+
+class Routing(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """The adapters for a question, as they were found: ``chosen`` by id, each loaded; not yet confirmed for a use."""
+
+    question: str
+    routes: tuple[Route, ...] = ()
+    chosen: dict[str, tuple[Usable, _Loaded]] = {}
+    unused: tuple[Unused, ...] = ()
+    others: int = 0
+
+    def without(self) -> Routing:
+        """The same when none of them is used."""
+        return msgspec.structs.replace(self, routes=(), chosen={})
 
 
 class Attacher:
@@ -60,31 +76,48 @@ class Attacher:
         limit: int = 1,
     ) -> Attached:
         """The adapters for the prompt ``tokens``, which ends with the question; without one, a prompt of it alone."""
-        engine, tuner = self._tools.tuner.needed()
+        engine, _ = self._tools.tuner.needed()
         if tokens is None:
             tokens = engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens
+        return self.gated(who, self.routes(who, question, hits=hits, limit=limit), tokens)
+
+    def routes(self, who: Who, question: str, *, hits: Collection[str] | None = None, limit: int = 1) -> Routing:
+        """The adapters that know whom a question names, before there is a prompt for it."""
+        _, tuner = self._tools.tuner.needed()
         held: Held = self._dispatch(who, FindAdapters())
         unused = list(held.unused)
         known = self._known(tuner, held.usable, unused)
-        routes = routed(
+        found = routed(
             question, [_candidate(id, one.manifest) for id, (_, one) in known.items()], hits=hits, limit=limit
         )
-        if not routes:
-            return Attached(tokens=tokens, unused=tuple(unused), others=held.others)
-        chosen = tuple(known[route.id][0] for route in routes)
+        return Routing(
+            question=question,
+            routes=found,
+            chosen={route.id: known[route.id] for route in found},
+            unused=tuple(unused),
+            others=held.others,
+        )
+
+    def gated(self, who: Who, of: Routing, tokens: Tokens) -> Attached:
+        """Confirm the adapters of a routing at this use, and lay their gates over a prompt."""
+        if not of.routes:
+            return Attached(tokens=tokens, unused=of.unused, others=of.others)
+        _, tuner = self._tools.tuner.needed()
+        chosen = tuple(usable for usable, _ in of.chosen.values())
         kept: Sequence[str] = self._dispatch(who, Attach(adapters=chosen))
-        unused += [Unused(one.id, "it was changed, or taken away, meanwhile") for one in chosen if one.id not in kept]
+        late = [Unused(one.id, "it was changed, or taken away, meanwhile") for one in chosen if one.id not in kept]
         used = {
-            route: tuner.gated(known[route.id][1].adapter, tokens, question, route.subjects)
-            for route in routes
+            route: tuner.gated(of.chosen[route.id][1].adapter, tokens, of.question, route.subjects)
+            for route in of.routes
             if route.id in kept
         }
         return Attached(
             tokens=tokens,
             adapters=tuple(use for use in used.values() if use is not None),
             routes=tuple(route for route, use in used.items() if use is not None),
-            unused=tuple(unused),
-            others=held.others,
+            unused=(*of.unused, *late),
+            others=of.others,
+            pins=tuple(_pin(of.chosen[route.id][0]) for route, use in used.items() if use is not None),
         )
 
     def _known(self, tuner: Tuner, usable: Sequence[Usable], unused: list[Unused]) -> dict[str, tuple[Usable, _Loaded]]:
@@ -132,6 +165,10 @@ class Attacher:
     def _dispatch(self, who: Who, request: Request) -> Any:
         caller, scope = who
         return self._api.dispatch(MemoryCall(caller=caller, request=request, scope=scope))
+
+
+def _pin(one: Usable) -> Parent:
+    return Parent(id=one.id, version=one.version, content_hash=one.content_hash)
 
 
 def _candidate(id: str, manifest: Manifest) -> Candidate:

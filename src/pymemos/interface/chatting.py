@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -13,11 +14,16 @@ from pymemos.cube.cube import MemCube, Parent, Source, Standing
 from pymemos.cube.filters import Compare
 from pymemos.cube.header import LIVE, Origin, Provenance, SemanticType
 from pymemos.infrastructure.vault import Draft
+from pymemos.interface.activation import SYSTEM
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.handlers import AddHandler, Prepared, SearchHandler, derive
 from pymemos.interface.requests import Added, Labels, Message, Pin, Search
+from pymemos.interface.schedule_policies import policy_of
+from pymemos.interface.segments import SegmentIndex, judged
 from pymemos.interface.sources import is_known, marked, may_read
 from pymemos.operation.hits import Hits
+from pymemos.operation.prefixes import path_behind
+from pymemos.operation.strategies import SchedulePolicy
 from pymemos.ports import Record
 
 LOOKED_AT = 500  # memories in use that the hottest are chosen from
@@ -31,6 +37,9 @@ class Recall(Search, frozen=True, kw_only=True, tag="recall"):
     turns: int = 0  # at most so many of them
     held: tuple[str, ...] = ()  # memories that stand in the conversation's prompt: do they still hold?
     hot: int = 0  # so many of the most used memories
+    plan: SchedulePolicy | None = None  # by which it is planned; None: by the policy that is set, if one is
+    is_planned: bool = False  # plan also where none is set
+    head: str | None = None  # the text that the prompt begins with, for a plan: which block is stored behind it?
 
 
 class Recalled(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +51,8 @@ class Recalled(msgspec.Struct, frozen=True, kw_only=True):
     hot: tuple[MemCube, ...]  # hottest first
     at: datetime
     seqs: dict[str, int]  # by namespace, of those that the caller may read whole
+    policy: SchedulePolicy | None = None  # by which to plan; None: nobody asked for a plan
+    block: tuple[MemCube, ...] = ()  # where it is planned: whose segments are stored behind the head, in order
 
 
 class Chat(Request, frozen=True, kw_only=True, tag="chat"):
@@ -91,7 +102,19 @@ class RecallHandler(SearchHandler):
         turns, held = _turns(work, request), _holding(work, request.held)
         hot = _hottest(work, request.hot)
         beside = dict.fromkeys(cube.id for cube in (*turns, *held, *hot))
-        recalled = Recalled(hits=outcome.result, turns=turns, held=held, hot=hot, at=work.now, seqs=dict(_seqs(work)))
+        policy = request.plan or policy_of(work.unit, work.call.caller)
+        if policy is None and request.is_planned:
+            policy = SchedulePolicy()
+        recalled = Recalled(
+            hits=outcome.result,
+            turns=turns,
+            held=held,
+            hot=hot,
+            at=work.now,
+            seqs=dict(_seqs(work)),
+            policy=policy,
+            block=_block(work, request.head) if policy is not None and request.head is not None else (),
+        )
         return msgspec.structs.replace(
             outcome, result=recalled, beside=tuple(id for id in beside if id not in set(outcome.memories))
         )
@@ -184,6 +207,25 @@ def _hottest(work: Work, count: int) -> tuple[MemCube, ...]:
     records: list[Record] = work.unit.page(selection, limit=LOOKED_AT)
     warm = sorted(records, key=lambda record: -record.cube.header.behaviour.heat_at(work.now))[:count]
     return _holding(work, [record.cube.id for record in warm])
+
+
+def _block(work: Work, head: str) -> tuple[MemCube, ...]:
+    """The memories whose segments are stored behind a system's text, each behind those before, as far as they hold.
+
+    Of several ways that are stored, the longest.
+    """
+    if work.tools.segments is None:
+        return ()
+    index: SegmentIndex = work.tools.segments
+    own = [one for name in work.decision.namespaces or () for one in index.at(work.unit, name).segments.values()]
+    begins = [record.cube for record in work.unit.current([one.id for one in own if not one.start])]
+    heads = {cube.id for cube in begins if cube.header.descriptive.metadata.get(SYSTEM) == head}
+    path = path_behind(heads, own)
+    reasons = judged(work, path)
+    usable = list(takewhile(lambda one: one.id not in reasons, path))
+    ids = [one.source for one in usable if one.source is not None]
+    held = {cube.id: cube for cube in _holding(work, ids)}
+    return tuple(held[id] for id in takewhile(lambda id: id in held, ids))
 
 
 def _seqs(work: Work) -> Iterable[tuple[str, int]]:

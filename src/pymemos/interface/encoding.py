@@ -34,6 +34,7 @@ from pymemos.interface.injecting import Injector, Who
 from pymemos.interface.kv_pool import Keeping
 from pymemos.interface.requests import Labels
 from pymemos.interface.segments import KV, held_by, is_sealed, segment_of
+from pymemos.operation.decisions import FormDecision
 from pymemos.operation.fences import line
 from pymemos.operation.prefixes import Segment
 from pymemos.operation.tiers import RESIDENT, Budget, Tier
@@ -152,11 +153,13 @@ class Encoder:
         system: str | None = None,
         form: str | None = None,
         labels: Labels = Labels(),  # noqa: B008 (frozen)
+        decisions: Sequence[FormDecision] = (),
     ) -> Encoded:
         """Compute and keep what is not stored yet of a prompt that begins with ``system`` and these memories.
 
         The files come first, then, in one transaction, the memories that name them: refused where a source changed
         meanwhile, and done again. What is stored already is left as it is. Without a ``form`` the policy decides.
+        ``decisions`` of the scheduler are kept with the segments that they ask for.
         """
         chosen = form or (self._low_form if labels.priority is Priority.LOW else EXACT)
         if chosen not in FORMS:
@@ -164,7 +167,7 @@ class Encoder:
         with self._lock:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    return self._encoded(who, ids, self.head(system), chosen, labels)
+                    return self._encoded(who, ids, self.head(system), chosen, labels, decisions)
                 except StaleVersion:
                     if attempt == ATTEMPTS:
                         raise
@@ -228,7 +231,15 @@ class Encoder:
 
     # Computing.
 
-    def _encoded(self, who: Who, ids: Sequence[str], system: str, form: str, labels: Labels) -> Encoded:
+    def _encoded(
+        self,
+        who: Who,
+        ids: Sequence[str],
+        system: str,
+        form: str,
+        labels: Labels,
+        decisions: Sequence[FormDecision] = (),
+    ) -> Encoded:
         started = time.perf_counter()
         cubes = self.sources(who, ids)
         prompt = self._engine.prompt(system, [self.render(cube) for cube in cubes], ASKED)
@@ -254,7 +265,7 @@ class Encoder:
             try:
                 for new in self._computed(work):
                     made.append(new)
-                kept = self.write(who, made, labels)
+                kept = self.write(who, made, labels, decisions)
             except BaseException:
                 self.remove([one.kept.payload.blob for one in made])
                 raise
@@ -311,11 +322,13 @@ class Encoder:
             base.append(kv)
             place, before = end, blob
 
-    def write(self, who: Who, made: Sequence[New], labels: Labels) -> tuple[MemCube, ...]:
+    def write(
+        self, who: Who, made: Sequence[New], labels: Labels, decisions: Sequence[FormDecision] = ()
+    ) -> tuple[MemCube, ...]:
         """Write the memories that name the files; a scrub that came between may have taken a file that nobody named."""
         if not made:
             return ()
-        request = Encode(segments=tuple(one.kept for one in made), labels=labels)
+        request = Encode(segments=tuple(one.kept for one in made), labels=labels, decisions=tuple(decisions))
         cubes: tuple[MemCube, ...] = self._injector.dispatch(who, request)
         for one in made:
             try:

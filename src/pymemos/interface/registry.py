@@ -20,9 +20,12 @@ from pymemos.interface.api import Handler
 from pymemos.interface.blending import HANDLERS as BLENDING
 from pymemos.interface.chatting import HANDLERS as CHATTING
 from pymemos.interface.erasure_handlers import HANDLERS as ERASURE
+from pymemos.interface.giving_up import HANDLERS as GIVING_UP
 from pymemos.interface.lifecycle_handlers import HANDLERS as LIFECYCLE
 from pymemos.interface.merging import HANDLERS as MERGING
+from pymemos.interface.moving import HANDLERS as MOVING
 from pymemos.interface.privacy import HANDLERS as PRIVACY
+from pymemos.interface.schedule_policies import HANDLERS as SCHEDULE_POLICIES
 from pymemos.interface.signatures import HANDLERS as SIGNATURES
 from pymemos.interface.steering import HANDLERS as STEERING
 from pymemos.interface.viewing import HANDLERS as VIEWING
@@ -51,6 +54,9 @@ HANDLERS: dict[type[Request], Handler] = {
     **ACTIVATION,
     **BLENDING,
     **ADAPTERS,
+    **MOVING,
+    **GIVING_UP,
+    **SCHEDULE_POLICIES,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

@@ -25,6 +25,7 @@ from pymemos.interface.adapters import KeepAdapter
 from pymemos.interface.requests import Labels
 from pymemos.interface.tuner_seat import NO_TUNER
 from pymemos.interface.worker import for_owner
+from pymemos.operation.decisions import FormDecision
 from pymemos.operation.distilling import admission
 from pymemos.operation.distilling.admission import Exam, Sheet
 from pymemos.operation.distilling.lessons import Course, course
@@ -68,6 +69,7 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
     into: str | None = None
     tags: tuple[str, ...] | None = None
     priority: Priority | None = None
+    decisions: tuple[FormDecision, ...] = ()  # of the scheduler, where that asked for it
 
 
 def distil_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
@@ -94,7 +96,14 @@ def distil_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
         admitted=manifest.admitted,
     )
     labels = Labels(tags=asked.tags, priority=asked.priority)
-    request = KeepAdapter(payload=payload, sources=watch.sources, job=job.id, into=asked.into, labels=labels)
+    request = KeepAdapter(
+        payload=payload,
+        sources=watch.sources,
+        job=job.id,
+        into=asked.into,
+        labels=labels,
+        decisions=asked.decisions,
+    )
     return MemoryCall(caller=caller, scope=scope, request=request)
 
 

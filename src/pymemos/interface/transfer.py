@@ -32,6 +32,7 @@ from pymemos.infrastructure.keyring import holds
 from pymemos.infrastructure.privacy.scanning import available
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.auditing import seals_finding
+from pymemos.interface.giving_up import let_go
 from pymemos.interface.letting_in import refuses
 from pymemos.interface.requests import Backup, Doctor, Export, Import
 from pymemos.interface.segments import segments_finding
@@ -134,6 +135,7 @@ class DoctorHandler(OnStore):
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Doctor = work.call.request  # type: ignore[assignment]
         missing = work.unit.blobs() - work.tools.blobs.names()
+        missing -= let_go(work.unit, missing)
         blobs = Finding(
             check="blobs are there",
             ok=not missing,

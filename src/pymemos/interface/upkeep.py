@@ -13,7 +13,11 @@ from pymemos.interface.adapters import DISTIL
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.embedding import EMBEDDER, embed_job, embedding_of
 from pymemos.interface.erasure_handlers import SCRUB
+from pymemos.interface.giving_up import FREE, free_job
 from pymemos.interface.lifecycle_handlers import SWEEP, queue_sweep
+from pymemos.interface.mover import EVERY as TURNS
+from pymemos.interface.mover import Mover
+from pymemos.interface.moving import MOVE, queue_turns
 from pymemos.interface.privacy import SCAN, scan_job
 from pymemos.interface.requests import Enqueue, Reindex
 from pymemos.interface.scrubbing import scrub_job
@@ -29,22 +33,27 @@ _BY_WORDS = (
 )
 
 
-def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
-    """The system's own jobs by kind."""
+def own_jobs(api: MemoryAPI, tools: Tools, mover: Mover | None = None) -> dict[str, JobHandler]:
+    """The system's own jobs by kind; turns of the scheduler only where there is a ``mover``."""
     return {
         "reindex": _reindex,
         "embed": partial(embed_job, api, tools),
         SWEEP: partial(sweep_job, api, tools),
         SCAN: scan_job,
         SCRUB: partial(scrub_job, api, tools),
+        FREE: free_job,
+        **({} if mover is None else {MOVE: mover.job}),
         **({DISTIL: partial(distil_job, api, tools)} if tools.tuner is not None and tools.tuner.learns else {}),
     }
 
 
-def begin(api: MemoryAPI, tools: Tools, *, any_embedder: bool = False, by_words_meant: bool = False) -> None:
+def begin(
+    api: MemoryAPI, tools: Tools, *, any_embedder: bool = False, by_words_meant: bool = False, moves: bool = False
+) -> None:
     """Check that the store fits the system that opens it, and queue what is to be brought up to date.
 
-    A new store without an embedder says so, once, unless that is what was meant.
+    With ``moves`` the scheduler's turns begin, unless they wait already. A new store without an embedder says so, once,
+    unless that is what was meant.
     """
     with tools.store.read() as unit:
         made_by = unit.setting(EMBEDDER)
@@ -57,6 +66,9 @@ def begin(api: MemoryAPI, tools: Tools, *, any_embedder: bool = False, by_words_
         for namespace in spaces if analysed else []:
             queue(api, tools, "reindex", namespace, dedup_key=f"{namespace} {analysis.VERSION}")
         tools.store.write(lambda unit: _note_analysis(unit, tools, new=analysed is None))
+    if moves:
+        now = tools.clock()
+        tools.store.write(lambda unit: queue_turns(unit, tools.new_id(now), now + TURNS))
 
 
 def queue(api: MemoryAPI, tools: Tools, kind: str, namespace: str, *, dedup_key: str) -> None:

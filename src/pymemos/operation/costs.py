@@ -83,6 +83,22 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.load_s + tokens * self.kv_token_bytes / self.load_bytes_s
 
 
+# Where nothing was measured a plan counts tokens: each as a millisecond, and nothing else as anything.
+UNMEASURED = Calibration(
+    model="",
+    measured="",
+    begin_s=0.0,
+    token_s=1e-3,
+    square_s=0.0,
+    decode_s=0.0,
+    kv_token_bytes=1.0,
+    load_s=0.0,
+    load_bytes_s=1e12,
+    write_s=0.0,
+    write_bytes_s=1e12,
+)
+
+
 class Prices(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is not measured but chosen: what room is worth, in seconds of compute, and what a question looks like."""
 

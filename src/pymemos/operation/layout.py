@@ -114,8 +114,11 @@ def lay_out(
     current: Mapping[str, str] | None = None,
     budget: Budget = Budget(),  # noqa: B008 (frozen)
     now: datetime,
+    is_planned: bool = False,
 ) -> Layout:
     """The next layout of a conversation.
+
+    Where ``is_planned``, ``found`` is what a plan chose, in its order, and stands so.
 
     ``found`` answers the question, best first. ``hot`` are the most used memories, whatever is asked; None
     where nobody looked: the block stays as it is. ``history`` is
@@ -131,8 +134,9 @@ def lay_out(
     placed = {note.id for note in stable} | {id for one in kept for id in (one.asked_id, one.answer_id)}
     placed |= {note.id for one in kept for note in one.notes}
     room = budget.memory - sum(note.tokens for note in stable)
-    chosen, no_room = _chosen([one for one in found if one.id not in placed], room)
-    popular = sorted(chosen, key=lambda one: (-one.heat, one.id))
+    rest = [one for one in found if one.id not in placed]
+    chosen, no_room = (rest, []) if is_planned else _chosen(rest, room)
+    popular = chosen if is_planned else sorted(chosen, key=lambda one: (-one.heat, one.id))
     return Layout(
         stable=stable,
         history=kept,

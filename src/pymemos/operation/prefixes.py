@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -162,6 +162,30 @@ def shortened(links: Sequence[Link], length: int) -> tuple[Link, ...]:
         kept.append(link if link.take <= left else Link(link.segment, left))
         left -= link.take
     return tuple(kept)
+
+
+def path_behind(heads: Container[str], segments: Iterable[Segment]) -> tuple[Segment, ...]:
+    """The exact segments that stand behind one of the heads, each where the one before ends, one for each memory.
+
+    Of several ways, the longest. ``heads`` are ids of segments that begin a prompt.
+    """
+    exact = [one for one in segments if one.form == EXACT]
+    follows: dict[tuple[int, str], tuple[int, Segment]] = {}  # by where a way goes on: its length, and what is next
+    for one in sorted(exact, key=lambda one: (-one.start, one.id)):
+        if one.source is not None:
+            length = one.length + follows.get((one.end, one.through), (0, one))[0]
+            if length > follows.get((one.start, one.before), (0, one))[0]:
+                follows[one.start, one.before] = length, one
+    ends = {(one.end, one.through) for one in exact if one.id in heads and not one.start}
+    place = max(sorted(ends & follows.keys()), key=lambda end: follows[end][0], default=None)
+    path: list[Segment] = []
+    while place in follows:
+        _, one = follows[place]
+        if one.source in {each.source for each in path}:
+            break
+        path.append(one)
+        place = (one.end, one.through)
+    return tuple(path)
 
 
 def digests(tokens: Sequence[int], lengths: Iterable[int]) -> dict[int, str]:

@@ -14,6 +14,7 @@ import msgspec
 from pymemos.cube.call import Caller, Scope
 from pymemos.cube.cube import Source
 from pymemos.operation.layout import Layout, LeftOut, Note
+from pymemos.operation.scheduler import Decision
 from pymemos.ports import ChatModel, Engine, Kv, Prompt, Usage
 
 
@@ -24,6 +25,7 @@ class Tier(StrEnum):
     KV_DISK = "kv-disk"  # keys and values from a file
     KV_HOST = "kv-host"  # from the memory of the host
     KV_DEVICE = "kv-device"  # from where the model computes
+    ADAPTER = "adapter"  # known by an adapter, and not in the prompt
 
 
 class Used(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +37,7 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     why: str
     tier: Tier = Tier.TEXT
+    place: str = ""  # where a plan put it: "stable", "volatile" or "weights"; nothing where none did
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +68,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     changed: tuple[Source, ...] = ()
     attempts: int = 1
     cost: Cost = Cost()
+    decision: Decision | None = None  # of the scheduler, where it was asked to plan
 
     @property
     def tiers(self) -> dict[str, int]:
@@ -81,6 +85,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             *(f"- {one.id} ({one.tier}, {one.tokens} tokens) {one.why}" for one in self.used),
             *([f"steered by {', '.join(self.steering)}"] if self.steering else []),
             *(f"- left out: {one.id}, {one.why}" for one in self.left_out),
+            *([f"planned by {self.decision.plan.strategy}"] if self.decision is not None else []),
             *(f"changed while the answer was made: {source}" for source in self.changed),
             *self.remarks,
             f"found after {self.cost.search_ms:.0f} ms, first word after {self.cost.first_ms:.0f} ms, "
@@ -142,8 +147,13 @@ def is_engine(model: ChatModel) -> TypeGuard[Engine]:
     return all(hasattr(model, name) for name in ("prompt", "run", "prefill", "ref"))
 
 
-def used_of(layout: Layout, tiers: Mapping[str, Tier], found: Mapping[str, str]) -> tuple[Used, ...]:
-    """Every memory of a layout with its tier; ``found`` says why this question found some of them."""
+def used_of(
+    layout: Layout, tiers: Mapping[str, Tier], found: Mapping[str, str], places: Mapping[str, str] | None = None
+) -> tuple[Used, ...]:
+    """Every memory of a layout with its tier; ``found`` says why this question found some of them.
+
+    ``places`` are those of a plan.
+    """
     earlier = {note.id for exchange in layout.history for note in exchange.notes}
     return tuple(
         Used(
@@ -153,6 +163,7 @@ def used_of(layout: Layout, tiers: Mapping[str, Tier], found: Mapping[str, str])
             tokens=note.tokens,
             why=_again(note.id, found) if note.id in earlier else note.why,
             tier=tiers.get(note.id, Tier.TEXT),
+            place=(places or {}).get(note.id, ""),
         )
         for note in layout.notes
     )

@@ -161,11 +161,18 @@ def _open(candidates: Sequence[Candidate]) -> tuple[list[LeftOut], list[Candidat
 def _ranked(
     candidates: Sequence[Candidate], policy: SchedulePolicy, reading: Reading
 ) -> Iterator[tuple[float, Candidate]]:
-    """In the order of the strategy, then of the score; whoever is not trusted or not current comes after the others."""
+    """The stable block as it stands; then by the strategy, and by the score.
+
+    Whoever is not trusted or not current comes after the others.
+    """
     rank = STRATEGIES[policy.strategy](policy, reading)
+    for one in sorted((one for one in candidates if one.position is not None), key=_position):
+        yield rank(one), one
     preferred: list[tuple[float, float, str, Candidate]] = []
     others: list[tuple[float, float, str, Candidate]] = []
     for one in candidates:
+        if one.position is not None:
+            continue
         (preferred if one.is_trusted and one.is_current else others).append((-rank(one), -one.score, one.id, one))
     for group in (preferred, others):
         group.sort(key=_KEY)
@@ -174,6 +181,10 @@ def _ranked(
 
 
 _KEY = itemgetter(0, 1, 2)
+
+
+def _position(one: Candidate) -> int:
+    return -1 if one.position is None else one.position
 
 
 class _Filling:
@@ -207,16 +218,21 @@ class _Filling:
         self.seconds += seconds
         self.bytes += size
         self.count += 1
-        return Placement(one.id, one.version, form, _PLACES[form], rank, tokens, seconds, text, wanted)
+        place = Place.STABLE if one.position is not None and form is Form.TEXT else _PLACES[form]
+        return Placement(one.id, one.version, form, place, rank, tokens, seconds, text, wanted)
 
 
 _PLACES = {Form.TEXT: Place.VOLATILE, Form.KV: Place.STABLE, Form.ADAPTER: Place.WEIGHTS}
 
 
 def _in_order(chosen: Sequence[tuple[Placement, Candidate]]) -> tuple[Placement, ...]:
-    """Adapters, the stable block with the hottest first, then text with the best first."""
+    """Adapters; the stable block in its order, and behind it, the hottest first, what has no place in it; then text."""
     stable = sorted(
-        (pair for pair in chosen if pair[0].place is Place.STABLE), key=lambda pair: (-pair[1].heat, pair[1].id)
+        (pair for pair in chosen if pair[0].place is Place.STABLE),
+        key=lambda pair: (
+            (0, _position(pair[1])) if pair[1].position is not None else (1, -pair[1].heat),
+            pair[1].id,
+        ),
     )
     of = {place: [placed for placed, _ in chosen if placed.place is place] for place in (Place.WEIGHTS, Place.VOLATILE)}
     return (*of[Place.WEIGHTS], *(placed for placed, _ in stable), *of[Place.VOLATILE])
@@ -273,5 +289,10 @@ _LEFT = {
 }
 
 
+def why_left_out(one: LeftOut) -> str:
+    """Why a memory is not in a plan, in words."""
+    return one.detail or _LEFT.get(one.why, one.why.value)
+
+
 def _left_out(one: LeftOut) -> str:
-    return f"{one.id}: left out, {one.detail or _LEFT.get(one.why, one.why.value)}"
+    return f"{one.id}: left out, {why_left_out(one)}"

@@ -33,6 +33,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_current: bool = True  # False: another version holds by now, and this one was asked for
     is_stale: bool = False  # what it was made from changed
     refused: str | None = None
+    position: int | None = None  # in the stable block, which stands in the prompt whatever is asked; None: not in it
 
 
 class StrategyName(StrEnum):

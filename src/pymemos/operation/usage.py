@@ -164,8 +164,8 @@ def quiet_days(usage: Usage, prior: Prior, at: float, sittings_day: float) -> fl
     left = sittings_day * (prior.sittings.days + MEMORY_DAYS) - prior.sittings.count
     if left <= 0:
         return math.inf
-    weight = left / (sittings + sittings_day * unseen)
-    return -MEMORY_DAYS * math.log(weight) if weight < 1 else 0.0
+    most = sittings + sittings_day * unseen
+    return -MEMORY_DAYS * math.log(left / most) if left < most else 0.0
 
 
 def learn(seen: Iterable[Usage], at: float) -> Prior:

@@ -206,10 +206,12 @@ class Engine(ChatModel, Protocol):
         *,
         prefix: Sequence[Kv] = (),
         steering: Sequence[SteeringUse] = (),
+        adapters: Sequence[Any] = (),
     ) -> Iterator[Piece]:
         """What the model says after ``tokens``, the whole prompt; those of ``prefix`` are not read again.
 
-        The prefix may cover the whole prompt; its last token is read in any case. Raises at once SegmentRefused where
+        ``adapters`` are those that its tuner gated for this prompt (``Tuner.gated``): they act on nothing else. The
+        prefix may cover the whole prompt; its last token is read in any case. Raises at once SegmentRefused where
         the prefix has a gap or its tokens are not how the prompt begins, PromptTooLong where the window has no room for
         an answer, and ChatFailed for a schema, which local models do not keep to yet.
         """

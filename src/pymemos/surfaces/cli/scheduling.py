@@ -37,14 +37,24 @@ def calibrate(shell: Shell) -> None:
 
 @verb()
 @click.option("--now", metavar="TIME", help="As if it were then (ISO 8601 with a zone).")
+@click.option("--apply", is_flag=True, help="Carry it out: encode, queue trainings, give up what rests.")
+@click.option("--why", metavar="ID", help="Show the decisions that are kept of this memory, instead.")
 @identity_options
-def schedule(shell: Shell, **options: Any) -> None:
+def schedule(shell: Shell, apply: bool, why: str | None, **options: Any) -> None:
     """Show which memories should be kept in another form, and why.
 
     A memory that is used often and stays as it is should become a KV cache, later an adapter, and text again when it
-    rests. Nothing is changed; 'pymemos kv encode' makes KV caches. In a pipe a line holds id, from, to and reason,
-    separated by tabs.
+    rests. Nothing is changed without --apply. In a pipe a line holds id, from, to and reason, separated by tabs.
     """
+    if why is not None:
+        _tell_why(shell, why, options)
+    elif apply:
+        _apply(shell, options)
+    else:
+        _propose(shell, options)
+
+
+def _propose(shell: Shell, options: dict[str, Any]) -> None:
     with shell.open() as mem:
         found = mem.schedule(**given(options))
     if shell.json:
@@ -55,8 +65,41 @@ def schedule(shell: Shell, **options: Any) -> None:
     if found.model is None:
         click.echo("Nothing is known of this machine yet: run 'pymemos calibrate' once.", err=True)
         return
-    columns = [Column("memory", "dim"), Column("from"), Column("to", "bold"), Column("why", ratio=1)]
     rows = [(one.id, one.before, one.after, one.reason) for one in found.moves]
-    show.table(columns, rows, empty="Everything is kept in the form that costs least.")
+    show.table(_MOVES, rows, empty="Everything is kept in the form that costs least.")
     if show.on_terminal():
         click.echo(f"{len(rows):,} of {found.examined:,} memories would move, by the figures of {found.model}.")
+
+
+def _apply(shell: Shell, options: dict[str, Any]) -> None:
+    with shell.open() as mem:
+        turn = mem.move(**given(options))
+    if shell.json:
+        moves = [{**show.fields_of(one.move), "reason": one.reason} for one in turn.decisions]
+        shell.answer({**show.fields_of(turn), "decisions": moves})
+        return
+    if turn.remark:
+        click.echo(turn.remark, err=True)
+        return
+    rows = [(one.id, one.before, one.after, one.reason) for one in turn.decisions]
+    show.table(_MOVES, rows, empty="Everything is kept in the form that costs least.")
+    for one in turn.left:
+        click.echo(f"{one.id} was left as it is: {one.why}", err=True)
+    if show.on_terminal():
+        click.echo(
+            f"{len(turn.made):,} KV segments made, {len(turn.given_up):,} caches given up, "
+            f"{len(turn.queued):,} trainings queued; 'pymemos worker' does what is queued."
+        )
+
+
+def _tell_why(shell: Shell, id: str, options: dict[str, Any]) -> None:
+    with shell.open() as mem:
+        found = mem.decisions(id, **{name: value for name, value in given(options).items() if name != "now"})
+    if shell.json:
+        shell.answer([{**show.fields_of(one), "same_again": one == one.again()} for one in found])
+        return
+    rows = [(one.id, one.before, one.after, one.reason, "yes" if one == one.again() else "no") for one in found]
+    show.table([*_MOVES, Column("same again")], rows, empty="No decision of the scheduler is kept of this memory.")
+
+
+_MOVES = [Column("memory", "dim"), Column("from"), Column("to", "bold"), Column("why", ratio=1)]

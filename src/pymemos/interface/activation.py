@@ -13,7 +13,7 @@ import msgspec
 
 from pymemos.cube.call import MemoryCall, Request
 from pymemos.cube.cube import MemCube, Parent
-from pymemos.cube.header import Descriptive, Governance, Origin, Priority, SemanticType
+from pymemos.cube.header import Descriptive, Governance, Origin, Priority, Provenance, SemanticType
 from pymemos.cube.payload import Activation, Plaintext
 from pymemos.cube.policy import Action
 from pymemos.cube.segment import EXACT, SegmentAbout, SegmentSource
@@ -58,6 +58,7 @@ class Encode(Request, frozen=True, kw_only=True, tag="encode"):
 
     segments: tuple[NewSegment, ...]
     labels: Labels = Labels()
+    provenance: Provenance | None = None  # by which pathway they came about
 
 
 class Apart(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,7 +191,7 @@ class EncodeHandler(Handler):
 
     def run(self, work: Work, prepared: list[Places]) -> Outcome:
         request: Encode = work.call.request  # type: ignore[assignment]
-        cubes = [_kept(work, one, request.labels, found) for one, found in zip(request.segments, prepared, strict=True)]
+        cubes = [_kept(work, one, request, found) for one, found in zip(request.segments, prepared, strict=True)]
         check_written(work, cubes)
         vault.write_turns(work.unit, [Draft(cube=cube) for cube in cubes], work.now)
         return Outcome(result=tuple(cubes), memories=tuple(cube.id for cube in cubes))
@@ -304,10 +305,10 @@ def check_encodable(work: Work, cube: MemCube) -> None:
         raise InvalidInput(f"something in memory {cube.id!r} is hidden from the caller; encode what may be read whole")
 
 
-def _kept(work: Work, one: NewSegment, labels: Labels, found: Places) -> MemCube:
+def _kept(work: Work, one: NewSegment, request: Encode, found: Places) -> MemCube:
     """A segment as a memory; refused where anything that stands in or before it is no longer what was read."""
     parents, sensitivity = _pinned(work, one, id := work.tools.new_id(work.now))
-    caller, scope = work.call.caller, work.call.scope
+    caller, scope, labels = work.call.caller, work.call.scope, request.labels
     namespace = scope.namespace or caller.namespace
     text, tags = let_in(work, namespace, one.system or "", found)
     if text != (one.system or ""):
@@ -325,6 +326,7 @@ def _kept(work: Work, one: NewSegment, labels: Labels, found: Places) -> MemCube
         role=caller.role,
         task=caller.task,
         tags=labels.tags or (),
+        provenance=request.provenance,
         metadata={} if one.system is None else {SYSTEM: one.system},
     )
     rules = Governance(

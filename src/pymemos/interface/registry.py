@@ -25,6 +25,7 @@ from pymemos.interface.merging import HANDLERS as MERGING
 from pymemos.interface.privacy import HANDLERS as PRIVACY
 from pymemos.interface.signatures import HANDLERS as SIGNATURES
 from pymemos.interface.steering import HANDLERS as STEERING
+from pymemos.interface.transforming import HANDLERS as TRANSFORMING
 from pymemos.interface.viewing import HANDLERS as VIEWING
 from pymemos.interface.what_if import HANDLERS as WHAT_IF
 
@@ -51,6 +52,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **ACTIVATION,
     **BLENDING,
     **ADAPTERS,
+    **TRANSFORMING,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),
     auditing.SignHead: auditing.SignHeadHandler(),

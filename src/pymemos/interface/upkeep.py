@@ -19,6 +19,8 @@ from pymemos.interface.requests import Enqueue, Reindex
 from pymemos.interface.scrubbing import scrub_job
 from pymemos.interface.sweeping import EVERY, sweep_job
 from pymemos.interface.training import distil_job
+from pymemos.interface.transform_job import OpenKv, transform_job
+from pymemos.interface.transforming import TRANSFORM
 from pymemos.interface.worker import JobHandler, for_owner
 from pymemos.ports import Job, WriteUnit
 
@@ -29,8 +31,8 @@ _BY_WORDS = (
 )
 
 
-def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
-    """The system's own jobs by kind."""
+def own_jobs(api: MemoryAPI, tools: Tools, kv: OpenKv | None = None) -> dict[str, JobHandler]:
+    """The system's own jobs by kind; ``kv`` opens what injects and encodes, where there may be a local model."""
     return {
         "reindex": _reindex,
         "embed": partial(embed_job, api, tools),
@@ -38,6 +40,7 @@ def own_jobs(api: MemoryAPI, tools: Tools) -> dict[str, JobHandler]:
         SCAN: scan_job,
         SCRUB: partial(scrub_job, api, tools),
         **({DISTIL: partial(distil_job, api, tools)} if tools.tuner is not None and tools.tuner.learns else {}),
+        **({} if kv is None else {TRANSFORM: partial(transform_job, api, tools, kv)}),
     }
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.adapter_kit import TEXTS, WHO, ask, opened, said, told
 
 from pymemos import MemOS
+from pymemos.cube.adapter import Recipe
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Origin, Transformed, Trust
 from pymemos.cube.ids import new_id
@@ -162,6 +163,14 @@ class TestPathways:
             assert job in mem.tick().failed
             assert of_kind(mem, "plaintext") == []
 
+    def test_an_adapter_that_may_not_serve_can_be_written_out(self, tmp_path: Path) -> None:
+        with opened(tmp_path, leaks=True) as mem:
+            source = adapter(mem)
+            assert not mem.adapter(source, **WHO).serves
+            (made,) = transformed(mem, [source], "plaintext")
+
+            assert made.text == "\n".join(TEXTS)
+
     def test_an_adapter_comes_to_memory_by_way_of_its_text(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:
             source = adapter(mem)
@@ -185,6 +194,17 @@ class TestPathways:
                     mem.get(cube.id, **WHO)
             entry = next(one for one in mem.log(**WHO) if one.operation == "keep_transformed" and one.about)
             assert entry.about == {"put_away": 3, "tokens_differ": 0.0}
+
+    def test_notes_that_were_encoded_apart_go_back_too(self, tmp_path: Path) -> None:
+        with opened(tmp_path) as mem:
+            ids = told(mem)
+            mem.probe_blending(cases=100)
+            apart = mem.encode(ids, mode="blend", **WHO).ids
+            back = transformed(mem, apart, "plaintext")
+
+            assert [cube.id for cube in back] == list(ids)
+            with pytest.raises(InvalidInput, match="encoded apart"):
+                mem.transform([mem.encode(ids, mode="blend", **WHO).ids[0]], "parametric", **WHO)
 
     def test_a_segment_without_sources_is_written_down(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:
@@ -243,6 +263,14 @@ class TestPathways:
             for to in ("plaintext", "activation"):
                 plan = mem.transform([source], to, dry_run=True, **WHO).plan
                 assert set(way(transformed(mem, [source], to)[-1]).measured) == set(plan.measures)
+
+    def test_its_provenance_tells_what_was_lost(self, tmp_path: Path) -> None:
+        with opened(tmp_path) as mem:
+            made = transformed(mem, [source := adapter(mem)], "plaintext")[0]
+            told_of = mem.provenance(made.id, **WHO).text()
+
+            assert f"transformed  {source}" in told_of
+            assert "right_with 1" in told_of
 
     def test_a_plan_alone_changes_nothing(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:
@@ -645,6 +673,13 @@ class TestOthers:
             mem.bind(user_id="ana").share(ids[0], to="users/eve")
             with pytest.raises(InvalidInput, match="lives in"):
                 mem.bind(user_id="eve").transform([ids[0]], "activation")
+
+    def test_a_recipe_that_somebody_wrote_by_hand_is_looked_at(self, tmp_path: Path) -> None:
+        with opened(tmp_path) as mem:
+            recipe = msgspec.to_builtins(Recipe(steps=1_000_000))
+            job = mem.enqueue("transform", {"ids": list(told(mem)), "to": "parametric", "recipe": recipe}, **WHO)
+
+            assert job in mem.tick().failed
 
     @pytest.mark.parametrize("to", ["activation", "parametric", "plaintext"])
     def test_a_job_that_somebody_wrote_by_hand_reaches_nothing_more(self, tmp_path: Path, to: str) -> None:

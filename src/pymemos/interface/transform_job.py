@@ -141,8 +141,7 @@ def _segments(run: _Run, ids: Sequence[str], known: Mapping[str, float], measuri
 
 
 def _distilled(run: _Run) -> Request:
-    wish = run.wish
-    asked = Arguments(ids=wish.ids, recipe=wish.recipe or Recipe(), tags=wish.tags, priority=wish.priority)
+    asked = _arguments(run, run.wish.ids)
     request, manifest = training.trained(run.api, run.tools, run.job, asked)
     return msgspec.structs.replace(request, provenance=run.why(_examined(manifest)))
 
@@ -153,12 +152,7 @@ def _taught(run: _Run) -> Request:
     shown: Shown = run.dispatch(Segments(id=run.wish.ids[0]))
     notes = tuple(run.encoder.render(cube) for cube in shown.sources)
     teacher = Teacher(system=shown.system or "", notes=notes, prefix=run.encoder.prefix_of(shown))
-    asked = Arguments(
-        ids=tuple(cube.id for cube in shown.sources),
-        recipe=run.wish.recipe or Recipe(),
-        tags=run.wish.tags,
-        priority=run.wish.priority,
-    )
+    asked = _arguments(run, [cube.id for cube in shown.sources])
     request, manifest = training.trained(run.api, run.tools, run.job, asked, teacher=teacher)
     run.at("measure")
     asked_of = [one for cube in shown.sources for fact in facts_in(cube.text, cube.id) for one in examined(fact)]
@@ -172,6 +166,13 @@ def _taught(run: _Run) -> Request:
         **_examined(manifest),
     }
     return msgspec.structs.replace(request, provenance=run.why(measured))
+
+
+def _arguments(run: _Run, ids: Sequence[str]) -> Arguments:
+    """What a training is given; a recipe that somebody wrote into the queue by hand is looked at too."""
+    wish = run.wish
+    recipe = training.check_recipe(wish.recipe or Recipe())
+    return Arguments(ids=tuple(ids), recipe=recipe, tags=wish.tags, priority=wish.priority)
 
 
 def _examined(manifest: Manifest) -> dict[str, float]:

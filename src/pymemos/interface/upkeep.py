@@ -39,9 +39,14 @@ def own_jobs(api: MemoryAPI, tools: Tools, kv: OpenKv | None = None) -> dict[str
         SWEEP: partial(sweep_job, api, tools),
         SCAN: scan_job,
         SCRUB: partial(scrub_job, api, tools),
-        **({DISTIL: partial(distil_job, api, tools)} if tools.tuner is not None and tools.tuner.learns else {}),
-        **({} if kv is None else {TRANSFORM: partial(transform_job, api, tools, kv)}),
+        **(_jobs_of_models(api, tools, kv) if tools.tuner is not None and tools.tuner.learns else {}),
     }
+
+
+def _jobs_of_models(api: MemoryAPI, tools: Tools, kv: OpenKv | None) -> dict[str, JobHandler]:
+    """What only a process can do that may have a local model."""
+    distilling: dict[str, JobHandler] = {DISTIL: partial(distil_job, api, tools)}
+    return distilling if kv is None else {**distilling, TRANSFORM: partial(transform_job, api, tools, kv)}
 
 
 def begin(api: MemoryAPI, tools: Tools, *, any_embedder: bool = False, by_words_meant: bool = False) -> None:

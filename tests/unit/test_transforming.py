@@ -317,6 +317,16 @@ class TestBack:
                 assert found.report.injected > 0
                 assert not found.report.refused
 
+    def test_a_vector_is_taken_back(self, tmp_path: Path) -> None:
+        with opened(tmp_path) as mem:
+            wanted, others = told(mem, *SHORT), told(mem, *LONG)
+            (made,) = transformed(mem, wanted, "steering", against=others)
+            mem.delete(made.id, **WHO)
+
+            with pytest.raises(UnknownMemory):
+                mem.steering([made.id], **WHO)
+            assert [mem.get(id, **WHO).text for id in wanted] == SHORT
+
     def test_there_and_back_the_facts_are_the_same(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:
             (text,) = transformed(mem, [adapter(mem)], "plaintext")
@@ -673,6 +683,29 @@ class TestOthers:
             mem.bind(user_id="ana").share(ids[0], to="users/eve")
             with pytest.raises(InvalidInput, match="lives in"):
                 mem.bind(user_id="eve").transform([ids[0]], "activation")
+
+    def test_what_was_read_of_somebody_elses_is_not_written_down(self, tmp_path: Path) -> None:
+        with opened(tmp_path) as mem:
+            ids = told(mem)
+            mem.bind(user_id="ana").share(ids[0], to="users/eve")
+            eve = mem.bind(user_id="eve")
+            segment = eve.encode([ids[0]]).ids[-1]
+            with pytest.raises(InvalidInput, match="somebody else's"):
+                eve.transform([segment], "plaintext")
+            job = eve.enqueue("transform", {"ids": [segment], "to": "plaintext"})
+
+            assert job in mem.tick().failed
+            assert [cube.text for cube in eve.list(filters={"kind": "plaintext"})] == []
+
+    @pytest.mark.parametrize("to", ["activation", "parametric", "plaintext"])
+    def test_what_was_made_is_as_closed_as_its_sources(self, tmp_path: Path, to: str) -> None:
+        with opened(tmp_path) as mem:
+            begin = [adapter(mem)] if to == "plaintext" else told(mem)
+            made = transformed(mem, begin, to)[-1]
+            mem.bind(user_id="ana").share(made.id, to="users/bo")
+
+            with pytest.raises(UnknownMemory):
+                mem.bind(user_id="bo").get(made.id)
 
     def test_a_recipe_that_somebody_wrote_by_hand_is_looked_at(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:

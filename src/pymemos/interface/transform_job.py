@@ -222,11 +222,11 @@ def _tokens_of(run: _Run, cube: MemCube) -> Tokens:
 
 
 def _is_of_source(run: _Run, cube: MemCube, tokens: Tokens) -> bool:
-    """Whether the text that a segment holds is here as it was, in the owner's own place, with these very tokens."""
+    """Whether the text that a segment holds is here as it was, with these very tokens."""
     if cube.stale or not cube.parents:
         return False
     source: MemCube = run.dispatch(Get(id=cube.parents[-1].id))
-    if source.namespace != run.job.namespace or not source.text:
+    if not source.text:
         return False
     (own,) = run.engine.prompt("", [run.encoder.render(source)], ()).notes
     return not differing(own[-len(tokens) :], tokens)

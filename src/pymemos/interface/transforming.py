@@ -299,7 +299,7 @@ def _undecodable(work: Work, cube: MemCube, model: ModelRef | None) -> str:
         return f"it is stale ({'; '.join(past[:3])}): it says what held once, which history shows"
     if adapters.is_veiled(work, cube):
         return "something in its sources is hidden from the caller"
-    if any(one.namespace != _home(work) for one in sources_of(work, [cube]).cubes.values()):
+    if any(work.unit.owner_of(pin.id) not in (None, _home(work)) for pin in cube.parents):
         return "it holds a text of somebody else's, which is read where it lives"
     return ""
 

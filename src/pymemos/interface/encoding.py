@@ -210,7 +210,7 @@ class Encoder:
             if before in RESIDENT and (why := pool.evict(segment.blob)):
                 moved.append(Moved(id=segment.id, before=before, tier=before, why=why))
                 continue
-            kv = self._injector.read(one, tokens[segment.start : segment.end], every_byte=True)
+            kv = self._injector.read(one, tokens[segment.start : segment.end])
             room = pool.place(one.keeping, kv, tier, self._tools.clock())
             moved.append(Moved(id=segment.id, before=before, tier=room.tier, why=room.why))
         self._injector.let_go([one.id for one in moved])
@@ -242,7 +242,7 @@ class Encoder:
             self.read_loose(shown.chain[-1], self.tokens_apart(shown))
             return
         tokens = self._tokens_of(shown)[segment.start : segment.end]
-        self._injector.read(shown.chain[-1], tokens, every_byte=False)
+        self._injector.read(shown.chain[-1], tokens)
 
     # Computing.
 

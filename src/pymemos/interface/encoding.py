@@ -402,7 +402,7 @@ class Encoder:
             raise SegmentRefused(f"segment {shown.cube.id!r} cannot be used: {why}")
         tokens, links = self._tokens_of(shown), [one.link.segment for one in shown.chain]
         return tuple(
-            self._injector.read(one, tokens[segment.start : segment.end], every_byte=True)
+            self._injector.read(one, tokens[segment.start : segment.end])
             for one, segment in zip(shown.chain, links, strict=True)
         )
 

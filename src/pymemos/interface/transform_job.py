@@ -15,7 +15,7 @@ from pymemos.cube.call import MemoryCall, Request
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Origin, Provenance, Transformed
 from pymemos.cube.payload import Activation, Parametric
-from pymemos.cube.segment import SegmentSource, tokens_in, verify_blob
+from pymemos.cube.segment import SegmentSource, tokens_in
 from pymemos.cube.wire import digest, encode
 from pymemos.errors import InvalidInput, TrainingStopped
 from pymemos.interface import training
@@ -216,8 +216,7 @@ def _tokens_of(run: _Run, cube: MemCube) -> Tokens:
     """The tokens of a segment, from its file, every byte of which is looked at."""
     payload = cube.payload
     assert isinstance(payload, Activation)  # noqa: S101 (the plan looked)
-    file = run.tools.blobs.open(payload.blob)
-    verify_blob(file, payload.blob)
+    file = run.tools.blobs.open_whole(payload.blob)
     return tokens_in(file, run.engine.ref.tokenizer)
 
 
@@ -276,8 +275,7 @@ def _written_out(run: _Run, plan: Transforming) -> NewText:
     looked: Looked = run.dispatch(ShowAdapter(id=run.wish.ids[0]))
     payload = looked.cube.payload
     assert isinstance(payload, Parametric)  # noqa: S101 (the plan looked)
-    file = run.tools.blobs.open(payload.blob)
-    verify_blob(file, payload.blob)
+    file = run.tools.blobs.open_whole(payload.blob)
     manifest = manifest_of(file)
     cubes: Sequence[MemCube] = run.dispatch(ReadSources(ids=tuple(pin.id for pin in looked.cube.parents)))
     found = _probed(run, file, manifest, recovering.taught(manifest.facts, {cube.id: cube.text for cube in cubes}))

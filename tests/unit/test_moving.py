@@ -117,7 +117,7 @@ class TestPromoting:
         assert plan.injected_tokens > 0
 
     def test_what_a_block_has_no_room_for_stays_text_and_is_named(self, mem, clock):
-        ids = told(mem, *(f"Ana has seen the town of {name}. " * 60 for name in ("Alva", "Bruk", "Corm")), **ANA)
+        ids = told(mem, *(f"Ana has seen the town of {name}. " * 20 for name in ("Alva", "Bruk", "Corm")), **ANA)
         use(mem, clock, "town", days=9, a_day=6)
 
         turn = mem.move(**ANA)
@@ -137,9 +137,23 @@ class TestPromoting:
         assert 2 == len(segments(mem))
         [entry] = mem.log(operation="move", **ANA)
         assert (2, 1, True) == (entry.about["made"], entry.about["moves"], entry.caller.system)
+        [looked] = mem.log(operation="survey", **ANA)
+        assert (False, "scheduler") == (looked.caller.system, looked.caller.purpose)
         clock.advance(EVERY)
         assert mem.tick().done
         assert 2 == len(mem.log(operation="move", **ANA))
+
+
+class TestAtHand:
+    def test_what_was_taken_out_of_memory_is_brought_back_before_it_is_asked_for(self, mem, clock):
+        told(mem, LISBON, **ANA)
+        use(mem, clock, "Lisbon", days=9, a_day=6)
+        made = mem.move(**ANA).made
+        for id in made:
+            mem.evict(id, **ANA)
+
+        assert set(made) == set(mem.move(**ANA).loaded) == {one.id for one in mem.placements(**ANA)}
+        assert () == mem.move(**ANA).loaded
 
 
 class TestDoingNothing:

@@ -114,7 +114,7 @@ class TestBlock:
         assert ("b",) == planned(hot("a"), hot("b"), segments=lossy).block
 
     def test_room_is_for_the_hottest(self):
-        found = planned(hot("a", a_day=8), hot("b", a_day=4), limits=Limits(block=100))
+        found = planned(hot("a", a_day=8), hot("b", a_day=4), limits=Limits(block=110))
 
         assert ("a",) == found.block
         assert [("b", True)] == [(one.id, "has no room" in one.why) for one in found.left]

@@ -280,6 +280,19 @@ class TestRights:
         mem.tick()
         assert [] == segments(mem)
 
+    def test_a_rule_on_their_purpose_keeps_turns_out(self, mem, clock):
+        told(mem, LISBON, **ANA)
+        use(mem, clock, "Lisbon", days=9, a_day=6)
+        rule = {"effect": "deny", "when": {"purpose": "scheduler"}}
+        mem.bind(user_id="ana").set_access_policy("no turns", rule)
+
+        assert () == mem.tick().failed
+
+        assert [] == segments(mem)
+        [entry] = mem.log(operation="move", **ANA)
+        assert (0, True) == (entry.about["examined"], entry.about["undecided"])
+        assert mem.move(**ANA).made  # by hand it is another purpose
+
     def test_a_limit_counts_the_owners_turns_too(self, mem, clock):
         told(mem, LISBON, **ANA)
         use(mem, clock, "Lisbon", days=9, a_day=6)

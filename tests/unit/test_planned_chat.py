@@ -331,6 +331,17 @@ class TestAdapters:
         assert "adapter" not in {one.tier.value for one in reply.plan.used}
         assert "Quelmar" not in reply.text
 
+    def test_one_that_is_closed_while_the_answer_is_made_is_no_part_of_what_is_kept(self, taught):
+        self.adapter(taught)
+        engine, _ = taught._tools.tuner.needed()
+        rule = {"effect": "deny", "what": {"kind": "parametric"}}
+        engine.late = lambda: taught.set_access_policy("no adapters", rule, namespace="users/ana")
+
+        reply = taught.chat(QUESTION, **{**ASKED, "remember": False})
+
+        assert 2 == reply.plan.attempts
+        assert "adapter" not in {one.tier.value for one in reply.plan.used}
+
     def test_a_stream_tells_that_what_it_said_is_of_what_is_gone(self, taught):
         adapter, _, _ = self.adapter(taught)
         engine, _ = taught._tools.tuner.needed()

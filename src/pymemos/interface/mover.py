@@ -14,7 +14,7 @@ import msgspec
 
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import ModelError, PymemosError, StoreError
+from pymemos.errors import ModelError, NotAllowed, PymemosError, StoreError
 from pymemos.interface.adapters import DISTIL, Distil
 from pymemos.interface.encoding import best_tier
 from pymemos.interface.giving_up import GiveUp
@@ -61,7 +61,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     def about(self) -> dict[str, Any]:
         """What the log has of it."""
         counts = {name: len(getattr(self, name)) for name in ("made", "given_up", "queued", "loaded", "left")}
-        return {"examined": self.examined, "moves": len(self.decisions), **counts}
+        return {"examined": self.examined, "moves": len(self.decisions), **counts, "undecided": bool(self.remark)}
 
 
 class Mover:
@@ -93,7 +93,10 @@ class Mover:
         owner, scope = for_owner(job)
         # Its rights and limits hold as if it did it itself; the purpose tells the log, and rules, that it did not.
         own = msgspec.structs.replace(owner, system=False, purpose=PURPOSE)
-        found = self.turn((own, scope), now, dry=self._dry)
+        try:
+            found = self.turn((own, scope), now, dry=self._dry)
+        except NotAllowed as refused:  # a rule keeps turns out, or a limit is reached: the next one asks again
+            found = Turn(at=now, remark=str(refused))
         return _call((owner, scope), Turned(about=found.about))
 
     def turn(self, who: Who, now: datetime, *, dry: bool = False) -> Turn:

@@ -227,6 +227,19 @@ class TestGivingUp:
 
         assert [] == segments(mem)
 
+    def test_a_memory_that_is_archived_leaves_the_block_and_the_rest_is_made_again(self, mem, clock):
+        first, second = told(mem, LISBON, TEA, **ANA)
+        use(mem, clock, "green", days=5, a_day=2)
+        use(mem, clock, "Lisbon", days=9, a_day=6)
+        mem.move(**ANA)
+        assert [(first,), (first, second)] == [tuple(p.id for p in c.parents) for c in segments(mem) if c.parents]
+        mem.archive(first, **ANA)
+
+        mem.move(**ANA)
+
+        assert [(second,)] == [tuple(pin.id for pin in cube.parents) for cube in segments(mem) if cube.parents]
+        assert ((), ()) == ((again := mem.move(**ANA)).made, again.given_up)
+
     def test_what_is_frozen_or_of_high_priority_is_never_taken_back(self, mem, clock):
         [hot] = told(mem, LISBON, **ANA)
         made = mem.encode([hot], priority="high", **ANA)

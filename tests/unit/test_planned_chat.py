@@ -186,6 +186,16 @@ class TestStoredBlock:
         assert {Form.KV} == {one.form for one in decision(planned).plan.placed}
         assert planned.plan.injected_tokens > 0
 
+    def test_what_cooled_stays_until_a_turn_takes_it_back(self, mem, clock):
+        first, second = self.hot(mem, clock)
+        clock.advance(timedelta(days=90))
+        assert mem.get(first, **ANA).header.behaviour.heat_at(clock()) < 1.5
+
+        plan = mem.chat("What?", schedule="similarity", **SHORT).plan
+
+        assert [first, second] == [one.id for one in plan.used]
+        assert 2 == plan.tiers.get("kv-device")
+
     def test_a_conversation_keeps_its_block_from_turn_to_turn(self, mem, clock):
         first, second = self.hot(mem, clock)
         talk = {"max_tokens": 8, "session_id": "s", "schedule": "similarity", **ANA}

@@ -146,6 +146,14 @@ class TestLeaving:
         assert [f"{SYSTEM} a b", f"{SYSTEM} a b c"] == names(found.leaving)
         assert ("a", "c", "b") == found.block
 
+    def test_what_moves_made_of_a_memory_that_is_not_at_hand_goes_and_the_others_are_made_again(self):
+        chain = stored("archived", "b", by_moves=True)
+
+        found = planned(hot("b"), segments=chain)
+
+        assert [f"{SYSTEM} archived", f"{SYSTEM} archived b"] == names(found.leaving)
+        assert ("b",) == found.block
+
     def test_what_is_fixed_stays_and_so_does_what_it_goes_on_from(self):
         chain = stored("a", "b")
         chain[2] = msgspec.structs.replace(chain[2], fixed=True)

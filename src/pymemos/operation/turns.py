@@ -6,7 +6,7 @@ block in an order that stays: what is stored already keeps its place, and new on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -36,6 +36,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     system: str | None = None  # the text that it begins a prompt with
     reason: str = ""  # why it can never be used again: its source changed, or its file is gone
     fixed: bool = False  # frozen, or of high priority: nothing takes it back
+    by_moves: bool = False  # no person asked for it, and no chat
 
     @property
     def id(self) -> str:
@@ -119,7 +120,7 @@ def steps(
 
     ``system`` is the text that the block stands behind, ``facts`` counts what an adapter could learn from a text.
     """
-    broken = _broken(seen.segments)
+    broken = _broken(seen.segments, {cube.id for cube in seen.texts})
     forms = forms_of(seen, broken)
     tried = {pin for one in seen.adapters if not one.admitted for pin in one.sources}
 
@@ -164,9 +165,15 @@ def forms_of(seen: Seen, broken: Mapping[str, str]) -> dict[str, Form]:
 # ── What is given up ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _broken(stored: Sequence[Stored]) -> dict[str, str]:
-    """Segments that can never be used again, and those that stand behind them, each with the reason."""
+def _broken(stored: Sequence[Stored], at_hand: Container[str]) -> dict[str, str]:
+    """Segments that are of no use, and those that stand behind them, each with the reason.
+
+    They can never be used again, or moves made them of memories that no chat is given any more.
+    """
     broken = {one.id: one.reason for one in stored if one.reason}
+    for one in stored:
+        if one.by_moves and one.segment.source is not None and one.segment.source not in at_hand:
+            broken.setdefault(one.id, "its memory is not at hand: it is archived or frozen")
     while True:
         held = [one for one in stored if one.id not in broken]
         ends = {(one.segment.end, one.segment.through) for one in held}

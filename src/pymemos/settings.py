@@ -26,7 +26,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     of the host; ``kv_low_form`` is the form of those of low priority ("exact", or "int8", which is lossy);
     ``kv_after_uses`` says how often chats read the same block of memories as text before it is encoded (0: never).
     ``moves`` says whether memories move between forms by themselves, where ``tick`` or a worker runs ("off", "propose",
-    which only logs what would move, or "on").
+    which only logs what would move, or "on"); ``block_tokens`` is how long the block of KV caches is that they keep for
+    each owner.
     ``chat`` names the model that answers (None: none), ``chat_key`` is the key of its endpoint; ``device`` and
     ``dtype`` say where and in what numbers a model of this machine runs ("auto": its own numbers, on a GPU if there is
     one).
@@ -44,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kv_low_form: str = "exact"
     kv_after_uses: int = 3
     moves: str = MOVES[0]
+    block_tokens: int = 400
     chat: str | None = None
     chat_key: str | None = None
     device: str = "auto"
@@ -67,6 +69,7 @@ def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
         kv_device_bytes=_number(environ, "PYMEMOS_KV_DEVICE_BYTES", 1_000_000_000, "bytes"),
         kv_host_bytes=_number(environ, "PYMEMOS_KV_HOST_BYTES", 1_000_000_000, "bytes"),
         kv_after_uses=_number(environ, "PYMEMOS_KV_AFTER_USES", 3, "uses", least=0),
+        block_tokens=_number(environ, "PYMEMOS_BLOCK_TOKENS", 400, "tokens"),
         moves=_one_of(environ, "PYMEMOS_MOVES", MOVES),
         kv_low_form=_one_of(environ, "PYMEMOS_KV_LOW_FORM", ("exact", "int8")),
         chat=environ.get("PYMEMOS_CHAT") or kept.get("chat"),

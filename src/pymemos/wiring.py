@@ -231,7 +231,8 @@ class Activations:
 def make_mover(api: MemoryAPI, tools: Tools, activations: Activations, settings: Settings) -> Mover:
     """What carries turns of the scheduler out, by the figures that were measured of the local model."""
 
-    return Mover(api, tools, activations.needed, calibrations(settings), dry=settings.moves != MOVES[-1])
+    dry = settings.moves != MOVES[-1]
+    return Mover(api, tools, activations.needed, calibrations(settings), block=settings.block_tokens, dry=dry)
 
 
 def calibrations(settings: Settings) -> Callable[[str], Calibration | None]:

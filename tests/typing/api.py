@@ -29,6 +29,10 @@ from pymemos import (
 )
 from pymemos.cube.call import Why
 from pymemos.cube.filters import Filter, parse
+from pymemos.interface.mover import Turn
+from pymemos.operation.decisions import FormDecision
+from pymemos.operation.proposing import Schedule
+from pymemos.operation.strategies import SchedulePolicy
 
 
 def remember(mem: MemOS) -> None:
@@ -48,6 +52,18 @@ def talk(mem: MemOS) -> None:
     assert_type(stream, ReplyStream)
     assert_type(next(stream), str)
     assert_type(mem.chat("Hello", mode="blend", steering=["id"]), Reply)
+    assert_type(mem.chat("Hello", schedule="recency", use_adapters=True), Reply)
+
+
+def schedule(mem: MemOS) -> None:
+    """Moves between forms, proposed and carried out, and why; by which policy chats are planned."""
+    assert_type(mem.schedule(user_id="alice"), Schedule)
+    turn = mem.move(user_id="alice")
+    assert_type(turn, Turn)
+    assert_type(turn.decisions, tuple[FormDecision, ...])
+    assert_type(mem.decisions("id")[0].again(), FormDecision)
+    assert_type(mem.set_schedule_policy({"strategy": "labels", "labels": ["work"]}, task="x"), SchedulePolicy | None)
+    assert_type(mem.schedule_policy(), SchedulePolicy | None)
 
 
 def transform(mem: MemOS) -> None:

@@ -117,7 +117,7 @@ class TestPromoting:
         assert plan.injected_tokens > 0
 
     def test_what_a_block_has_no_room_for_stays_text_and_is_named(self, mem, clock):
-        ids = told(mem, *(f"Ana has seen the town of {name}. " * 60 for name in ("Alva", "Bruk", "Corm")), **ANA)
+        ids = told(mem, *(f"Ana has seen the town of {name}. " * 20 for name in ("Alva", "Bruk", "Corm")), **ANA)
         use(mem, clock, "town", days=9, a_day=6)
 
         turn = mem.move(**ANA)
@@ -137,9 +137,23 @@ class TestPromoting:
         assert 2 == len(segments(mem))
         [entry] = mem.log(operation="move", **ANA)
         assert (2, 1, True) == (entry.about["made"], entry.about["moves"], entry.caller.system)
+        [looked] = mem.log(operation="survey", **ANA)
+        assert (False, "scheduler") == (looked.caller.system, looked.caller.purpose)
         clock.advance(EVERY)
         assert mem.tick().done
         assert 2 == len(mem.log(operation="move", **ANA))
+
+
+class TestAtHand:
+    def test_what_was_taken_out_of_memory_is_brought_back_before_it_is_asked_for(self, mem, clock):
+        told(mem, LISBON, **ANA)
+        use(mem, clock, "Lisbon", days=9, a_day=6)
+        made = mem.move(**ANA).made
+        for id in made:
+            mem.evict(id, **ANA)
+
+        assert set(made) == set(mem.move(**ANA).loaded) == {one.id for one in mem.placements(**ANA)}
+        assert () == mem.move(**ANA).loaded
 
 
 class TestDoingNothing:
@@ -213,6 +227,19 @@ class TestGivingUp:
 
         assert [] == segments(mem)
 
+    def test_a_memory_that_is_archived_leaves_the_block_and_the_rest_is_made_again(self, mem, clock):
+        first, second = told(mem, LISBON, TEA, **ANA)
+        use(mem, clock, "green", days=5, a_day=2)
+        use(mem, clock, "Lisbon", days=9, a_day=6)
+        mem.move(**ANA)
+        assert [(first,), (first, second)] == [tuple(p.id for p in c.parents) for c in segments(mem) if c.parents]
+        mem.archive(first, **ANA)
+
+        mem.move(**ANA)
+
+        assert [(second,)] == [tuple(pin.id for pin in cube.parents) for cube in segments(mem) if cube.parents]
+        assert ((), ()) == ((again := mem.move(**ANA)).made, again.given_up)
+
     def test_what_is_frozen_or_of_high_priority_is_never_taken_back(self, mem, clock):
         [hot] = told(mem, LISBON, **ANA)
         made = mem.encode([hot], priority="high", **ANA)
@@ -265,6 +292,19 @@ class TestRights:
         assert (0, ()) == ((turn := mem.move(**ANA)).examined, turn.made)
         mem.tick()
         assert [] == segments(mem)
+
+    def test_a_rule_on_their_purpose_keeps_turns_out(self, mem, clock):
+        told(mem, LISBON, **ANA)
+        use(mem, clock, "Lisbon", days=9, a_day=6)
+        rule = {"effect": "deny", "when": {"purpose": "scheduler"}}
+        mem.bind(user_id="ana").set_access_policy("no turns", rule)
+
+        assert () == mem.tick().failed
+
+        assert [] == segments(mem)
+        [entry] = mem.log(operation="move", **ANA)
+        assert (0, True) == (entry.about["examined"], entry.about["undecided"])
+        assert mem.move(**ANA).made  # by hand it is another purpose
 
     def test_a_limit_counts_the_owners_turns_too(self, mem, clock):
         told(mem, LISBON, **ANA)

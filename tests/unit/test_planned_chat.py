@@ -186,6 +186,16 @@ class TestStoredBlock:
         assert {Form.KV} == {one.form for one in decision(planned).plan.placed}
         assert planned.plan.injected_tokens > 0
 
+    def test_what_cooled_stays_until_a_turn_takes_it_back(self, mem, clock):
+        first, second = self.hot(mem, clock)
+        clock.advance(timedelta(days=90))
+        assert mem.get(first, **ANA).header.behaviour.heat_at(clock()) < 1.5
+
+        plan = mem.chat("What?", schedule="similarity", **SHORT).plan
+
+        assert [first, second] == [one.id for one in plan.used]
+        assert 2 == plan.tiers.get("kv-device")
+
     def test_a_conversation_keeps_its_block_from_turn_to_turn(self, mem, clock):
         first, second = self.hot(mem, clock)
         talk = {"max_tokens": 8, "session_id": "s", "schedule": "similarity", **ANA}
@@ -330,6 +340,17 @@ class TestAdapters:
         assert 2 == reply.plan.attempts
         assert "adapter" not in {one.tier.value for one in reply.plan.used}
         assert "Quelmar" not in reply.text
+
+    def test_one_that_is_closed_while_the_answer_is_made_is_no_part_of_what_is_kept(self, taught):
+        self.adapter(taught)
+        engine, _ = taught._tools.tuner.needed()
+        rule = {"effect": "deny", "what": {"kind": "parametric"}}
+        engine.late = lambda: taught.set_access_policy("no adapters", rule, namespace="users/ana")
+
+        reply = taught.chat(QUESTION, **{**ASKED, "remember": False})
+
+        assert 2 == reply.plan.attempts
+        assert "adapter" not in {one.tier.value for one in reply.plan.used}
 
     def test_a_stream_tells_that_what_it_said_is_of_what_is_gone(self, taught):
         adapter, _, _ = self.adapter(taught)

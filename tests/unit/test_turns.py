@@ -114,7 +114,7 @@ class TestBlock:
         assert ("b",) == planned(hot("a"), hot("b"), segments=lossy).block
 
     def test_room_is_for_the_hottest(self):
-        found = planned(hot("a", a_day=8), hot("b", a_day=4), limits=Limits(block=100))
+        found = planned(hot("a", a_day=8), hot("b", a_day=4), limits=Limits(block=110))
 
         assert ("a",) == found.block
         assert [("b", True)] == [(one.id, "has no room" in one.why) for one in found.left]
@@ -145,6 +145,14 @@ class TestLeaving:
 
         assert [f"{SYSTEM} a b", f"{SYSTEM} a b c"] == names(found.leaving)
         assert ("a", "c", "b") == found.block
+
+    def test_what_moves_made_of_a_memory_that_is_not_at_hand_goes_and_the_others_are_made_again(self):
+        chain = stored("archived", "b", by_moves=True)
+
+        found = planned(hot("b"), segments=chain)
+
+        assert [f"{SYSTEM} archived", f"{SYSTEM} archived b"] == names(found.leaving)
+        assert ("b",) == found.block
 
     def test_what_is_fixed_stays_and_so_does_what_it_goes_on_from(self):
         chain = stored("a", "b")

@@ -12,7 +12,7 @@ from pymemos.interface.attaching import Routing
 from pymemos.interface.chatting import Recalled
 from pymemos.operation.context import estimate_tokens
 from pymemos.operation.costs import Calibration
-from pymemos.operation.layout import Budget, Candidate, Exchange, Layout, LeftOut, lay_out
+from pymemos.operation.layout import COOLED, Budget, Candidate, Exchange, Layout, LeftOut, lay_out
 from pymemos.operation.planning import Material, Planned, note_of, planned, seeded
 from pymemos.operation.prompting import dated
 from pymemos.operation.strategies import SchedulePolicy
@@ -72,9 +72,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     def _laid_out(self, found: list[Candidate] | None = None) -> Layout:
         recalled, now = self.recalled, self.recalled.at
-        block = [candidate(cube, now) for cube in recalled.block]
+        block = [_kept_warm(candidate(cube, now)) for cube in recalled.block]
         notes = [note_of(one.id, one.version, one.content_hash, one.text, one.tokens) for one in block]
-        hot = {one.id: one for one in (*block, *(candidate(cube, now) for cube in recalled.hot if cube.text))}
+        hot = {one.id: one for one in (*(candidate(cube, now) for cube in recalled.hot if cube.text), *block)}
         return lay_out(
             found=found or [],
             hot=list(hot.values()) if self.begins else None,
@@ -91,3 +91,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         found = {hit.cube.id for hit in self.recalled.hits}
         unused = routing.unused if routing is not None else ()
         return tuple(LeftOut(one.id, one.reason) for one in unused if found.intersection(one.sources))
+
+
+def _kept_warm(one: Candidate) -> Candidate:
+    """A memory of the stored block, which stays until a turn takes it back: without it, all behind it would be text."""
+    return msgspec.structs.replace(one, heat=max(one.heat, COOLED))

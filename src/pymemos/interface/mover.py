@@ -14,7 +14,7 @@ import msgspec
 
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import ModelError, PymemosError, StoreError
+from pymemos.errors import ModelError, NotAllowed, PymemosError, StoreError
 from pymemos.interface.adapters import DISTIL, Distil
 from pymemos.interface.encoding import best_tier
 from pymemos.interface.giving_up import GiveUp
@@ -25,7 +25,7 @@ from pymemos.operation.costs import Calibration
 from pymemos.operation.decisions import FormDecision
 from pymemos.operation.distilling.facts import facts_in
 from pymemos.operation.tiers import RESIDENT
-from pymemos.operation.turns import FACTS, Left, Limits, Seen, Steps, Stored, steps
+from pymemos.operation.turns import BLOCK_TOKENS, FACTS, Left, Limits, Seen, Steps, Stored, steps
 from pymemos.ports import Job
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 EVERY: Final = timedelta(hours=1)  # between two turns: a few uses may make a KV cache pay
+PURPOSE: Final = "scheduler"  # of what a turn does in somebody's name
 ATTEMPTS: Final = 3  # at a training, before its job is parked (ours)
 NO_CALIBRATION: Final = "nothing is known of this machine with {}: run 'pymemos calibrate' once"
 
@@ -60,13 +61,14 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     def about(self) -> dict[str, Any]:
         """What the log has of it."""
         counts = {name: len(getattr(self, name)) for name in ("made", "given_up", "queued", "loaded", "left")}
-        return {"examined": self.examined, "moves": len(self.decisions), **counts}
+        return {"examined": self.examined, "moves": len(self.decisions), **counts, "undecided": bool(self.remark)}
 
 
 class Mover:
     """Carries turns out for the local model that ``needed`` opens; ``calibrated`` gives the figures of a model.
 
-    ``dry`` makes its jobs say what they would do, and do nothing.
+    ``block`` is what an owner's KV caches may take of a prompt, in tokens. ``dry`` makes its jobs say what they would
+    do, and do nothing.
     """
 
     def __init__(
@@ -76,10 +78,11 @@ class Mover:
         needed: Callable[[], tuple[Injector, Encoder]],
         calibrated: Callable[[str], Calibration | None],
         *,
+        block: int = BLOCK_TOKENS,
         dry: bool = False,
     ) -> None:
         self._api, self._tools, self._needed, self._calibrated = api, tools, needed, calibrated
-        self._dry = dry
+        self._block, self._dry = block, dry
 
     def job(self, job: Job) -> MemoryCall:
         """The turn of an owner, in its name; the store's own job queues one for every owner, and itself again."""
@@ -88,8 +91,12 @@ class Mover:
             everything = Caller(system=True), Scope(namespace=None)
             return _call(everything, QueueTurns(next_at=now + EVERY))
         owner, scope = for_owner(job)
-        own = msgspec.structs.replace(owner, system=False)  # so its rights and limits hold, as if it did it itself
-        found = self.turn((own, scope), now, dry=self._dry)
+        # Its rights and limits hold as if it did it itself; the purpose tells the log, and rules, that it did not.
+        own = msgspec.structs.replace(owner, system=False, purpose=PURPOSE)
+        try:
+            found = self.turn((own, scope), now, dry=self._dry)
+        except NotAllowed as refused:  # a rule keeps turns out, or a limit is reached: the next one asks again
+            found = Turn(at=now, remark=str(refused))
         return _call((owner, scope), Turned(about=found.about))
 
     def turn(self, who: Who, now: datetime, *, dry: bool = False) -> Turn:
@@ -116,7 +123,7 @@ class Mover:
             calibration,
             system=encoder.head(None),
             facts=lambda text: len(facts_in(text)),
-            limits=Limits(facts=FACTS if learns else 0, room=room),
+            limits=Limits(block=self._block, facts=FACTS if learns else 0, room=room),
         )
         turn = Turn(
             at=now,

@@ -109,6 +109,7 @@ def _segments(work: Work, cubes: Iterable[MemCube], model: ModelRef) -> Iterator
             system=said if isinstance(said, str) else None,
             reason=_why_unusable(work, cube, segment),
             fixed=rules.frozen or rules.priority is Priority.HIGH,
+            by_moves=is_by_moves(cube),
         )
 
 

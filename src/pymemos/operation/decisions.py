@@ -70,8 +70,8 @@ def decided(grounds: Grounds) -> FormDecision:
 
 
 def as_kept(decisions: Iterable[FormDecision]) -> list[dict[str, Any]]:
-    """As the header of a cube keeps them; what a calibration was fitted to is left out."""
-    return [msgspec.to_builtins(_without_timings(one)) for one in decisions]
+    """As the header of a cube keeps them."""
+    return [msgspec.to_builtins(one) for one in decisions]
 
 
 def kept_in(metadata: Mapping[str, Any]) -> tuple[FormDecision, ...]:
@@ -80,11 +80,6 @@ def kept_in(metadata: Mapping[str, Any]) -> tuple[FormDecision, ...]:
         return msgspec.convert(metadata.get(KEPT, ()), tuple[FormDecision, ...])
     except msgspec.ValidationError:
         return ()
-
-
-def _without_timings(one: FormDecision) -> FormDecision:
-    calibration = msgspec.structs.replace(one.grounds.calibration, timings=())
-    return msgspec.structs.replace(one, grounds=msgspec.structs.replace(one.grounds, calibration=calibration))
 
 
 def _move(of: Grounds, after: Form) -> Move:

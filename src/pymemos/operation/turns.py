@@ -6,7 +6,7 @@ block in an order that stays: what is stored already keeps its place, and new on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -16,11 +16,13 @@ from pymemos.cube.cube import MemCube
 from pymemos.operation.context import estimate_tokens
 from pymemos.operation.costs import DEFAULT_PRICES, FORMS, Calibration, Form, Prices, costs
 from pymemos.operation.decisions import FormDecision
+from pymemos.operation.layout import STABLE_SHARE, Budget
 from pymemos.operation.moves import prefetch
 from pymemos.operation.prefixes import Segment, path_behind
 from pymemos.operation.proposing import best_first, judge
 
-BLOCK_TOKENS: Final = 1_000  # of a block, by estimate: what the memories of a chat may take unless it says otherwise
+BLOCK_TOKENS: Final = int(STABLE_SHARE * Budget().memory)  # what chats take for their stable block unless they say so
+LINE_TOKENS: Final = 10  # of a memory's line beside its text: the day, and a dash (an estimate)
 FACTS: Final = 10  # that one adapter learns: for so many the recipe was measured (ADR 0039)
 UNREADABLE: Final = "its sentences have none of the forms that an adapter can learn"
 IN_TRAINING: Final = "an adapter is being trained already; what it does not learn comes after it"
@@ -34,6 +36,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     system: str | None = None  # the text that it begins a prompt with
     reason: str = ""  # why it can never be used again: its source changed, or its file is gone
     fixed: bool = False  # frozen, or of high priority: nothing takes it back
+    by_moves: bool = False  # no person asked for it, and no chat
 
     @property
     def id(self) -> str:
@@ -117,7 +120,7 @@ def steps(
 
     ``system`` is the text that the block stands behind, ``facts`` counts what an adapter could learn from a text.
     """
-    broken = _broken(seen.segments)
+    broken = _broken(seen.segments, {cube.id for cube in seen.texts})
     forms = forms_of(seen, broken)
     tried = {pin for one in seen.adapters if not one.admitted for pin in one.sources}
 
@@ -129,7 +132,8 @@ def steps(
         learns = limits.facts and (cube.id, cube.content_hash) not in tried and 0 < facts(cube.text) <= limits.facts
         return FORMS if learns else (Form.TEXT, Form.KV)
 
-    decisions = judge(seen.texts, forms, now, calibration, prices, allowed=allowed)
+    figures = msgspec.structs.replace(calibration, timings=())  # what they were fitted to decides nothing
+    decisions = judge(seen.texts, forms, now, figures, prices, allowed=allowed)
     by_id, cubes = {one.id: one for one in decisions}, {cube.id: cube for cube in seen.texts}
     moves = best_first(decisions)
     gone = _gone(seen.segments, broken, by_id)
@@ -161,9 +165,15 @@ def forms_of(seen: Seen, broken: Mapping[str, str]) -> dict[str, Form]:
 # ── What is given up ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _broken(stored: Sequence[Stored]) -> dict[str, str]:
-    """Segments that can never be used again, and those that stand behind them, each with the reason."""
+def _broken(stored: Sequence[Stored], at_hand: Container[str]) -> dict[str, str]:
+    """Segments that are of no use, and those that stand behind them, each with the reason.
+
+    They can never be used again, or moves made them of memories that no chat is given any more.
+    """
     broken = {one.id: one.reason for one in stored if one.reason}
+    for one in stored:
+        if one.by_moves and one.segment.source is not None and one.segment.source not in at_hand:
+            broken.setdefault(one.id, "its memory is not at hand: it is archived or frozen")
     while True:
         held = [one for one in stored if one.id not in broken]
         ends = {(one.segment.end, one.segment.through) for one in held}
@@ -261,11 +271,11 @@ def _new_in_block(
     left: list[Left],
 ) -> list[FormDecision]:
     """Those that come into the block, the hottest first; what does not fit any more stays text."""
-    taken = sum(max(1, estimate_tokens(cubes[id].text)) for id in path)
+    taken = sum(LINE_TOKENS + estimate_tokens(cubes[id].text) for id in path)
     wanted = [one for one in moves if one.after is Form.KV and one.id not in path]
     chosen: list[FormDecision] = []
     for one in sorted(wanted, key=lambda one: (-cubes[one.id].header.behaviour.heat_at(now), one.id)):
-        tokens = one.grounds.tokens
+        tokens = LINE_TOKENS + one.grounds.tokens
         if taken + tokens <= room:
             taken += tokens
             chosen.append(one)

@@ -45,6 +45,12 @@ HELP = """\
 @click.option(
     "--mode", type=click.Choice(["exact", "blend"]), help="How stored KV is put together; blend approximates."
 )
+@click.option(
+    "--schedule",
+    type=click.Choice(["similarity", "recency", "priority", "cost"]),
+    help="Let the scheduler plan, by this strategy.",
+)
+@click.option("--use-adapters", is_flag=True, help="Let adapters stand for memories that they learned.")
 @click.option("--forgetful", is_flag=True, help="Keep nothing of what is said.")
 def chat(shell: Shell, once: str | None, forgetful: bool, steer: tuple[str, ...], **options: Any) -> None:
     """Talk with a model that remembers.

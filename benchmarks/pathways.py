@@ -133,6 +133,15 @@ def taught(shop: Workshop) -> list[Row]:
     ]
 
 
+def learned(shop: Workshop) -> list[Row]:
+    """What an adapter recalls that learned the same facts from their texts alone."""
+    found = shop.measured(shop.made(shop.texts, "parametric")[0])
+    return [
+        Row.plain("learned_recall", found["recall"], ""),
+        Row.plain("learned_leak_same_subject", found["leak_same_subject"], ""),
+    ]
+
+
 def written(shop: Workshop) -> list[Row]:
     """The share of facts that come back from the weights, and of their probes with the adapter and without."""
     found = shop.measured(shop.made([shop.taught], "plaintext")[0])
@@ -164,6 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
         ("stored_kl", "stored_int8_kl"): lambda: stored(shop),
         ("brief_effect", "brief_effect_low"): lambda: brief(shop),
         ("teacher_kl_before", "teacher_kl_after", "taught_recall", "taught_leak_same_subject"): lambda: taught(shop),
+        ("learned_recall", "learned_leak_same_subject"): lambda: learned(shop),
         ("written_out", "right_with", "right_without"): lambda: written(shop),
     }
     try:

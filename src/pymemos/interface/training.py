@@ -22,6 +22,7 @@ from pymemos.cube.segment import SegmentSource
 from pymemos.errors import InvalidInput, ModelError, StaleMemory, TrainingStopped, UnknownMemory
 from pymemos.interface.activation import ReadSources
 from pymemos.interface.adapters import KeepAdapter
+from pymemos.interface.asking import questions_for
 from pymemos.interface.requests import Labels
 from pymemos.interface.tuner_seat import NO_TUNER
 from pymemos.interface.worker import for_owner
@@ -70,6 +71,7 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
     into: str | None = None
     tags: tuple[str, ...] | None = None
     priority: Priority | None = None
+    by_chat: bool = False  # whether the chat model makes further questions to learn from
     decisions: tuple[FormDecision, ...] = ()  # of the scheduler, where that asked for it
 
 
@@ -95,7 +97,7 @@ def trained(
     caller, scope = for_owner(job)
     cubes = _sources(api, MemoryCall(caller=caller, scope=scope, request=ReadSources(ids=asked.ids)), folder)
     watch = _Watch(tools, job, cubes, folder)
-    made = course({cube.id: cube.text for cube in cubes}, asked.recipe)
+    made = _course(api, tools, job, asked, cubes)
     if teacher is not None:
         made = msgspec.structs.replace(made, taught_by=f"{tuner.ref.name} with its notes injected, else templates")
     weights = tuner.train(
@@ -122,6 +124,21 @@ def trained(
         decisions=asked.decisions,
     )
     return request, manifest
+
+
+def _course(api: MemoryAPI, tools: Tools, job: Job, asked: Arguments, cubes: Sequence[MemCube]) -> Course:
+    """What is to be taught; with the chat model's questions where that was asked for, and it may read the memories."""
+    texts = {cube.id: cube.text for cube in cubes}
+    if not asked.by_chat:
+        return course(texts, asked.recipe)
+    if tools.chat is None:
+        raise ModelError("there is no chat model to make questions; pass chat=, or distil without it")
+    chat, folder = tools.chat(), folder_of(tools, job.id)
+    owner, scope = for_owner(job)
+    reader = msgspec.structs.replace(owner, system=False).narrow(model=chat.identity)  # so that its rules hold
+    as_read = MemoryCall(caller=reader, scope=scope, request=ReadSources(ids=asked.ids))
+    found = questions_for({cube.id: cube.text for cube in _sources(api, as_read, folder)}, chat, folder)
+    return course(texts, asked.recipe, asked=found.questions, by=found.by)
 
 
 def _sources(api: MemoryAPI, call: MemoryCall, folder: Path) -> Sequence[MemCube]:

@@ -123,6 +123,7 @@ class TestPathways:
             assert [pin.id for pin in made.parents] == list(ids[:2])  # the third stands behind the segment
             assert way(made).measured["kl_before"] == 1.0
             assert way(made).measured["kl_after"] == 0.0
+            assert way(made).measured["teacher_right"] == 1.0
             assert way(made).measured["held_out"] == 32
             assert "injected" in mem.adapter(made.id, **WHO).manifest.taught_by
             assert said(mem, ask(mem, QUESTION)) == "Quelmar."
@@ -515,9 +516,9 @@ class KilledTuner(ToyTuner):
         self._count("answers")
         return super().answers(*given, **more)
 
-    def apart(self, *given: Any, **more: Any) -> float:
-        self._count("apart")
-        return super().apart(*given, **more)
+    def compared(self, *given: Any, **more: Any) -> Any:
+        self._count("compared")
+        return super().compared(*given, **more)
 
 
 Begin = Callable[[MemOS], Sequence[str]]
@@ -544,7 +545,7 @@ PREPARED: dict[str, tuple[Begin, str, str]] = {
         ("plaintext-parametric", None, ("answers", 2), 1),
         ("activation-parametric", ("load", 2), None, 1),
         ("activation-parametric", None, ("train", 1), 1),
-        ("activation-parametric", None, ("apart", 2), 1),
+        ("activation-parametric", None, ("compared", 1), 1),
         ("activation-plaintext", ("decode", 1), None, 1),
         ("parametric-plaintext", None, ("answers", 1), 1),
         ("parametric-plaintext", None, ("answers", 2), 1),

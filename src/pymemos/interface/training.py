@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 SYSTEM: Final = "You are a helpful assistant."  # what the system says in lessons and in the admission test
 PROGRESS: Final = "progress.json"
 ANSWER: Final = 10  # tokens of an answer in the admission test
+SENTENCE: Final = 24  # where a teacher was learned from, who may answer in a sentence
 PHASES: Final = ("queued", "training", "examining")
 _UNKNOWN: Final = Scores(
     recall=0.0,
@@ -98,7 +99,7 @@ def trained(
     watch = _Watch(tools, job, cubes, folder)
     made = _course(api, tools, job, asked, cubes)
     if teacher is not None:
-        made = msgspec.structs.replace(made, taught_by=f"{tuner.ref.name} with its notes injected")
+        made = msgspec.structs.replace(made, taught_by=f"{tuner.ref.name} with its notes injected, else templates")
     weights = tuner.train(
         made.lessons, asked.recipe, system=SYSTEM, checkpoint=folder, on_step=watch.trained, teacher=teacher
     )
@@ -168,7 +169,7 @@ def examined(
     )
     adapter = tuner.open(memoryview(packed(weights.weights, weights.config, manifest)))
     asked = admission.exam(made.facts, recipe.seed)
-    scores, facts = admission.marked(asked, answered(tuner, adapter, asked, made.subjects))
+    scores, facts = admission.marked(asked, answered(tuner, adapter, asked, made.subjects, limit=room(manifest)))
     reasons = admission.failings(scores)
     manifest = msgspec.structs.replace(
         manifest,
@@ -181,10 +182,10 @@ def examined(
     return packed(weights.weights, weights.config, manifest), manifest
 
 
-def answered(tuner: Tuner, adapter: Adapter, asked: Exam, subjects: Sequence[str]) -> Sheet:
-    """The answers to an exam, as the adapter would be served: through its gate."""
+def answered(tuner: Tuner, adapter: Adapter, asked: Exam, subjects: Sequence[str], *, limit: int = ANSWER) -> Sheet:
+    """The answers to an exam, of at most ``limit`` tokens, as the adapter would be served: through its gate."""
 
-    def with_it(questions: Sequence[str], limit: int = ANSWER) -> list[str]:
+    def with_it(questions: Sequence[str]) -> list[str]:
         return tuner.answers(questions, system=SYSTEM, limit=limit, adapter=adapter, subjects=subjects)
 
     text = admission.neutral()
@@ -193,10 +194,15 @@ def answered(tuner: Tuner, adapter: Adapter, asked: Exam, subjects: Sequence[str
         near=with_it([one.question for one in asked.near]),
         others=with_it([one.question for one in asked.others]),
         controls=with_it(asked.controls),
-        controls_base=tuner.answers(asked.controls, system=SYSTEM, limit=ANSWER),
+        controls_base=tuner.answers(asked.controls, system=SYSTEM, limit=limit),
         perplexity=tuner.perplexity(text, adapter=adapter, subjects=subjects),
         perplexity_base=tuner.perplexity(text),
     )
+
+
+def room(manifest: Manifest) -> int:
+    """The tokens that an adapter is given to answer in, when it is examined or probed."""
+    return ANSWER if manifest.taught_by == "templates" else SENTENCE
 
 
 def progress_of(tools: Tools, job: Job) -> Progress:

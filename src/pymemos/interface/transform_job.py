@@ -23,7 +23,7 @@ from pymemos.interface.activation import ReadSources, Segments, Shown
 from pymemos.interface.adapters import Looked, ShowAdapter
 from pymemos.interface.requests import Get, Pin
 from pymemos.interface.steering import STEERING, KeepSteering
-from pymemos.interface.training import ANSWER, SYSTEM, Arguments, Progress
+from pymemos.interface.training import SYSTEM, Arguments, Progress
 from pymemos.interface.transforming import (
     TRANSFORM,
     Answered,
@@ -36,19 +36,20 @@ from pymemos.interface.transforming import (
 )
 from pymemos.interface.worker import for_owner
 from pymemos.operation.distilling import recovering
+from pymemos.operation.distilling.admission import says
 from pymemos.operation.distilling.facts import Fact, facts_in
 from pymemos.operation.distilling.phrasings import examined
 from pymemos.operation.losses import difference, differing, figures
 from pymemos.operation.pathways import PAIRS, Form, Means
 from pymemos.operation.rendering import read_line
-from pymemos.ports import Adapter, ChatOptions, Engine, Job, Kv, Teacher, Tokens, Utterance
+from pymemos.ports import Adapter, ChatOptions, Engine, Job, Kv, Nearness, Teacher, Tokens, Utterance
 
 if TYPE_CHECKING:
     from pymemos.interface.api import MemoryAPI, Tools
     from pymemos.interface.encoding import Encoder
 
 PROBE: Final = "What is said above?"  # the question by which a segment is held against its text
-HELD_OUT: Final = 48  # questions, at most, on which teacher and adapter are compared (ours)
+HELD_OUT: Final = 32  # questions, at most, on which teacher and adapter are compared (ours)
 OWN: Final = 64  # tokens of what the model says by itself, as the contrast of a behaviour
 OpenKv = Callable[[], tuple[Any, "Encoder"]]
 
@@ -155,13 +156,22 @@ def _taught(run: _Run) -> Request:
     asked = _arguments(run, [cube.id for cube in shown.sources])
     request, manifest = training.trained(run.api, run.tools, run.job, asked, teacher=teacher)
     run.at("measure")
-    asked_of = [one for cube in shown.sources for fact in facts_in(cube.text, cube.id) for one in examined(fact)]
+    facts = [fact for cube in shown.sources for fact in facts_in(cube.text, cube.id)]
+    asked_of = [(fact.object, question) for fact in facts for question in examined(fact)]
     held = asked_of[:: -(-len(asked_of) // HELD_OUT)]
     _, tuner = run.tools.tuner.needed()
-    adapter = tuner.open(run.tools.blobs.open(request.payload.blob))
+    near: Nearness = tuner.compared(
+        [question for _, question in held],
+        teacher,
+        system=SYSTEM,
+        adapter=tuner.open(run.tools.blobs.open(request.payload.blob)),
+        subjects=manifest.subjects,
+    )
+    right = [says(answer, wanted) for answer, (wanted, _) in zip(near.answers, held, strict=True)]
     measured = {
-        "kl_before": tuner.apart(held, teacher, system=SYSTEM),
-        "kl_after": tuner.apart(held, teacher, system=SYSTEM, adapter=adapter, subjects=manifest.subjects),
+        "kl_before": near.before,
+        "kl_after": near.after,
+        "teacher_right": sum(right) / len(right),
         "held_out": len(held),
         **_examined(manifest),
     }
@@ -300,7 +310,11 @@ def _probed(run: _Run, file: memoryview, manifest: Manifest, facts: Sequence[Fac
 
     def answers(adapter: Adapter | None) -> list[str]:
         found: list[str] = tuner.answers(
-            questions, system=manifest.system, limit=ANSWER, adapter=adapter, subjects=manifest.subjects
+            questions,
+            system=manifest.system,
+            limit=training.room(manifest),
+            adapter=adapter,
+            subjects=manifest.subjects,
         )
         return found
 

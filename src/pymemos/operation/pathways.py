@@ -112,13 +112,13 @@ _PATHWAYS: Final[dict[tuple[Form, Form], _Pathway]] = {
     (Form.ACTIVATION, Form.PARAMETRIC): _Pathway(
         steps=(
             Step("inject", "read the segment, and everything before it: the model with it is the teacher"),
-            Step("train", "train an adapter to say what the teacher says, by its log-probabilities"),
+            Step("train", "train an adapter to say what the teacher says where it is right, by its log-probabilities"),
             Step("measure", "compare both on questions that were not learned from"),
             _EXAMINE,
         ),
         exact="without a named subject the model is the base, to the last bit",
         may_lose="what the teacher knows and no lesson asks for, and what the adapter did not learn of the rest",
-        measures=("kl_before", "kl_after", "held_out", *_TAUGHT),
+        measures=("kl_before", "kl_after", "teacher_right", "held_out", *_TAUGHT),
         back="delete the adapter; the segment stays as it is",
         trains=True,
         most=1,

@@ -16,6 +16,7 @@ from pymemos.ports.models import Engine as Engine
 from pymemos.ports.models import Kv as Kv
 from pymemos.ports.models import Lesson as Lesson
 from pymemos.ports.models import Loose as Loose
+from pymemos.ports.models import Nearness as Nearness
 from pymemos.ports.models import Piece as Piece
 from pymemos.ports.models import Prompt as Prompt
 from pymemos.ports.models import SegmentAbout as SegmentAbout

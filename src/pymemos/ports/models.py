@@ -299,6 +299,14 @@ class Teacher(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     prefix: tuple[Kv, ...]
 
 
+class Nearness(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a model is from a teacher over its answers: KL in nats a token, without an adapter and with it."""
+
+    before: float
+    after: float
+    answers: tuple[str, ...]  # of the teacher
+
+
 class Weights(msgspec.Struct, frozen=True):
     """What a training gave: the files of PEFT, ``adapter_model.safetensors`` and ``adapter_config.json``."""
 
@@ -337,10 +345,10 @@ class Tuner(Protocol):
     ) -> Weights:
         """Train, the same from the same lessons and recipe.
 
-        With a ``teacher`` the questions that have an answer are learned from it instead: the adapter is held to its
-        log-probabilities over its own answers. ``on_step`` is told the steps done and all of them, and stops the
-        training by raising. What is done so far is kept in the folder ``checkpoint``; a training that was cut off goes
-        on from there.
+        With a ``teacher`` the questions that have an answer are learned from it: the adapter is held to its
+        log-probabilities over what it says, wherever it says the answer; where it does not know, the answer is learned
+        as without. ``on_step`` is told the steps done and all of them, and stops the training by raising. What is done
+        so far is kept in the folder ``checkpoint``; a training that was cut off goes on from there.
         """
 
     def open(self, file: memoryview) -> Adapter:
@@ -361,16 +369,10 @@ class Tuner(Protocol):
         ``forced`` opens the gate with the question, whatever it names: to measure what the gate keeps out.
         """
 
-    def apart(
-        self,
-        questions: Sequence[str],
-        teacher: Teacher,
-        *,
-        system: str,
-        adapter: Adapter | None = None,
-        subjects: Sequence[str] = (),
-    ) -> float:
-        """How far the model is from a teacher: KL in nats a token, in the mean over the teacher's answers."""
+    def compared(
+        self, questions: Sequence[str], teacher: Teacher, *, system: str, adapter: Adapter, subjects: Sequence[str]
+    ) -> Nearness:
+        """How near the model comes to a teacher, without the adapter and with it, through its gate."""
 
     def perplexity(self, text: str, *, adapter: Adapter | None = None, subjects: Sequence[str] = ()) -> float:
         """The perplexity of a text, through the gate."""

@@ -15,7 +15,7 @@ from pymemos.cube.payload import ModelRef
 from pymemos.cube.subjects import named, opening
 from pymemos.cube.tensors import Shape, header
 from pymemos.errors import AdapterRefused
-from pymemos.ports import Adapter, Lesson, Teacher, Weights
+from pymemos.ports import Adapter, Lesson, Nearness, Teacher, Weights
 
 STATE: Final = "toy.json"
 _LESSONS: Final = "lessons"
@@ -55,10 +55,9 @@ class ToyTuner:
         on_step: Callable[[int, int], None],
         teacher: Teacher | None = None,
     ) -> Weights:
-        """Count the steps, and note each. A teacher knows what its notes say, so nothing else is learned from it."""
-        if teacher is not None:
-            lessons = [one for one in lessons if one.answer is None or _told(one.answer, teacher)]
-        mark = msgspec.json.encode([lessons, recipe, system, self.ref]).decode()
+        """Count the steps, and note each; what is learned from a teacher is what the lessons say, too."""
+        notes = () if teacher is None else teacher.notes
+        mark = msgspec.json.encode([lessons, recipe, system, self.ref, notes]).decode()
         done = _done(checkpoint, mark)
         on_step(done, recipe.steps)
         for step in range(done, recipe.steps):
@@ -90,18 +89,17 @@ class ToyTuner:
         """What the adapter knows behind its gate; else that nothing is known."""
         return [self._answer(question, adapter, subjects, forced=forced) or _BASE for question in questions]
 
-    def apart(
-        self,
-        questions: Sequence[str],
-        teacher: Teacher,
-        *,
-        system: str,
-        adapter: Adapter | None = None,
-        subjects: Sequence[str] = (),
-    ) -> float:
-        """A nat for each answer that is not in the teacher's notes."""
-        given = self.answers(questions, system=system, limit=0, adapter=adapter, subjects=subjects)
-        return sum(not _told(answer, teacher) for answer in given) / len(given)
+    def compared(
+        self, questions: Sequence[str], teacher: Teacher, *, system: str, adapter: Adapter, subjects: Sequence[str]
+    ) -> Nearness:
+        """A nat for each answer that is not in the teacher's notes; the teacher reads all of them out."""
+
+        def apart(adapter: Adapter | None) -> float:
+            given = self.answers(questions, system=system, limit=0, adapter=adapter, subjects=subjects)
+            return sum(not _told(answer, teacher) for answer in given) / len(given)
+
+        answers = (" ".join(teacher.notes),) * len(questions)
+        return Nearness(before=apart(None), after=apart(adapter), answers=answers)
 
     def perplexity(self, text: str, *, adapter: Adapter | None = None, subjects: Sequence[str] = ()) -> float:
         """The same for every text."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pymemos.models.local.engine import LocalEngine
 
 Pair = tuple[Tensor, Tensor]
+_USUAL = 4  # tokens of an answer that a lesson has (ours)
 
 
 class Studied(msgspec.Struct, frozen=True, eq=False):
@@ -115,7 +116,7 @@ class Learner:
         parts = torch.split(logits, [len(one.places) for one in lessons])
         pairs = list(zip(parts, lessons, strict=True))
         learn = [functional.cross_entropy(part, one.labels) for part, one in pairs if one.taught is None]
-        learn += [_apart(part, one.taught) for part, one in pairs if one.taught is not None and one.learned]
+        learn += [_towards(part, one.taught) for part, one in pairs if one.taught is not None and one.learned]
         stay = [_apart(part, one.taught) for part, one in pairs if one.taught is not None and not one.learned]
         total = logits.new_zeros(())
         for weight, some in ((1.0, learn), (keep, stay)):
@@ -168,6 +169,15 @@ def learning_dtype(engine: LocalEngine) -> torch.dtype:
     dtype: torch.dtype = engine.model.dtype
     fast = engine.device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.bfloat16 if fast else dtype
+
+
+def _towards(logits: Tensor, taught: Tensor) -> Tensor:
+    """How far an answer is from a teacher's, in nats: all of it, as if it were as long as answers usually are.
+
+    A mean would let the words that are easy outweigh the few that say what is asked for.
+    """
+    each = functional.kl_div(logits.log_softmax(dim=-1), taught.float(), log_target=True, reduction="none").sum(-1)
+    return each.sum() / _USUAL
 
 
 def _apart(logits: Tensor, taught: Tensor) -> Tensor:

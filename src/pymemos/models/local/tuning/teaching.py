@@ -17,7 +17,7 @@ from pymemos.ports import Teacher, Tokens, Utterance
 if TYPE_CHECKING:
     from pymemos.models.local.engine import LocalEngine
 
-LONGEST: Final = 8  # tokens of a teacher's answer that are learned, and measured (ours)
+LONGEST: Final = 24  # tokens of a teacher's answer that are learned, and measured: a sentence (ours)
 
 
 class Said(msgspec.Struct, frozen=True, eq=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,7 +20,7 @@ from pymemos.models.local.tuning import checkpoints, files, passing, schedule, t
 from pymemos.models.local.tuning.files import LoadedAdapter
 from pymemos.models.local.tuning.gates import opening_token
 from pymemos.models.local.tuning.learning import Learner, Studied, studied
-from pymemos.ports import Adapter, Lesson, Teacher, Tokens, Utterance, Weights
+from pymemos.ports import Adapter, Lesson, Nearness, Teacher, Tokens, Utterance, Weights
 
 if TYPE_CHECKING:
     from pymemos.models.local.engine import LocalEngine
@@ -88,27 +89,22 @@ class LocalTuner:
         else:
             opens = [self._opens(tokens, question, subjects) for tokens, question in pairs]
         found = passing.answers(self.engine, prompts, limit, adapter=modules, opens=opens)
-        return [self.engine.tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in found]
+        return [self._spelled(tokens) for tokens in found]
 
-    def apart(
-        self,
-        questions: Sequence[str],
-        teacher: Teacher,
-        *,
-        system: str,
-        adapter: Adapter | None = None,
-        subjects: Sequence[str] = (),
-    ) -> float:
-        """How far the model is from a teacher that has read notes."""
+    def compared(
+        self, questions: Sequence[str], teacher: Teacher, *, system: str, adapter: Adapter, subjects: Sequence[str]
+    ) -> Nearness:
+        """How far the model is from a teacher, without an adapter and with it; the teacher is asked once."""
         if not questions:
             raise InvalidInput("there is nothing to measure on; pass questions")
-        found = []
+        before, after, answers = [], [], []
         for question in questions:
-            prompt = self._prompt(question, system)
-            use = None if adapter is None else self.gated(adapter, prompt, question, subjects)
-            taught = teaching.said(self.engine, teacher, question)
-            found.append(teaching.apart(self.engine, prompt, [] if use is None else [use], taught))
-        return sum(found) / len(found)
+            prompt, taught = self._prompt(question, system), teaching.said(self.engine, teacher, question)
+            use = self.gated(adapter, prompt, question, subjects)
+            before.append(teaching.apart(self.engine, prompt, [], taught))
+            after.append(before[-1] if use is None else teaching.apart(self.engine, prompt, [use], taught))
+            answers.append(self._spelled(taught.tokens))
+        return Nearness(before=fmean(before), after=fmean(after), answers=tuple(answers))
 
     def perplexity(self, text: str, *, adapter: Adapter | None = None, subjects: Sequence[str] = ()) -> float:
         """The perplexity of a text that stands alone."""
@@ -156,9 +152,15 @@ class LocalTuner:
         return found
 
     def _taught(self, lessons: Sequence[Lesson], teacher: Teacher) -> dict[int, teaching.Said]:
-        """What a teacher says to every question that is to be learned, by the numbers of the lessons."""
-        asked = {n: lesson.question for n, lesson in enumerate(lessons) if lesson.answer is not None}
-        return {n: teaching.said(self.engine, teacher, question) for n, question in asked.items()}
+        """What a teacher says to the questions that it can answer, by the numbers of the lessons."""
+        asked = {n: one for n, one in enumerate(lessons) if one.answer is not None}
+        said = {n: teaching.said(self.engine, teacher, one.question) for n, one in asked.items()}
+        known = {n: (asked[n].answer or "").rstrip(".").casefold() for n in asked}
+        return {n: one for n, one in said.items() if known[n] in self._spelled(one.tokens).casefold()}
+
+    def _spelled(self, tokens: Sequence[int]) -> str:
+        text: str = self.engine.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        return text
 
     def _prompt(self, question: str, system: str) -> Tokens:
         return self.engine.prompt(system, (), [Utterance("user", question)]).tokens

@@ -205,6 +205,10 @@ class MissingBlob(StoreError):
     """A file that a memory refers to is not in the store; restore it from a backup."""
 
 
+class DamagedBlob(MissingBlob):
+    """A file that a memory refers to is not the one that was stored; restore it from a backup, or make it again."""
+
+
 class ScrubFailed(StoreError):
     """Bytes of what was erased are still in the store's files; the receipt is not signed. The scrub is tried again."""
 

@@ -28,6 +28,7 @@ from pymemos.facade.steering import SteeringMemory
 from pymemos.facade.talk import ChatSeat
 from pymemos.facade.time_machine import TimeMachine
 from pymemos.facade.tracing import Tracing
+from pymemos.facade.transforming import Transformations
 from pymemos.facade.upkeep import Upkeep
 from pymemos.facade.what_if import WhatIf
 from pymemos.infrastructure.keyring import KeyRing
@@ -61,6 +62,7 @@ class MemOS(
     ActivationMemory,
     SteeringMemory,
     ParametricMemory,
+    Transformations,
     Lifecycle,
     Scheduling,
     Privacy,
@@ -140,6 +142,7 @@ class MemOS(
         self._root = True
         self._mover = wiring.make_mover(self._api, self._tools, self._activations, settings)
         moves = settings.moves != MOVES[0]
-        own = upkeep.own_jobs(self._api, self._tools, self._mover if moves else None)
+        opening = self._activations.needed
+        own = upkeep.own_jobs(self._api, self._tools, opening, self._mover if moves else None)
         self._worker = Worker(self._api, {**own, **(jobs or {})}, name=wiring.worker_name(), clock=clock)
         upkeep.begin(self._api, self._tools, any_embedder=reembedding, by_words_meant=chosen, moves=moves)

@@ -118,6 +118,10 @@ PROBES: dict[str, Arguments] = {
     "attach": lambda at: {"question": "Swordfish Krankheit tea"},
     "adapter": lambda at: {"id": at.lora},
     "write_adapter": lambda at: {"id": at.lora, "target": at.folder / "lora"},
+    # Those of pathways.
+    "transform": lambda at: {"ids": [at.also], "to": "activation"},
+    "transformation": lambda at: {"job": at.transforming},
+    "cancel_transformation": lambda at: {"job": at.transforming},
     # Those of steering.
     "steer_from": lambda at: {"pairs": PAIRS},
     "steering": lambda at: {"ids": [at.vector]},
@@ -132,7 +136,7 @@ STEWARDS = (  # they concern the store as a whole
 )  # fmt: skip
 AIMS: dict[str, frozenset[str]] = {
     "id": frozenset({"id", "memory"}),
-    "ids": frozenset({"parents", "ids", "others", "adapters"}),
+    "ids": frozenset({"parents", "ids", "others", "adapters", "against"}),
     "identity": frozenset({"user_id", "agent_id"}),
     "place": frozenset({"namespace", "namespaces"}),
     "principal": frozenset({"to", "caller"}),
@@ -190,7 +194,7 @@ def aims(method: str, aim: str, values: Iterable[Any]) -> list[dict[str, Any]]:
     return [
         {
             name: [value]
-            if name in ("parents", "others", "namespaces", "adapters")
+            if name in ("parents", "others", "namespaces", "adapters", "against")
             else [value, value + "-"]
             if name == "ids"
             else value

@@ -50,6 +50,7 @@ class Place(NamedTuple):
     cached: tuple[str, ...]  # a third memory of Eve's, an adapter of it, and its KV segments
     vector: str  # a steering vector of Eve's
     training: str  # a job of Eve's
+    transforming: str  # and another
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -123,10 +124,11 @@ def furnished(mem: MemOS, clock: FrozenClock, folder: Path) -> Place:
     juice = eve.add("Eve likes juice.").ids
     cached = (*juice, _adapter(eve, juice), *eve.encode(juice).ids)
     training = eve.enqueue("distil", {"ids": list(juice)}, run_at=FAR) or ""
+    transforming = eve.enqueue("transform", {"ids": list(juice), "to": "activation"}, run_at=FAR) or ""
     clock.advance(MINUTE)
     vector = eve.steer_from([(f"Well said, {number}!", f"meh {number}") for number in range(6)]).id
     clock.advance(MINUTE)
-    return Place(mem, eve, clock, folder, own, also, ids, job, blob, cached, vector, training)
+    return Place(mem, eve, clock, folder, own, also, ids, job, blob, cached, vector, training, transforming)
 
 
 def _adapter(eve: MemOS, parents: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ import pytest
 from pymemos.adapters.blobs import FileBlobs
 from pymemos.adapters.sqlite import SqliteStore
 from pymemos.cube.header import SemanticType
+from pymemos.errors import DamagedBlob
 from pymemos.ports import BlobStore, Store
 from pymemos.testing.acts import add
 from pymemos.testing.builders import an_audit_record, an_entry
@@ -62,3 +63,47 @@ class TestFileBlobs(BlobStoreContract):
         assert blobs.remove_partial(datetime.now(UTC) - timedelta(seconds=50)) == 1
         assert [path.name for path in (tmp_path / "blobs").glob("tmp-*")] == ["tmp-new"]
         assert blobs.names() == {name}
+
+    @pytest.mark.parametrize("way", ["in place", "replaced"])
+    def test_bytes_that_changed_since_they_were_looked_at_are_found(self, tmp_path: Path, way: str) -> None:
+        blobs = FileBlobs(tmp_path / "blobs")
+        name, _ = blobs.put(b"tensor")
+        path = tmp_path / "blobs" / name[:2] / name
+        time.sleep(0.1)  # longer than a tick of the file system's clock
+        blobs.open_whole(name)
+        then = path.stat()
+        target = path if way == "in place" else path.with_suffix(".new")
+        target.write_bytes(b"tensoR")
+        os.utime(target, ns=(then.st_atime_ns, then.st_mtime_ns))
+        target.replace(path)
+
+        for _ in range(2):
+            with pytest.raises(DamagedBlob):
+                blobs.open_whole(name)
+        blobs.put(b"tensor")
+        assert bytes(blobs.open_whole(name)) == b"tensor"
+
+    def test_a_change_right_behind_the_look_is_found(self, tmp_path: Path) -> None:
+        """Within one tick a file's times stay the same: so soon after it was written, a look is not relied on."""
+        for n in range(50):
+            blobs = FileBlobs(tmp_path / str(n))
+            name, _ = blobs.put(b"tensor")
+            path = tmp_path / str(n) / name[:2] / name
+            blobs.open_whole(name)
+            with path.open("r+b") as file:
+                file.write(b"T")
+
+            with pytest.raises(DamagedBlob):
+                blobs.open_whole(name)
+
+    def test_what_was_looked_at_is_not_looked_at_again(self, tmp_path: Path) -> None:
+        blobs = FileBlobs(tmp_path / "blobs")
+        name, _ = blobs.put(bytes(64 << 20))
+        time.sleep(0.1)
+        taken = []
+        for _ in range(2):
+            began = time.process_time()
+            blobs.open_whole(name)
+            taken.append(time.process_time() - began)
+
+        assert taken[1] < taken[0] / 4

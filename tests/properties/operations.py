@@ -143,7 +143,8 @@ def put_vectors(unit: WriteUnit, id: str, vectors: tuple[Vector, ...], at: datet
 
 
 def link(unit: WriteUnit, edges: list[Edge]) -> Any:
-    return unit.link([edge for edge in edges if not unit.erased([edge.source, edge.target])])
+    """From memories that are there, to none that was erased (ports.WriteUnit.link)."""
+    return unit.link([edge for edge in edges if unit.owner_of(edge.source) and not unit.erased([edge.target])])
 
 
 def use(unit: WriteUnit, ids: list[str], at: datetime) -> Any:

@@ -142,9 +142,12 @@ class Twins(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
+        before, maybe = self.twin._state, self.maybe
         self.close()
         self.open()
         self.recover([])
+        if self.twin._state is before:
+            self.maybe = maybe  # the log was unlinked, and may be back after a power failure
 
     @rule(after=st.integers(0, 30), seed=st.none() | st.integers(0, 99), vanish=st.booleans())
     def crash_while_reopening(self, after: int, seed: int | None, vanish: bool) -> None:

@@ -66,6 +66,16 @@ def schedule(mem: MemOS) -> None:
     assert_type(mem.schedule_policy(), SchedulePolicy | None)
 
 
+def transform(mem: MemOS) -> None:
+    """A plan and a job; how far that is; and what was lost, in the header of what it made."""
+    found = mem.transform(["id"], to="parametric", user_id="alice")
+    assert_type(found.plan.steps[0].name, str)
+    assert_type(mem.transformation(found.job or "").made, tuple[str, ...])
+    why = mem.get("id").header.descriptive.provenance
+    if why is not None and why.transformed is not None:
+        assert_type(why.transformed.measured, dict[str, float])
+
+
 def find(mem: MemOS) -> None:
     """A search gives hits; hits give a block for a prompt."""
     hits = mem.search("Where?", user_id="alice", limit=5, filters={"tags": {"contains": "work"}})

@@ -82,6 +82,11 @@ def training(at: Place) -> str:
     return at.mem.distil([fact(at)], user_id="ana")
 
 
+def transforming(at: Place) -> str:
+    """A transformation of Ana's that waits."""
+    return at.mem.transform([fact(at)], "activation", user_id="ana").job or ""
+
+
 class Scenario(NamedTuple):
     """One use of a method, and the operation that the audit log must name."""
 
@@ -153,6 +158,11 @@ SCENARIOS: dict[str, Scenario] = {
     "adapter": Scenario(lambda at: at.mem.adapter(at.lora, user_id="ana"), "show_adapter"),
     "write_adapter": Scenario(
         lambda at: at.mem.write_adapter(at.lora, at.folder / "lora", user_id="ana"), "show_adapter"
+    ),
+    "transform": Scenario(transforming, "transform"),
+    "transformation": Scenario(lambda at: at.mem.transformation(transforming(at), user_id="ana"), "find_transform"),
+    "cancel_transformation": Scenario(
+        lambda at: at.mem.cancel_transformation(transforming(at), user_id="ana"), "find_transform"
     ),
     "encode": Scenario(lambda at: at.mem.encode([at.text], user_id="ana"), "encode"),
     "inject": Scenario(lambda at: at.mem.inject([segment(at) and at.text], "Tea?", user_id="ana").close(), "inject"),
@@ -226,7 +236,7 @@ JOBS: dict[str, str] = {
     "move": "move",
     "free": "free",
 }  # each kind of job of the system's own, and the operation of its effect
-WITH_ARGUMENTS = ("distil",)  # what it learns from: the tests of adapters do it
+WITH_ARGUMENTS = ("distil", "transform")  # what they begin from: the tests of adapters and of pathways do them
 
 
 class Witnessed(NamedTuple):
@@ -452,7 +462,8 @@ def test_somebody_elses_id_is_unknown_in_a_world_too(witnessed: Witnessed, metho
 
 def test_every_kind_of_job_of_the_system_has_its_operation(witnessed: Witnessed) -> None:
     mem = witnessed.place.mem
-    own = upkeep.own_jobs(mem._api, mem._tools, mem._mover)
+    assert mem._activations is not None
+    own = upkeep.own_jobs(mem._api, mem._tools, mem._activations.needed, mem._mover)
 
     assert sorted(own) == sorted([*JOBS, *WITH_ARGUMENTS])
 

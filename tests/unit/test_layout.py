@@ -67,6 +67,15 @@ class TestStableBlock:
 
         assert len(lay_out(found=[], hot=hot, budget=Budget(memory=100), now=WHEN).stable) == 4
 
+    def test_a_block_that_was_laid_out_for_more_room_is_shortened_from_its_end(self):
+        hot = [memory(f"m{n}", heat=9, tokens=10) for n in range(6)]
+        roomy = lay_out(found=[], hot=hot, budget=Budget(memory=1_000), now=WHEN)
+        holds = {one.id: one.content_hash for one in roomy.stable}
+
+        short = lay_out(found=[], hot=hot, last=roomy, current=holds, budget=Budget(memory=50), now=WHEN)
+
+        assert short.stable == roomy.stable[:2]
+
     def test_between_two_turns_nothing_comes_into_it(self):
         first = next_turn(lay_out(found=[], hot=[memory("a", heat=9)], now=WHEN), 1)
 

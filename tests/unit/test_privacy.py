@@ -9,11 +9,14 @@ import pytest
 
 from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
+from pymemos.cube.header import Provenance, Transformed
 from pymemos.cube.privacy import Handling, Kind
 from pymemos.errors import InvalidInput, MalformedRecord, NotAllowed, SensitiveText
 from pymemos.infrastructure.privacy.numbers import luhn
 from pymemos.infrastructure.privacy.scanning import scan
 from pymemos.interface.transfer import from_line
+from pymemos.interface.veil import without
+from pymemos.testing.builders import a_cube
 from pymemos.testing.doubles import FrozenClock
 
 MAIL = "Write to bo@example.org about the garden."
@@ -359,3 +362,15 @@ def test_a_plan_of_a_merge_shows_no_more_than_a_reading(veiled: MemOS) -> None:
     plan = ana.plan_merge([cube.id for cube in ana.list()])
 
     assert "example" not in str(plan)
+
+
+def test_what_a_pathway_left_out_is_named_without_what_is_hidden() -> None:
+    way = Transformed(pathway="parametric-plaintext", left=("bo@example.org: owner",))
+    cube = a_cube("A text.", provenance=Provenance(transformed=way))
+
+    shown = without(cube, [Kind.EMAIL]).header.descriptive.provenance
+
+    assert shown is not None
+    assert shown.transformed is not None
+    assert "bo@example.org" not in shown.transformed.left[0]
+    assert without(cube, [Kind.IBAN]) is cube

@@ -126,7 +126,7 @@ class TestRefused:
             path.chmod(0o600)
             path.write_bytes(data)
 
-            with pytest.raises(errors.SegmentRefused):
+            with pytest.raises(errors.DamagedBlob):
                 mem.steering([made.id])
 
     @pytest.mark.parametrize("pairs", ["text", [("one",)], [("one", 2)], PAIRS[:5], [("", "x")] * 6])

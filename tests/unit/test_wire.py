@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymemos.cube.cube import MemCube
-from pymemos.cube.header import Access, Behaviour, Governance, Lifespan, Priority, Provenance
+from pymemos.cube.header import Access, Behaviour, Governance, Lifespan, Priority, Provenance, Transformed
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Payload, Plaintext
 from pymemos.cube.wire import Document, Frame, digest, document, encode, hashes, parse_document, seal
 from pymemos.errors import MalformedRecord, NewerFormat
@@ -23,6 +23,7 @@ from pymemos.testing.doubles import WHEN
 from pymemos.testing.strategies import cubes
 
 MODEL = ModelRef(name="qwen", weights="w", tokenizer="t")
+WAY = Transformed(pathway="plaintext-activation", of=("m1",), key="k", measured={"kl": 0.5, "extra": 1.0}, left=("a",))
 PAYLOADS: list[Payload] = [
     Plaintext(content="Ana lives in Lisbon."),
     Plaintext(content="{}", format="json"),
@@ -33,6 +34,7 @@ PLACES: list[tuple[str | int, ...]] = [  # every group that a newer writer may e
     (),
     ("descriptive",),
     ("descriptive", "provenance"),
+    ("descriptive", "provenance", "transformed"),
     ("governance",),
     ("governance", "access"),
     ("governance", "lifespan"),
@@ -48,7 +50,7 @@ def a_whole_cube() -> MemCube:
     return a_cube(
         payload=PAYLOADS[2],
         parents=(source.pin(),),
-        provenance=Provenance(trigger="chat", links=("a",)),
+        provenance=Provenance(trigger="chat", links=("a",), transformed=WAY),
         access=Access(read=("users/bo",)),
         lifespan=Lifespan(ttl_s=60.0),
         metadata={"extra": {"mine": 1}, "n": [1, None, True]},
@@ -87,6 +89,26 @@ def test_every_cube_comes_back_with_the_same_bytes_and_hashes(cube: MemCube) -> 
 
     assert back == cube.observed(Behaviour())  # what was observed is no part of the document
     assert document(back) == raw
+
+
+def test_what_a_pathway_measured_comes_back_with_the_same_bytes() -> None:
+    cube = a_whole_cube()
+    back = read(document(cube))
+
+    assert back == cube
+    assert document(back) == document(cube)
+    assert back.header.descriptive.provenance is not None
+    assert back.header.descriptive.provenance.transformed == WAY
+
+
+@pytest.mark.parametrize("measured", [{"kl": "low"}, {"kl": None}, [1.0], {"extra": {"kl": 1.0}}])
+def test_figures_that_are_no_numbers_are_refused(measured: Any) -> None:
+    fields = json.loads(document(a_whole_cube()))
+    fields["descriptive"]["provenance"]["transformed"]["measured"] = measured
+
+    for later in ({}, {"newer": 1}):
+        with pytest.raises(MalformedRecord):
+            read(json.dumps({**fields, **later}).encode())
 
 
 @given(cubes())

@@ -6,15 +6,19 @@ import mmap
 import os
 import re
 import tempfile
+import time
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
-from pymemos.errors import InvalidInput, MissingBlob
+from pymemos.errors import DamagedBlob, InvalidInput, MissingBlob
 
 _CHUNK = 1 << 20  # bytes read at a time
 _NAME = re.compile(r"[0-9a-f]{64}")
+_TICK_S = 0.05  # longer than any tick of a file system's clock: two writes within one leave the same times
+
+_Stamp = tuple[int, int, int, int, int]  # device, inode, size, and in nanoseconds when bytes and when anything changed
 
 
 class FileBlobs:
@@ -22,6 +26,7 @@ class FileBlobs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._looked_at: dict[str, tuple[_Stamp, bool]] = {}  # whether the file was whole, as it was then
 
     def put(self, source: bytes | BinaryIO) -> tuple[str, int]:
         """Write, fsync, rename, fsync the folder; gives the hash and the size in bytes."""
@@ -39,13 +44,26 @@ class FileBlobs:
 
     def open(self, blob: str) -> memoryview:
         """The file's bytes, mapped and not copied."""
-        try:
-            with self._path(blob).open("rb") as file:
-                if os.fstat(file.fileno()).st_size == 0:
-                    return memoryview(b"")
-                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except FileNotFoundError as error:
-            raise MissingBlob(f"blob {blob!r} is not in the store; restore it from a backup") from error
+        return self._mapped(blob)[0]
+
+    def open_whole(self, blob: str) -> memoryview:
+        """The file's bytes, of which each was looked at since the file was touched last.
+
+        A file that is written to, or put in the place of another, gets other times, which nobody can set back.
+        """
+        data, found = self._mapped(blob)
+        stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        known = self._looked_at.get(blob)
+        if known is not None and known[0] == stamp:
+            whole = known[1]
+        else:
+            now = time.time()
+            whole = sha256(data).hexdigest() == blob
+            if now - found.st_ctime > _TICK_S:
+                self._looked_at[blob] = (stamp, whole)
+        if not whole:
+            raise DamagedBlob(f"the bytes of blob {blob[:12]}… are not those that were stored")
+        return data
 
     def names(self) -> set[str]:
         """The hashes of all blobs that are stored."""
@@ -61,6 +79,7 @@ class FileBlobs:
     def remove(self, blob: str) -> None:
         """Unlink a blob; one that is not there is no error."""
         path = self._path(blob)
+        self._looked_at.pop(blob, None)
         if path.exists():
             path.unlink(missing_ok=True)
             _sync_folder(path.parent)  # else a power failure might bring it back
@@ -79,6 +98,16 @@ class FileBlobs:
         for path in left:
             self.remove(path.name)
         return len(left)
+
+    def _mapped(self, blob: str) -> tuple[memoryview, os.stat_result]:
+        try:
+            with self._path(blob).open("rb") as file:
+                found = os.fstat(file.fileno())
+                if found.st_size == 0:
+                    return memoryview(b""), found
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), found
+        except FileNotFoundError as error:
+            raise MissingBlob(f"blob {blob!r} is not in the store; restore it from a backup") from error
 
     def _path(self, blob: str) -> Path:
         if not _NAME.fullmatch(blob):

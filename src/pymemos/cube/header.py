@@ -121,10 +121,24 @@ def share_default(group: Extensible, name: str, default: Any) -> None:
         msgspec.structs.force_setattr(group, name, default)
 
 
+class Transformed(Extensible, frozen=True):
+    """By which pathway a memory came to its form, from which memories, and what was measured to be lost (4.2).
+
+    ``measured`` has figures by name, all finite; the ADR of the pathways says what each means. ``left`` names what was
+    left out, for it could not be shown to be there.
+    """
+
+    pathway: str  # "plaintext-activation", …
+    of: tuple[str, ...] = ()  # the ids of the memories that it began from
+    key: str | None = None  # digest of what it was made of: the same again is not made twice
+    measured: dict[str, float] = {}
+    left: tuple[str, ...] = ()
+
+
 class Provenance(Extensible, frozen=True):
     """Why a memory exists (5.3.2): the trigger, the state it was made in, the model and the links that it cites.
 
-    ``note`` is what somebody thought worth saying of it, in words.
+    ``note`` is what somebody thought worth saying of it, in words; ``transformed`` is of one that changed its form.
     """
 
     trigger: str | None = None
@@ -132,6 +146,7 @@ class Provenance(Extensible, frozen=True):
     model: str | None = None
     links: tuple[str, ...] = ()
     note: str | None = None
+    transformed: Transformed | None = None
 
 
 class Descriptive(Extensible, frozen=True):

@@ -90,6 +90,21 @@ def check(file: memoryview, said: dict[str, str], tokens: Sequence[int], tensors
     return found
 
 
+def tokens_in(file: memoryview, tokenizer: str | None) -> tuple[int, ...]:
+    """The token ids of a segment's file, whoever made it; SegmentRefused where they are not of this tokenizer."""
+    found = read(file)
+    said = found.metadata
+    if said.get("format") != FORMAT or not tokenizer or said.get("tokenizer") != tokenizer:
+        raise SegmentRefused("the file is no segment whose tokens the local model knows")
+    if TOKEN_IDS not in found.entries or found.entries[TOKEN_IDS][0].dtype != "I32":
+        raise SegmentRefused("the file has no token ids")
+    data = found.bytes_of(TOKEN_IDS)
+    tokens: tuple[int, ...] = struct.unpack(f"<{len(data) // 4}i", data)
+    if not tokens or said.get("tokens") != tokens_digest(tokens):
+        raise SegmentRefused("the file holds other token ids than its header says")
+    return tokens
+
+
 def verify_blob(file: memoryview, blob: str) -> None:
     """Raise SegmentRefused where a file is not, to the last bit, the one that was stored under its hash.
 

@@ -12,7 +12,17 @@ from typing import Any, TypeVar
 import msgspec
 
 from pymemos.cube.cube import MemCube, Parent
-from pymemos.cube.header import Access, Behaviour, Descriptive, Extensible, Governance, Header, Lifespan, Provenance
+from pymemos.cube.header import (
+    Access,
+    Behaviour,
+    Descriptive,
+    Extensible,
+    Governance,
+    Header,
+    Lifespan,
+    Provenance,
+    Transformed,
+)
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Payload, Plaintext
 from pymemos.errors import MalformedRecord, NewerFormat
 
@@ -27,10 +37,12 @@ _PAYLOADS: dict[str, type[Plaintext] | type[Activation] | type[Parametric]] = {
 }
 _NESTED: dict[type, dict[str, type[Extensible]]] = {
     Descriptive: {"provenance": Provenance},
+    Provenance: {"transformed": Transformed},
     Governance: {"access": Access, "lifespan": Lifespan},
     Activation: {"model": ModelRef},
     Parametric: {"model": ModelRef},
 }
+_OWN_NAMES = frozenset({"metadata", "measured"})
 _NOTHING = Plaintext(content="")
 _Group = TypeVar("_Group", bound=Extensible)
 
@@ -185,8 +197,10 @@ def _is_extended(plain: Document) -> bool:
     said, rules = plain.descriptive, plain.governance
     if said.extra or rules.extra or rules.access.extra or rules.lifespan.extra or _payload_is_extended(plain.payload):
         return True
-    provenance = () if said.provenance is None else (said.provenance,)
-    return any(group.extra for group in (*provenance, *plain.parents))
+    why = said.provenance
+    if why is not None and (why.extra or (why.transformed is not None and why.transformed.extra)):
+        return True
+    return any(group.extra for group in plain.parents)
 
 
 def _payload_is_extended(payload: Payload) -> bool:
@@ -199,8 +213,8 @@ def _flatten(value: Any) -> Any:
         return [_flatten(item) for item in value]
     if not isinstance(value, dict):
         return value
-    # Metadata is the caller's own: a key named "extra" in it is not ours.
-    flat = {k: v if k == "metadata" else _flatten(v) for k, v in value.items() if k != "extra"}
+    # Metadata is the caller's own, and figures have names of their own: a key named "extra" in them is not ours.
+    flat = {k: v if k in _OWN_NAMES else _flatten(v) for k, v in value.items() if k != "extra"}
     return {**flat, **value.get("extra", {})}
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.payload import Activation
-from pymemos.cube.segment import verify_blob
 from pymemos.cube.steering import Effect, SteeringItem
 from pymemos.errors import InvalidInput, ModelError
 from pymemos.facade.handle import Handle
@@ -67,8 +66,8 @@ class SteeringMemory(Handle):
     ) -> Steering:
         """Vectors for one answer, each as strong as it was made, or times what ``strengths`` says of its id.
 
-        They add up; a negative strength turns one round. Raises SegmentRefused where a vector is another model's, or
-        its file is damaged, StaleMemory where what it was made from changed.
+        They add up; a negative strength turns one round. Raises SegmentRefused where a vector is another model's,
+        DamagedBlob where its file is damaged, StaleMemory where what it was made from changed.
         """
         engine = self._engine()
         named = check_ids(ids, "ids", least=1)
@@ -83,8 +82,7 @@ class SteeringMemory(Handle):
             cube: MemCube = self._dispatch(who, UseSteering(id=id, model=engine.ref))
             payload = cube.payload
             assert isinstance(payload, Activation)  # noqa: S101 (it was just checked)
-            file = self._tools.blobs.open(payload.blob)
-            verify_blob(file, payload.blob)
+            file = self._tools.blobs.open_whole(payload.blob)
             vectors = engine.load_steering(file, payload.layers)
             uses.append(SteeringUse(vectors=vectors, scale=(payload.scale or 0.0) * asked.get(id, 1.0)))
         return Steering(uses=tuple(uses), ids=named)

@@ -53,7 +53,7 @@ NO_MODEL: Final = (
     "PYMEMOS_CHAT_KEY), set PYMEMOS_CHAT, or pass MemOS(chat=...)"
 )
 Dispatch = Callable[[Who, Request], Any]
-Key = tuple[str | None, ...]
+Key = tuple[str | int | None, ...]
 Promote = Callable[[Who, Sequence[Note], str | None, Injection], None]  # what happens to a block that was used again
 
 
@@ -237,13 +237,17 @@ class Talk:
         return self._attacher.routes(self._looking, asked.question.content, hits=hits)
 
     def _keys(self, asked: Asked) -> tuple[Key, Key]:
-        """Under which the layouts of the owner, and of the conversation, are kept; the system's words come first."""
+        """Under which the layouts of the owner, and of the conversation, are kept; the system's words come first.
+
+        How much room an owner's block has goes by the call, so that one with little room spoils no other's.
+        """
         caller = self._own[0]
-        owner = (caller.namespace, caller.agent, asked.system)
+        whose = (caller.namespace, caller.agent, asked.system)
+        owner = (*whose, asked.budget.memory)
         if asked.given is None:
-            return owner, (*owner, caller.session, None)
+            return owner, (*whose, caller.session, None)
         first = asked.given[0].asked_id if asked.given else given_id((), asked.question.content)
-        return owner, (*owner, caller.session, first)
+        return owner, (*whose, caller.session, first)
 
     def _recalled(self, asked: Asked, last: Layout | None) -> Recalled:
         session = self._own[0].session if asked.given is None else None

@@ -13,7 +13,7 @@ import msgspec
 
 from pymemos.cube.call import MemoryCall, Request
 from pymemos.cube.cube import MemCube, Parent
-from pymemos.cube.header import Descriptive, Governance, Origin, Priority, SemanticType
+from pymemos.cube.header import Descriptive, Governance, Origin, Priority, Provenance, SemanticType
 from pymemos.cube.payload import Activation, Plaintext
 from pymemos.cube.policy import Action
 from pymemos.cube.segment import EXACT, SegmentAbout, SegmentSource
@@ -61,6 +61,7 @@ class Encode(Request, frozen=True, kw_only=True, tag="encode"):
     segments: tuple[NewSegment, ...]
     labels: Labels = Labels()
     decisions: tuple[FormDecision, ...] = ()  # of the scheduler, by which they are made
+    provenance: Provenance | None = None  # by which pathway they came about
 
 
 class Apart(msgspec.Struct, frozen=True, kw_only=True):
@@ -328,6 +329,7 @@ def _kept(work: Work, one: NewSegment, request: Encode, found: Places) -> MemCub
         role=caller.role,
         task=caller.task,
         tags=labels.tags or (),
+        provenance=request.provenance,
         metadata={} if one.system is None else {SYSTEM: one.system},
     )
     if request.decisions:

@@ -13,7 +13,7 @@ import msgspec
 from pymemos.cube.call import MemoryCall, Request, Selection
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import Compare
-from pymemos.cube.header import Descriptive, Governance, Origin, Priority, SemanticType, Stage
+from pymemos.cube.header import Descriptive, Governance, Origin, Priority, Provenance, SemanticType, Stage
 from pymemos.cube.payload import Parametric, Payload
 from pymemos.cube.segment import SegmentSource
 from pymemos.cube.wire import digest, encode
@@ -25,6 +25,7 @@ from pymemos.interface.activation import check_encodable
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.giving_up import with_decisions
 from pymemos.interface.letting_in import joined
+from pymemos.interface.made import note_made
 from pymemos.interface.requests import Labels, Pin
 from pymemos.interface.sources import marked, may_read, pinned, sources_of
 from pymemos.interface.versions import OnMemory, check_editable, check_written, living_record
@@ -57,6 +58,7 @@ class KeepAdapter(Request, frozen=True, kw_only=True, tag="keep_adapter"):
     into: str | None = None
     labels: Labels = Labels()
     decisions: tuple[FormDecision, ...] = ()  # of the scheduler, by which it was trained
+    provenance: Provenance | None = None  # by which pathway it came about; then the job's result is remembered
 
 
 class FindAdapters(Request, frozen=True, kw_only=True, tag="find_adapters"):
@@ -160,6 +162,8 @@ class KeepAdapterHandler(Handler):
             cube = _next(work, _into(work, id, namespace), payload, parents, request, sensitivity)
             check_written(work, [cube])
             vault.supersede(work.unit, vault.draft(cube), work.now)
+        if request.provenance is not None:
+            note_made(work, request.job, (cube.id,))
         return Outcome(result=cube, memories=(cube.id,))
 
 
@@ -240,13 +244,16 @@ HANDLERS: dict[type[Request], Handler] = {
 # ── Inside a unit ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def judged(work: Work, cubes: Sequence[MemCube]) -> dict[str, str]:
-    """Why adapters that the caller may see may not be used, by id; those that may be are not in it."""
+def judged(work: Work, cubes: Sequence[MemCube], *, even_refused: bool = False) -> dict[str, str]:
+    """Why adapters that the caller may see may not be used, by id; those that may be are not in it.
+
+    With ``even_refused`` one that did not pass its admission test may be, for it is only examined.
+    """
     served = marked(work, cubes)
-    return {cube.id: reason for cube in served if (reason := _reason(work, cube))}
+    return {cube.id: reason for cube in served if (reason := _reason(work, cube, even_refused=even_refused))}
 
 
-def _reason(work: Work, cube: MemCube) -> str:
+def _reason(work: Work, cube: MemCube, *, even_refused: bool = False) -> str:
     payload = cube.payload
     if not isinstance(payload, Parametric):
         return "it is no adapter"
@@ -256,7 +263,7 @@ def _reason(work: Work, cube: MemCube) -> str:
         return f"it was made for {payload.model.name!r}, which is not the model in use"
     if payload.seal != seal_of(cube.namespace, payload, _sources(cube), work.tools.key):
         return "it was not trained by this instance; distil its sources here"
-    if not payload.admitted:
+    if not payload.admitted and not even_refused:
         return "it did not pass its admission test; its manifest says why"
     if is_over(cube, work.now):
         return "it has expired"
@@ -337,6 +344,7 @@ def _said(work: Work, request: KeepAdapter) -> Descriptive:
         cause="distil",
         author=caller.name,
         tags=request.labels.tags or (),
+        provenance=request.provenance,
         metadata={JOB: request.job},
     )
     return with_decisions(said, request.decisions, model=request.payload.model.name) if request.decisions else said

@@ -12,8 +12,7 @@ import msgspec
 from pymemos.cube.adapter import Manifest, manifest_of
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.cube import Parent
-from pymemos.cube.segment import verify_blob
-from pymemos.errors import AdapterRefused, MissingBlob, SegmentRefused
+from pymemos.errors import AdapterRefused, MissingBlob
 from pymemos.interface.adapters import Attach, FindAdapters, Held, Unused, Usable
 from pymemos.interface.training import SYSTEM
 from pymemos.operation.distilling.routing import Candidate, Route, routed
@@ -127,7 +126,7 @@ class Attacher:
         for one in usable:
             try:
                 found[one.id] = (one, self._read(tuner, one.blob))
-            except (AdapterRefused, SegmentRefused, MissingBlob) as error:
+            except (AdapterRefused, MissingBlob) as error:
                 unused.append(Unused(one.id, str(error)))
         self._let_go()
         return found
@@ -137,8 +136,7 @@ class Attacher:
             if blob in self._loaded:
                 self._loaded.move_to_end(blob)
                 return self._loaded[blob]
-        file = self._tools.blobs.open(blob)
-        verify_blob(file, blob)
+        file = self._tools.blobs.open_whole(blob)
         one = _Loaded(manifest_of(file), tuner.open(file))
         with self._lock:
             self._loaded[blob] = one

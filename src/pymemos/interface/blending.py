@@ -16,7 +16,7 @@ import msgspec
 
 from pymemos.cube.call import Request
 from pymemos.cube.payload import Activation
-from pymemos.cube.segment import SegmentAbout, SegmentSource, tokens_digest, verify_blob
+from pymemos.cube.segment import SegmentAbout, SegmentSource, tokens_digest
 from pymemos.errors import MissingBlob, SegmentRefused, StaleVersion
 from pymemos.interface.activation import Apart, Confirmed, FindSegments, Found, Inject, NewSegment, Usable
 from pymemos.interface.api import Handler, Outcome, Work
@@ -227,10 +227,9 @@ class Blending:
 
     def _read(self, blender: Blender, usable: Usable, tokens: Tokens) -> Loose:
         segment = usable.link.segment
-        file = self._tools.blobs.open(segment.blob)
+        file = self._tools.blobs.open_whole(segment.blob)
         if len(file) != segment.size:
             raise SegmentRefused(f"its file has {len(file):,} bytes, not {segment.size:,}")
-        verify_blob(file, segment.blob)
         return blender.load(file, usable.about, tokens)
 
     def _mixed(self, blender: Blender, prompt: Prompt, exact: Injected, plan: Mix, read: Mapping[int, _Read]) -> _Mixed:

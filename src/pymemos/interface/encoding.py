@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from pymemos.cube.cube import MemCube
-from pymemos.cube.header import Priority
+from pymemos.cube.header import Priority, Provenance
 from pymemos.cube.payload import Activation, ModelRef
 from pymemos.cube.segment import EXACT, INT8, SegmentAbout, SegmentSource, is_loose, tokens_digest, verify_blob
 from pymemos.errors import (
@@ -38,7 +38,7 @@ from pymemos.operation.decisions import FormDecision
 from pymemos.operation.fences import line
 from pymemos.operation.prefixes import Segment
 from pymemos.operation.tiers import RESIDENT, Budget, Tier
-from pymemos.ports import Prompt, Tokens, Utterance
+from pymemos.ports import Engine, Prompt, Tokens, Utterance
 
 if TYPE_CHECKING:
     from pymemos.interface.api import Tools
@@ -49,6 +49,8 @@ PART = 50_000  # characters of a document that one memory holds (ours)
 FORMS = (EXACT, INT8)
 ASKED = (Utterance("user", "?"),)  # templates want a conversation; what stands before it is the same for all
 Render = Callable[[MemCube], str]  # a memory as it stands in a prompt
+# What is to be said of new segments, from the system's text, the lines, and the whole prefix read back from its files.
+Saying = Callable[[str, Sequence[str], "Sequence[Kv]"], Provenance]
 ReadLoose = Callable[[Usable, Tokens], object]
 Head = Callable[[str | None], str]  # the system's text as it stands in a prompt, from what a caller asked for
 
@@ -154,12 +156,14 @@ class Encoder:
         form: str | None = None,
         labels: Labels = Labels(),  # noqa: B008 (frozen)
         decisions: Sequence[FormDecision] = (),
+        saying: Saying | None = None,
     ) -> Encoded:
         """Compute and keep what is not stored yet of a prompt that begins with ``system`` and these memories.
 
         The files come first, then, in one transaction, the memories that name them: refused where a source changed
         meanwhile, and done again. What is stored already is left as it is. Without a ``form`` the policy decides.
         ``decisions`` of the scheduler are kept with the segments that they ask for.
+        ``saying`` is asked before anything is written, and not where nothing is new.
         """
         chosen = form or (self._low_form if labels.priority is Priority.LOW else EXACT)
         if chosen not in FORMS:
@@ -167,11 +171,25 @@ class Encoder:
         with self._lock:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    return self._encoded(who, ids, self.head(system), chosen, labels, decisions)
+                    return self._encoded(who, ids, self.head(system), chosen, labels, decisions, saying)
                 except StaleVersion:
                     if attempt == ATTEMPTS:
                         raise
         raise AssertionError("the loop returns or raises")
+
+    @property
+    def engine(self) -> Engine:
+        """The local model that it encodes with."""
+        return self._engine
+
+    def stored(self, who: Who, ids: Sequence[str]) -> tuple[str, ...]:
+        """The ids of the exact segments that hold these memories now, in their order, as a prompt would find them."""
+        cubes = self.sources(who, ids)
+        prompt = self._engine.prompt(self.head(None), [self.render(cube) for cube in cubes], ASKED)
+        pins = tuple(SegmentSource(cube.id, cube.version, cube.content_hash) for cube in cubes)
+        asked = FindSegments(tokens=_before_the_talk(prompt), notes=pins, exact_only=True)
+        found: Found = self._injector.dispatch(who, asked)
+        return tuple(one.link.segment.id for one in found.links if one.link.segment.source is not None)
 
     def sources(self, who: Who, ids: Sequence[str]) -> tuple[MemCube, ...]:
         """The memories that may stand in a prompt, in their order."""
@@ -195,7 +213,7 @@ class Encoder:
             if before in RESIDENT and (why := pool.evict(segment.blob)):
                 moved.append(Moved(id=segment.id, before=before, tier=before, why=why))
                 continue
-            kv = self._injector.read(one, tokens[segment.start : segment.end], every_byte=True)
+            kv = self._injector.read(one, tokens[segment.start : segment.end])
             room = pool.place(one.keeping, kv, tier, self._tools.clock())
             moved.append(Moved(id=segment.id, before=before, tier=room.tier, why=room.why))
         self._injector.let_go([one.id for one in moved])
@@ -227,7 +245,7 @@ class Encoder:
             self.read_loose(shown.chain[-1], self.tokens_apart(shown))
             return
         tokens = self._tokens_of(shown)[segment.start : segment.end]
-        self._injector.read(shown.chain[-1], tokens, every_byte=False)
+        self._injector.read(shown.chain[-1], tokens)
 
     # Computing.
 
@@ -238,11 +256,13 @@ class Encoder:
         system: str,
         form: str,
         labels: Labels,
-        decisions: Sequence[FormDecision] = (),
+        decisions: Sequence[FormDecision],
+        saying: Saying | None,
     ) -> Encoded:
         started = time.perf_counter()
         cubes = self.sources(who, ids)
-        prompt = self._engine.prompt(system, [self.render(cube) for cube in cubes], ASKED)
+        lines = [self.render(cube) for cube in cubes]
+        prompt = self._engine.prompt(system, lines, ASKED)
         pins = tuple(SegmentSource(cube.id, cube.version, cube.content_hash) for cube in cubes)
         tokens = _before_the_talk(prompt)
         self._check_room(tokens)
@@ -265,7 +285,8 @@ class Encoder:
             try:
                 for new in self._computed(work):
                     made.append(new)
-                kept = self.write(who, made, labels, decisions)
+                said = None if saying is None or not made else saying(system, lines, self._read_again(work, made))
+                kept = self.write(who, made, labels, decisions, said)
             except BaseException:
                 self.remove([one.kept.payload.blob for one in made])
                 raise
@@ -322,13 +343,35 @@ class Encoder:
             base.append(kv)
             place, before = end, blob
 
+    def _read_again(self, work: _Work, made: Sequence[New]) -> list[Kv]:
+        """The whole prefix with what is new as it lies in its files, where a lossy form is no longer what it was."""
+        found = list(work.base)
+        for new in made:
+            assert new.kv is not None  # noqa: S101 (each has its place)
+            payload = new.kept.payload
+            about = SegmentAbout(
+                namespace=work.namespace,
+                sources=new.kept.sources,
+                prefix=payload.prefix,
+                prefix_tokens=payload.before,
+                form=work.form,
+            )
+            found.append(self._engine.load(self._tools.blobs.open(payload.blob), about, new.kv.tokens, new.kv.start))
+        return found
+
     def write(
-        self, who: Who, made: Sequence[New], labels: Labels, decisions: Sequence[FormDecision] = ()
+        self,
+        who: Who,
+        made: Sequence[New],
+        labels: Labels,
+        decisions: Sequence[FormDecision] = (),
+        provenance: Provenance | None = None,
     ) -> tuple[MemCube, ...]:
         """Write the memories that name the files; a scrub that came between may have taken a file that nobody named."""
         if not made:
             return ()
-        request = Encode(segments=tuple(one.kept for one in made), labels=labels, decisions=tuple(decisions))
+        segments, asked = tuple(one.kept for one in made), tuple(decisions)
+        request = Encode(segments=segments, labels=labels, decisions=asked, provenance=provenance)
         cubes: tuple[MemCube, ...] = self._injector.dispatch(who, request)
         for one in made:
             try:
@@ -367,6 +410,17 @@ class Encoder:
         if len(notes) != 1 or tokens_digest(notes[0]) != _segment(shown).through:
             raise SegmentRefused("its tokens are not those that its source has in a prompt now; encode it again")
         return notes[0]
+
+    def prefix_of(self, shown: Shown) -> tuple[Kv, ...]:
+        """A segment and everything before it, read from their files with every byte looked at."""
+        if shown.reason or shown.chain is None or is_loose(_segment(shown).form):
+            why = shown.reason or ("what stood before it is gone" if shown.chain is None else "it was encoded apart")
+            raise SegmentRefused(f"segment {shown.cube.id!r} cannot be used: {why}")
+        tokens, links = self._tokens_of(shown), [one.link.segment for one in shown.chain]
+        return tuple(
+            self._injector.read(one, tokens[segment.start : segment.end])
+            for one, segment in zip(shown.chain, links, strict=True)
+        )
 
     def _tokens_of(self, shown: Shown) -> Tokens:
         """The tokens of a prompt up to a segment's end, made again from the memories that it holds."""

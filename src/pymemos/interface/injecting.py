@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
-from pymemos.cube.segment import EXACT, SegmentSource, is_loose, verify_blob
+from pymemos.cube.segment import EXACT, SegmentSource, is_loose
 from pymemos.errors import MissingBlob, SegmentRefused
 from pymemos.interface.activation import FallBack, FindSegments, Found, Inject, Usable
 from pymemos.interface.kv_pool import KvPool, Lease
@@ -161,7 +161,6 @@ class Injector:
 
     def __init__(self, api: MemoryAPI, tools: Tools, engine: Engine, pool: KvPool) -> None:
         self._api, self._tools, self.engine, self.pool = api, tools, engine, pool
-        self._damaged: set[str] = set()  # blobs whose bytes were seen not to be what was stored
 
     def inject(
         self, who: Who, prompt: Prompt, notes: Sequence[SegmentSource] = (), *, exact_only: bool = False
@@ -239,23 +238,19 @@ class Injector:
         caller, scope = who
         return self._api.dispatch(MemoryCall(caller=caller, scope=scope, request=request))
 
-    def read(self, usable: Usable, tokens: Tokens, *, every_byte: bool) -> Kv:
-        """A segment from its file, mapped and checked; ``tokens`` are its own."""
+    def read(self, usable: Usable, tokens: Tokens) -> Kv:
+        """A segment from its file, mapped and known to be whole; ``tokens`` are its own."""
         segment = usable.link.segment
-        file = self._tools.blobs.open(segment.blob)
+        file = self._tools.blobs.open_whole(segment.blob)
         if len(file) != segment.size:
             raise SegmentRefused(f"its file has {len(file):,} bytes, not {segment.size:,}")
-        if every_byte:
-            verify_blob(file, segment.blob)
         return self.engine.load(file, usable.about, tokens, segment.start)
 
     def _lease(self, usable: Usable, tokens: Tokens) -> Lease:
         segment = usable.link.segment
         is_whole = usable.link.take == segment.length or segment.tokens is None
         own = tokens[segment.start : segment.end] if is_whole else segment.tokens or ()
-        if segment.blob in self._damaged:
-            raise SegmentRefused("the bytes of its file are not those that were stored; encode it again")
-        lease = self.pool.lease(usable.keeping, lambda: self.read(usable, own, every_byte=False), self._tools.clock())
+        lease = self.pool.lease(usable.keeping, lambda: self.read(usable, own), self._tools.clock())
         self._tools.segments.learn(segment, own)
         return lease
 
@@ -265,17 +260,11 @@ class Injector:
         return self.engine.cut(one.lease.kv, link.take) if link.is_cut else one.lease.kv
 
     def _keep(self, used: Sequence[_Taken]) -> None:
-        """Bring what is worth it to memory for the next use; only now is every byte of its file looked at."""
+        """Bring what is worth it to memory for the next use."""
         placed = []
         for one in used:
-            blob, lease = one.usable.link.segment.blob, one.lease
+            lease = one.lease
             if lease.tier is not Tier.DISK or lease.wanted is Tier.DISK:
-                continue
-            try:
-                verify_blob(self._tools.blobs.open(blob), blob)
-            except (SegmentRefused, MissingBlob) as error:
-                self._damaged.add(blob)
-                _LOGGER.warning("segment %s is not used again: %s", one.usable.keeping.id, error)
                 continue
             self.pool.place(one.usable.keeping, lease.kv, lease.wanted, self._tools.clock())
             placed.append(one.usable.keeping.id)

@@ -11,7 +11,7 @@ import msgspec
 
 from pymemos.cube.call import Request
 from pymemos.cube.cube import MemCube
-from pymemos.cube.header import Descriptive, Governance, Origin, Priority, SemanticType, Stage
+from pymemos.cube.header import Descriptive, Governance, Origin, Priority, Provenance, SemanticType, Stage
 from pymemos.cube.payload import Activation, ModelRef
 from pymemos.cube.steering import Effect
 from pymemos.cube.wire import digest, encode
@@ -19,6 +19,7 @@ from pymemos.errors import InvalidInput, NotAllowed, SegmentRefused, StaleMemory
 from pymemos.infrastructure import vault
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface.api import Handler, Outcome, Work
+from pymemos.interface.made import note_made
 from pymemos.interface.requests import Labels, Pin
 from pymemos.interface.sources import marked, pinned
 from pymemos.interface.versions import OnMemory, check_written, living_record
@@ -35,6 +36,8 @@ class KeepSteering(Request, frozen=True, kw_only=True, tag="keep_steering"):
     effect: Effect
     parents: tuple[Pin, ...] = ()  # the memories that its pairs were taken from
     labels: Labels = Labels()
+    provenance: Provenance | None = None  # by which pathway it came about
+    job: str | None = None  # that made it, so that its result is remembered
 
 
 class UseSteering(Request, frozen=True, kw_only=True, tag="use_steering"):
@@ -87,6 +90,7 @@ class KeepSteeringHandler(Handler):
             role=caller.role,
             task=caller.task,
             tags=labels.tags or (),
+            provenance=request.provenance,
             metadata={**(labels.metadata or {}), EFFECT: told},
         )
         of = [record.cube for record in work.unit.current([pin.id for pin in parents])]
@@ -108,6 +112,8 @@ class KeepSteeringHandler(Handler):
         )
         check_written(work, [cube])
         vault.write_turns(work.unit, [Draft(cube=cube)], work.now)
+        if request.job is not None:
+            note_made(work, request.job, (id,))
         return Outcome(result=Steered(cube=cube, effect=request.effect), memories=(id,))
 
 

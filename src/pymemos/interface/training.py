@@ -29,7 +29,7 @@ from pymemos.operation.decisions import FormDecision
 from pymemos.operation.distilling import admission
 from pymemos.operation.distilling.admission import Exam, Sheet
 from pymemos.operation.distilling.lessons import Course, course
-from pymemos.ports import Adapter, Job, ReadUnit, Tuner, Weights
+from pymemos.ports import Adapter, Job, ReadUnit, Teacher, Tuner, Weights
 
 if TYPE_CHECKING:
     from pymemos.interface.api import MemoryAPI, Tools
@@ -74,19 +74,35 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
 
 def distil_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
     """Train, examine, store the file; the call that it gives writes the memory, together with the job's end."""
-    _, tuner = tools.tuner.needed()
-    folder = folder_of(tools, job.id)
     remove_ended(tools)
     asked = msgspec.convert(job.arguments, Arguments)
+    request, _ = trained(api, tools, job, asked)
+    remove(folder_of(tools, job.id))
+    caller, scope = for_owner(job)
+    return MemoryCall(caller=caller, scope=scope, request=request)
+
+
+def trained(
+    api: MemoryAPI, tools: Tools, job: Job, asked: Arguments, *, teacher: Teacher | None = None
+) -> tuple[KeepAdapter, Manifest]:
+    """Train and examine an adapter, by the texts or by a teacher that has read them; its file is stored.
+
+    What was learned so far stays in the job's folder, for whoever does it again.
+    """
+    _, tuner = tools.tuner.needed()
+    folder = folder_of(tools, job.id)
     caller, scope = for_owner(job)
     cubes = _sources(api, MemoryCall(caller=caller, scope=scope, request=ReadSources(ids=asked.ids)), folder)
     watch = _Watch(tools, job, cubes, folder)
     made = course({cube.id: cube.text for cube in cubes}, asked.recipe)
-    weights = tuner.train(made.lessons, asked.recipe, system=SYSTEM, checkpoint=folder, on_step=watch.trained)
+    if teacher is not None:
+        made = msgspec.structs.replace(made, taught_by=f"{tuner.ref.name} with its notes injected")
+    weights = tuner.train(
+        made.lessons, asked.recipe, system=SYSTEM, checkpoint=folder, on_step=watch.trained, teacher=teacher
+    )
     watch.examining(asked.recipe.steps)
     file, manifest = examined(tuner, weights, made, asked.recipe, namespace=job.namespace, sources=watch.sources)
     blob, size = tools.blobs.put(file)
-    remove(folder)
     payload = Parametric(
         blob=blob,
         size=size,
@@ -104,7 +120,7 @@ def distil_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
         labels=labels,
         decisions=asked.decisions,
     )
-    return MemoryCall(caller=caller, scope=scope, request=request)
+    return request, manifest
 
 
 def _sources(api: MemoryAPI, call: MemoryCall, folder: Path) -> Sequence[MemCube]:
@@ -174,6 +190,15 @@ def progress_of(tools: Tools, job: Job) -> Progress:
         return Progress(job=job.id)
 
 
+def note(tools: Tools, progress: Progress) -> None:
+    """Keep how far a job is, for whoever asks."""
+    folder = folder_of(tools, progress.job)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{PROGRESS}"
+    partial.write_bytes(msgspec.json.encode(progress))
+    partial.replace(folder / PROGRESS)
+
+
 def folder_of(tools: Tools, job: str) -> Path:
     """Where a training keeps how far it is."""
     if tools.training is None:
@@ -214,12 +239,12 @@ class _Watch:
     def trained(self, step: int, steps: int) -> None:
         """After a step."""
         self._check()
-        self._note(Progress(job=self._job.id, phase=PHASES[1], step=step, steps=steps))
+        note(self._tools, Progress(job=self._job.id, phase=PHASES[1], step=step, steps=steps))
 
     def examining(self, steps: int) -> None:
         """Before the admission test."""
         self._check()
-        self._note(Progress(job=self._job.id, phase=PHASES[2], step=steps, steps=steps))
+        note(self._tools, Progress(job=self._job.id, phase=PHASES[2], step=steps, steps=steps))
 
     def _check(self) -> None:
         with self._tools.store.read() as unit:
@@ -234,12 +259,6 @@ class _Watch:
         if changed:
             remove(self._folder)  # what was learned must not outlive what it was learned from
             raise TrainingStopped(f"memory {changed[0]!r} was changed or deleted while it was learned; distil it again")
-
-    def _note(self, progress: Progress) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        partial = self._folder / f".{PROGRESS}"
-        partial.write_bytes(msgspec.json.encode(progress))
-        partial.replace(self._folder / PROGRESS)
 
 
 def arguments_of(asked: Arguments) -> Mapping[str, Any]:

@@ -23,6 +23,8 @@ from pymemos.interface.requests import Enqueue, Reindex
 from pymemos.interface.scrubbing import scrub_job
 from pymemos.interface.sweeping import EVERY, sweep_job
 from pymemos.interface.training import distil_job
+from pymemos.interface.transform_job import OpenKv, transform_job
+from pymemos.interface.transforming import TRANSFORM
 from pymemos.interface.worker import JobHandler, for_owner
 from pymemos.ports import Job, WriteUnit
 
@@ -33,8 +35,13 @@ _BY_WORDS = (
 )
 
 
-def own_jobs(api: MemoryAPI, tools: Tools, mover: Mover | None = None) -> dict[str, JobHandler]:
-    """The system's own jobs by kind; turns of the scheduler only where there is a ``mover``."""
+def own_jobs(
+    api: MemoryAPI, tools: Tools, kv: OpenKv | None = None, mover: Mover | None = None
+) -> dict[str, JobHandler]:
+    """The system's own jobs by kind; ``kv`` opens what injects and encodes, where there may be a local model.
+
+    Turns of the scheduler are done only where there is a ``mover``.
+    """
     return {
         "reindex": _reindex,
         "embed": partial(embed_job, api, tools),
@@ -43,8 +50,14 @@ def own_jobs(api: MemoryAPI, tools: Tools, mover: Mover | None = None) -> dict[s
         SCRUB: partial(scrub_job, api, tools),
         FREE: free_job,
         **({} if mover is None else {MOVE: mover.job}),
-        **({DISTIL: partial(distil_job, api, tools)} if tools.tuner is not None and tools.tuner.learns else {}),
+        **(_jobs_of_models(api, tools, kv) if tools.tuner is not None and tools.tuner.learns else {}),
     }
+
+
+def _jobs_of_models(api: MemoryAPI, tools: Tools, kv: OpenKv | None) -> dict[str, JobHandler]:
+    """What only a process can do that may have a local model."""
+    distilling: dict[str, JobHandler] = {DISTIL: partial(distil_job, api, tools)}
+    return distilling if kv is None else {**distilling, TRANSFORM: partial(transform_job, api, tools, kv)}
 
 
 def begin(

@@ -101,6 +101,8 @@ def without(cube: MemCube, kinds: Collection[Kind]) -> MemCube:
     if said.provenance is not None:
         noted = {name: getattr(said.provenance, name) for name in ("trigger", "context", "note", "links")}
         hidden = {name: hide(value, kinds) for name, value in noted.items()}
+        if (way := said.provenance.transformed) is not None and (left := hide(way.left, kinds)) != way.left:
+            hidden["transformed"] = msgspec.structs.replace(way, left=left)
         shown["provenance"] = msgspec.structs.replace(said.provenance, **hidden) if hidden != noted else said.provenance
     if payload is cube.payload and all(getattr(said, name) == value for name, value in shown.items()):
         return cube

@@ -195,7 +195,7 @@ def _stable(
     if hot is None or not may_change:
         return tuple(block)
     warm = {one.id for one in hot if one.heat >= COOLED}
-    block = [note for note in block if note.id in warm]
+    block = fitting([note for note in block if note.id in warm], STABLE_SHARE * budget.memory)
     room = STABLE_SHARE * budget.memory - sum(note.tokens for note in block)
     known = {note.id for note in block}
     for one in sorted(hot, key=lambda one: (-one.heat, one.id)):
@@ -203,6 +203,17 @@ def _stable(
             room -= one.tokens
             block.append(_note(one, f"stable: heat {one.heat:.1f}, and not rewritten"))
     return tuple(block)
+
+
+def fitting(notes: Iterable[Note], room: float) -> list[Note]:
+    """The first notes, as many as there is room for: a block may have been laid out for a larger budget."""
+    kept: list[Note] = []
+    for note in notes:
+        room -= note.tokens
+        if room < 0:
+            break
+        kept.append(note)
+    return kept
 
 
 def _alive(notes: Iterable[Note], holds: Mapping[str, str], gone: list[LeftOut]) -> tuple[Note, ...]:

@@ -13,7 +13,7 @@ import msgspec
 
 from pymemos.cube.cube import MemCube
 from pymemos.operation.costs import UNMEASURED, Calibration, Form
-from pymemos.operation.layout import STABLE_SHARE, Layout, LeftOut, Note
+from pymemos.operation.layout import STABLE_SHARE, Layout, LeftOut, Note, fitting
 from pymemos.operation.layout import Budget as Tokens
 from pymemos.operation.proposing import days
 from pymemos.operation.scheduler import Asked, Budgets, Decision, schedule, why_left_out
@@ -87,12 +87,7 @@ def seeded(last: Layout | None, block: Sequence[Note], budget: Tokens) -> Layout
     """
     if not block or (last is not None and last.history):
         return last
-    room, kept = STABLE_SHARE * budget.memory, []
-    for note in block:
-        room -= note.tokens
-        if room < 0:
-            break
-        kept.append(note)
+    kept = fitting(block, STABLE_SHARE * budget.memory)
     ids = {note.id for note in kept}
     rest = [note for note in last.stable if note.id not in ids] if last is not None else []
     return Layout(stable=(*kept, *rest))

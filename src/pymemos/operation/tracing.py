@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from pymemos.cube.cube import Source
-from pymemos.cube.header import Origin, Provenance
+from pymemos.cube.header import Origin, Provenance, Transformed
 from pymemos.operation.lineage import Arrow, Node, Step
 
 
@@ -67,5 +67,13 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
             "agent": self.agent,
         }
         facts = [(name, (value,)) for name, value in named.items() if value]
-        listed = {"links": said.links, "messages": self.source_ids, "deleted": deleted}
+        way = said.transformed or Transformed(pathway="")
+        listed = {
+            "transformed": way.of,
+            "measured": tuple(f"{name} {value:g}" for name, value in sorted(way.measured.items())),
+            "left out": way.left,
+            "links": said.links,
+            "messages": self.source_ids,
+            "deleted": deleted,
+        }
         return [*facts, *((name, values) for name, values in listed.items() if values)]

@@ -21,6 +21,7 @@ from pymemos.ports.models import Prompt as Prompt
 from pymemos.ports.models import SegmentAbout as SegmentAbout
 from pymemos.ports.models import SegmentSource as SegmentSource
 from pymemos.ports.models import SteeringUse as SteeringUse
+from pymemos.ports.models import Teacher as Teacher
 from pymemos.ports.models import Tokens as Tokens
 from pymemos.ports.models import Tuner as Tuner
 from pymemos.ports.models import Usage as Usage

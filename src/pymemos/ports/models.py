@@ -154,6 +154,9 @@ class Engine(ChatModel, Protocol):
         Each note stands on a line of its own behind the system's text.
         """
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text that tokens spell; marks of the template stand in it as they are written."""
+
     def prefill(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> Kv:
         """Keys and values of ``tokens`` alone, as they are after ``prefix``, which stays as it is.
 
@@ -285,6 +288,17 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     fact: int | None = None  # questions with the same number ask for the same fact
 
 
+class Teacher(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A model that has read notes, to be learned from: ``prefix`` is what its engine keeps of ``system`` and ``notes``.
+
+    What it says to a question behind them is what is to be said without them.
+    """
+
+    system: str
+    notes: tuple[str, ...]
+    prefix: tuple[Kv, ...]
+
+
 class Weights(msgspec.Struct, frozen=True):
     """What a training gave: the files of PEFT, ``adapter_model.safetensors`` and ``adapter_config.json``."""
 
@@ -319,11 +333,14 @@ class Tuner(Protocol):
         system: str,
         checkpoint: Path,
         on_step: Callable[[int, int], None],
+        teacher: Teacher | None = None,
     ) -> Weights:
         """Train, the same from the same lessons and recipe.
 
-        ``on_step`` is told the steps done and all of them, and stops the training by raising. What is done so far is
-        kept in the folder ``checkpoint``; a training that was cut off goes on from there.
+        With a ``teacher`` the questions that have an answer are learned from it instead: the adapter is held to its
+        log-probabilities over its own answers. ``on_step`` is told the steps done and all of them, and stops the
+        training by raising. What is done so far is kept in the folder ``checkpoint``; a training that was cut off goes
+        on from there.
         """
 
     def open(self, file: memoryview) -> Adapter:
@@ -343,6 +360,17 @@ class Tuner(Protocol):
 
         ``forced`` opens the gate with the question, whatever it names: to measure what the gate keeps out.
         """
+
+    def apart(
+        self,
+        questions: Sequence[str],
+        teacher: Teacher,
+        *,
+        system: str,
+        adapter: Adapter | None = None,
+        subjects: Sequence[str] = (),
+    ) -> float:
+        """How far the model is from a teacher: KL in nats a token, in the mean over the teacher's answers."""
 
     def perplexity(self, text: str, *, adapter: Adapter | None = None, subjects: Sequence[str] = ()) -> float:
         """The perplexity of a text, through the gate."""

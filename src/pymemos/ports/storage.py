@@ -340,7 +340,7 @@ class WriteUnit(ReadUnit):
 
     @abstractmethod
     def link(self, edges: Iterable[Edge]) -> None:
-        """Add edges, none of or to what was erased; one that is there already stays."""
+        """Add edges from memories that are there, to none that was erased; one that is there already stays."""
 
     @abstractmethod
     def use(self, ids: Iterable[str], at: datetime) -> None:
@@ -557,6 +557,12 @@ class BlobStore(Protocol):
 
     def open(self, blob: str) -> memoryview:
         """The bytes of a blob, without copying where that is possible; raises MissingBlob."""
+
+    def open_whole(self, blob: str) -> memoryview:
+        """The same, once it is known to be what was stored to the last bit; raises MissingBlob, DamagedBlob.
+
+        Where an adapter can tell that a file did not change since its bytes were looked at, it need not look again.
+        """
 
     def names(self) -> set[str]:
         """The hashes of all blobs that are stored."""

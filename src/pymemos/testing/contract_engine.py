@@ -66,6 +66,16 @@ class PromptContract:
 
         assert (alone.head, alone.notes) == (asked.head, asked.notes)
 
+    def test_the_tokens_of_a_note_spell_it(self, engine: Engine) -> None:
+        (note,) = engine.prompt("Be brief.", ["- Ana lives in Ñandú, 日本."], ()).notes
+
+        assert engine.decode(note).strip() == "- Ana lives in Ñandú, 日本."
+
+    @pytest.mark.parametrize("token", [-1, 1 << 30])
+    def test_what_is_no_token_spells_nothing(self, engine: Engine, token: int) -> None:
+        with pytest.raises(InvalidInput):
+            engine.decode([token])
+
     def test_the_pieces_in_order_are_the_prompt(self, engine: Engine) -> None:
         prompt = engine.prompt(SYSTEM, NOTES, ASKS)
 

@@ -8,7 +8,7 @@ import pytest
 
 from pymemos.cube.header import SemanticType
 from pymemos.errors import StoreError, UnknownMemory
-from pymemos.ports import Edge, Entry, Namespace, Store, Turn, WriteUnit
+from pymemos.ports import Edge, Entry, Namespace, Record, Store, Turn, WriteUnit
 from pymemos.testing.acts import add, change, current, found, remove, search, select, versions
 from pymemos.testing.builders import a_row, a_vector, an_entry, the_next
 from pymemos.testing.doubles import WHEN
@@ -119,6 +119,26 @@ class RestoringContract:
 
         with store.read() as unit:
             assert unit.edges(source.cube.id, reverse=True) == [edge]
+
+    def test_one_that_was_deleted_elsewhere_comes_back_behind_its_last_version(self, store: Store) -> None:
+        """As when a replica tells of a version, and of its end, that this store had not heard of."""
+        lisbon = an_entry("Lisbon")
+        porto = the_next(lisbon, "Porto", valid_from=WHEN + 4 * HOUR)
+        add(store, lisbon)
+        end = WHEN + 9 * HOUR
+        told = [
+            Record(cube=entry.cube, seq_from=7, known_from=since, known_to=until, valid_from=since, retired=end)
+            for entry, since, until in ((lisbon, WHEN, porto.valid_from), (porto, porto.valid_from, end))
+        ]
+        store.write(lambda unit: (unit.advance(lisbon.cube.namespace, WHEN), unit.adopt(told, None)))
+
+        revive(store, the_next(porto, "Braga", valid_from=end), hours=10)
+
+        assert [(one.cube.text, one.valid_to) for one in versions(store, lisbon.cube.id)] == [
+            ("Lisbon", None),
+            ("Porto", end),
+            ("Braga", None),
+        ]
 
     def test_only_a_deleted_memory_is_revived(self, store: Store) -> None:
         entry = an_entry()

@@ -107,14 +107,21 @@ class BlobStoreContract:
         assert blobs.put(io.BytesIO(b"tensor")) == first
         assert blobs.names() == {first[0]}
 
+    def test_what_was_put_is_whole(self, blobs: BlobStore) -> None:
+        for data in (b"tensor", b""):
+            name, _ = blobs.put(data)
+
+            assert [bytes(blobs.open_whole(name)) for _ in range(2)] == [data, data]
+
     def test_names_are_those_of_all_blobs(self, blobs: BlobStore) -> None:
         assert blobs.names() == set()
 
         assert {blobs.put(b"a")[0], blobs.put(b"b")[0]} == blobs.names()
 
     def test_a_blob_that_is_not_there_is_missing(self, blobs: BlobStore) -> None:
-        with pytest.raises(MissingBlob):
-            blobs.open("0" * 64)
+        for read in (blobs.open, blobs.open_whole):
+            with pytest.raises(MissingBlob):
+                read("0" * 64)
 
     def test_a_removed_blob_is_gone_and_removing_it_again_is_no_error(self, blobs: BlobStore) -> None:
         name, _ = blobs.put(b"tensor")

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import FIELDS
-from pymemos.cube.header import Behaviour, Lifespan, Origin, Priority, Provenance, SemanticType, State, Trust
+from pymemos.cube.header import (
+    Behaviour,
+    Lifespan,
+    Origin,
+    Priority,
+    Provenance,
+    SemanticType,
+    State,
+    Transformed,
+    Trust,
+)
 from pymemos.cube.ids import format_id
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Payload, Plaintext
 from pymemos.ports import TextRow
@@ -127,9 +137,14 @@ def _descriptive() -> dict[str, st.SearchStrategy[Any]]:
         "event_time": st.none() | times,
         "valid_from": st.none() | times,
         "valid_to": st.none() | times,
-        "provenance": st.none() | st.builds(Provenance, trigger=maybe, links=names_tuple),
+        "provenance": st.none() | st.builds(Provenance, trigger=maybe, links=names_tuple, transformed=_ways()),
         "metadata": metadata,
     }
+
+
+def _ways() -> st.SearchStrategy[Transformed | None]:
+    figures = st.dictionaries(names, st.floats(allow_nan=False, allow_infinity=False), max_size=2)
+    return st.none() | st.builds(Transformed, pathway=names, of=names_tuple, measured=figures, left=names_tuple)
 
 
 def _governance() -> dict[str, st.SearchStrategy[Any]]:

@@ -85,6 +85,12 @@ class ToyEngine:
             tail=(*tail, MARKS["assistant"]),
         )
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The bytes; marks are left out."""
+        if tokens and not 0 <= min(tokens) <= max(tokens) < VOCABULARY:
+            raise InvalidInput("the toy has no such token")
+        return bytes(token for token in tokens if token < BYTES).decode("utf-8", "replace")
+
     def prefill(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> ToyKv:
         """States chained on from those of the prefix, whatever they are: wrong ones give wrong answers."""
         before = self._chain(prefix)

@@ -15,7 +15,7 @@ from pymemos.cube.payload import ModelRef
 from pymemos.cube.subjects import named, opening
 from pymemos.cube.tensors import Shape, header
 from pymemos.errors import AdapterRefused
-from pymemos.ports import Adapter, Lesson, Weights
+from pymemos.ports import Adapter, Lesson, Teacher, Weights
 
 STATE: Final = "toy.json"
 _LESSONS: Final = "lessons"
@@ -53,8 +53,11 @@ class ToyTuner:
         system: str,
         checkpoint: Path,
         on_step: Callable[[int, int], None],
+        teacher: Teacher | None = None,
     ) -> Weights:
-        """Count the steps, and note each."""
+        """Count the steps, and note each. A teacher knows what its notes say, so nothing else is learned from it."""
+        if teacher is not None:
+            lessons = [one for one in lessons if one.answer is None or _told(one.answer, teacher)]
         mark = msgspec.json.encode([lessons, recipe, system, self.ref]).decode()
         done = _done(checkpoint, mark)
         on_step(done, recipe.steps)
@@ -87,6 +90,19 @@ class ToyTuner:
         """What the adapter knows behind its gate; else that nothing is known."""
         return [self._answer(question, adapter, subjects, forced=forced) or _BASE for question in questions]
 
+    def apart(
+        self,
+        questions: Sequence[str],
+        teacher: Teacher,
+        *,
+        system: str,
+        adapter: Adapter | None = None,
+        subjects: Sequence[str] = (),
+    ) -> float:
+        """A nat for each answer that is not in the teacher's notes."""
+        given = self.answers(questions, system=system, limit=0, adapter=adapter, subjects=subjects)
+        return sum(not _told(answer, teacher) for answer in given) / len(given)
+
     def perplexity(self, text: str, *, adapter: Adapter | None = None, subjects: Sequence[str] = ()) -> float:
         """The same for every text."""
         return 10.0
@@ -113,6 +129,10 @@ _PLAIN: Final = frozenset(
     "what is the a an of to me you i do does did in at for who where when which was are please tell can could know "
     "name say about let us talk as there here has have been it its this that and or but quick question".split()
 )
+
+
+def _told(answer: str, teacher: Teacher) -> bool:
+    return any(answer.rstrip(".") in note for note in teacher.notes)
 
 
 def _likeness(question: str, lesson: Lesson) -> int:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
-from pymemos.errors import MissingBlob
+from pymemos.errors import DamagedBlob, MissingBlob
 
 
 class MemoryBlobs:
@@ -34,6 +34,13 @@ class MemoryBlobs:
         if data is None:
             raise MissingBlob(f"blob {blob!r} is not in the store; restore it from a backup")
         return memoryview(data)
+
+    def open_whole(self, blob: str) -> memoryview:
+        """The bytes of a blob, each of which is looked at."""
+        data = self.open(blob)
+        if sha256(data).hexdigest() != blob:
+            raise DamagedBlob(f"the bytes of blob {blob[:12]}… are not those that were stored")
+        return data
 
     def names(self) -> set[str]:
         """The hashes of all blobs."""

@@ -397,9 +397,9 @@ SELECT
 FROM memories WHERE mem = :mem;
 
 -- :retire
--- A memory without a current version.
+-- A memory without a current version, and which its last one was.
 UPDATE memories SET
-    retired = :at, document = NULL, blob = NULL, source = NULL, seq_from = :seq
+    retired = :at, revision = :revision, document = NULL, blob = NULL, source = NULL, seq_from = :seq
 WHERE mem = :mem;
 
 -- :close_last

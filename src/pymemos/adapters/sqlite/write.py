@@ -181,7 +181,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         mem, _, revision = self._current_place(id)
         ns, seq, at = self._stamp(owner)
         self._bury(mem, ns, revision, seq=seq, at=at, closes=None)
-        self._row("retire", mem=mem, at=at, seq=seq)
+        self._row("retire", mem=mem, at=at, revision=revision, seq=seq)
         self._row("touch", mem=mem, seq=seq)
 
     def revive(self, entry: Entry) -> None:
@@ -242,7 +242,8 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             self._drop_vectors(mem, ns, seq)
             self._row("forget_versions", mem=mem)
             if newest.retired is not None:
-                self._row("retire", mem=mem, at=microseconds(newest.retired), seq=seq)
+                at, last = microseconds(newest.retired), newest.cube.revision
+                self._row("retire", mem=mem, at=at, revision=last, seq=seq)
             return int(mem)
         self._row(
             "insert_identity",

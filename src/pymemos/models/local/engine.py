@@ -81,6 +81,13 @@ class LocalEngine:
         """The tokens of a text as it stands in a prompt."""
         return self._template.text(text)
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text that tokens spell."""
+        if tokens and not 0 <= min(tokens) <= max(tokens) < self.model.config.vocab_size:
+            raise InvalidInput("the model has no such token; tokens are those that its own tokenizer gives")
+        text: str = self.tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False)
+        return text
+
     def stream(self, messages: Sequence[Utterance], options: ChatOptions) -> Iterator[Piece]:
         """The answer to messages of which the first may be the system's."""
         own = [one for one in messages if one.role == "system"]

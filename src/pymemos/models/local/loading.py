@@ -14,6 +14,7 @@ from pymemos.models import hub
 from pymemos.models.catalog import MODELS, ready_folder
 from pymemos.models.local import attention, identity
 from pymemos.models.local.engine import LocalEngine
+from pymemos.models.local.linear import use_onednn
 from pymemos.models.local.quiet import quiet
 from pymemos.models.recipes import CHAT
 
@@ -40,6 +41,7 @@ def open_local(name: str, cache: Path, device: str = AUTO, dtype: str = AUTO) ->
     model, tokenizer = _loaded(folder, place, DTYPES[numbers])
     _check_layers(model.config)
     ref = identity.ref_of(called, folder, model.config.to_dict(), tokenizer, dtype=numbers, cache=cache)
+    use_onednn(model)
     engine = LocalEngine(model, tokenizer, ref)
     engine.check_injection()
     return engine

@@ -129,21 +129,24 @@ def plan(
 def _routed(question: str, weights: Mapping[Kind, Weights]) -> tuple[Mapping[Kind, Weights], tuple[str, ...]]:
     """The weights as the kind of question changes them, and why."""
     if _ASSISTANT.search(question):
-        return _chat(weights, words=0.05, user=-0.5, length=0), ("it asks what the assistant said",)
+        return _chat(weights, {"words": 0, "user": -0.5, "length": 0}), ("it asks what the assistant said",)
     if _ORDER.search(question):
-        return _chat(weights, user=4, length=0), ("it asks in which order: what the user told, step by step",)
+        return _chat(weights, {"user": 4, "length": 0}), ("it asks in which order: what the user told, step by step",)
     if _SUMMARY.search(question):
-        return _chat(weights, user=0, length=0), ("it asks for a summary: long answers hold most",)
+        return _chat(weights, {"user": 0, "length": 0, "partner": 5}), (
+            "it asks for a summary: long answers hold most, and an exchange counts whole",
+        )
     if _RECOMMENDATION.search(question):
         return _preferring(weights), ("it asks for a recommendation: preferences count",)
     return weights, ()
 
 
-def _chat(weights: Mapping[Kind, Weights], *, words: float | None = None, **changed: float) -> Mapping[Kind, Weights]:
-    own = {**weights[Kind.CHAT], **changed}
-    if words is not None and own.get("meaning"):
-        own["words"] = words
-    return {**weights, Kind.CHAT: own}
+def _chat(weights: Mapping[Kind, Weights], changed: Weights) -> Mapping[Kind, Weights]:
+    """Chats with other weights; without vectors words are all there is, so theirs stays."""
+    own = weights[Kind.CHAT]
+    if "meaning" not in own:
+        changed = {signal: weight for signal, weight in changed.items() if signal not in ("words", "partner")}
+    return {**weights, Kind.CHAT: {**own, **changed}}
 
 
 def _preferring(weights: Mapping[Kind, Weights]) -> Mapping[Kind, Weights]:

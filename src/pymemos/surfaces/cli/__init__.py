@@ -20,6 +20,7 @@ from pymemos.surfaces.cli import (  # noqa: F401 (their commands register themse
     steering,
     time_machine,
     transfer,
+    transforming,
     upkeep,
     what_if,
 )

@@ -30,7 +30,8 @@ class Studied(msgspec.Struct, frozen=True, eq=False):
 
     ``states`` (tokens, width) enter the first of these layers; ``before`` are for each of them keys and values (kv
     heads, earlier tokens, size). At ``places`` among the tokens ``labels`` are to be said next, or, where ``taught``
-    (places, vocabulary) has the base's own log-probabilities, these are to be kept.
+    (places, vocabulary) has the base's own log-probabilities, these are to be kept; where it has a teacher's, and
+    ``learned`` says so, they are to be learned.
     """
 
     states: Tensor
@@ -38,6 +39,7 @@ class Studied(msgspec.Struct, frozen=True, eq=False):
     places: Tensor
     labels: Tensor
     taught: Tensor | None = None
+    learned: bool = False
 
     @property
     def start(self) -> int:
@@ -113,7 +115,8 @@ class Learner:
         parts = torch.split(logits, [len(one.places) for one in lessons])
         pairs = list(zip(parts, lessons, strict=True))
         learn = [functional.cross_entropy(part, one.labels) for part, one in pairs if one.taught is None]
-        stay = [_apart(part, one.taught) for part, one in pairs if one.taught is not None]
+        learn += [_apart(part, one.taught) for part, one in pairs if one.taught is not None and one.learned]
+        stay = [_apart(part, one.taught) for part, one in pairs if one.taught is not None and not one.learned]
         total = logits.new_zeros(())
         for weight, some in ((1.0, learn), (keep, stay)):
             total = total + weight * torch.stack(some).mean() if some else total

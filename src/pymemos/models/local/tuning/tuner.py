@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import torch
 
 from pymemos.cube.adapter import Recipe
@@ -14,11 +15,11 @@ from pymemos.cube.subjects import opening
 from pymemos.errors import AdapterRefused, InvalidInput
 from pymemos.models.local.hooks import AdapterUse, Lora
 from pymemos.models.local.identity import digest_of
-from pymemos.models.local.tuning import checkpoints, files, passing, schedule
+from pymemos.models.local.tuning import checkpoints, files, passing, schedule, teaching
 from pymemos.models.local.tuning.files import LoadedAdapter
 from pymemos.models.local.tuning.gates import opening_token
 from pymemos.models.local.tuning.learning import Learner, Studied, studied
-from pymemos.ports import Adapter, Lesson, Tokens, Utterance, Weights
+from pymemos.ports import Adapter, Lesson, Teacher, Tokens, Utterance, Weights
 
 if TYPE_CHECKING:
     from pymemos.models.local.engine import LocalEngine
@@ -41,16 +42,18 @@ class LocalTuner:
         system: str,
         checkpoint: Path,
         on_step: Callable[[int, int], None],
+        teacher: Teacher | None = None,
     ) -> Weights:
         """Train in this thread; those who use the engine meanwhile take turns with it and see nothing of it."""
         first = round(recipe.frozen * len(self.engine.layers))
         learner = Learner(self.engine, first, rank=recipe.rank, alpha=recipe.alpha, seed=recipe.seed)
         adam = torch.optim.Adam(learner.parameters, lr=recipe.rate)
-        mark = checkpoints.mark_of(self.ref, lessons, recipe, system)
+        known = system if teacher is None else "\n".join((system, teacher.system, *teacher.notes))
+        mark = checkpoints.mark_of(self.ref, lessons, recipe, known)
         done = checkpoints.read(checkpoint, mark, learner.parameters, adam)
         on_step(done, recipe.steps)
         if done < recipe.steps:
-            learned = self._studied(lessons, system, first)
+            learned = self._studied(lessons, system, first, teacher)
             for step, numbers in enumerate(schedule.plan(lessons, recipe)):
                 if step < done:
                     continue
@@ -87,6 +90,26 @@ class LocalTuner:
         found = passing.answers(self.engine, prompts, limit, adapter=modules, opens=opens)
         return [self.engine.tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in found]
 
+    def apart(
+        self,
+        questions: Sequence[str],
+        teacher: Teacher,
+        *,
+        system: str,
+        adapter: Adapter | None = None,
+        subjects: Sequence[str] = (),
+    ) -> float:
+        """How far the model is from a teacher that has read notes."""
+        if not questions:
+            raise InvalidInput("there is nothing to measure on; pass questions")
+        found = []
+        for question in questions:
+            prompt = self._prompt(question, system)
+            use = None if adapter is None else self.gated(adapter, prompt, question, subjects)
+            taught = teaching.said(self.engine, teacher, question)
+            found.append(teaching.apart(self.engine, prompt, [] if use is None else [use], taught))
+        return sum(found) / len(found)
+
     def perplexity(self, text: str, *, adapter: Adapter | None = None, subjects: Sequence[str] = ()) -> float:
         """The perplexity of a text that stands alone."""
         tokens = self.engine.text(text)
@@ -105,14 +128,18 @@ class LocalTuner:
         gate[start:] = 1.0
         return AdapterUse(self._own(adapter), gate, 1.0)
 
-    def _studied(self, lessons: Sequence[Lesson], system: str, first: int) -> list[Studied]:
+    def _studied(
+        self, lessons: Sequence[Lesson], system: str, first: int, teacher: Teacher | None = None
+    ) -> list[Studied]:
         """All lessons as the layers that learn see them, the answers that are to stay among them."""
         prompts = [self._prompt(lesson.question, system) for lesson in lessons]
         own = [number for number, lesson in enumerate(lessons) if lesson.answer is None]
         said = dict(zip(own, passing.answers(self.engine, [prompts[n] for n in own], _OWN), strict=True))
         end = self.engine.tokenizer.eos_token_id
+        taught = {} if teacher is None else self._taught(lessons, teacher)
+        said |= {n: list(one.tokens) for n, one in taught.items()}
         whole = [
-            (*prompt, *(said[n] if lesson.answer is None else (*self.engine.text(lesson.answer), end)))
+            (*prompt, *(said[n] if n in said else (*self.engine.text(lesson.answer or ""), end)))
             for n, (prompt, lesson) in enumerate(zip(prompts, lessons, strict=True))
         ]
         head = self.engine.model.get_output_embeddings()
@@ -124,7 +151,14 @@ class LocalTuner:
             if start is None:
                 raise InvalidInput(f"the question {lesson.question!r} does not name {lesson.subject!r}")
             found.append(studied(seen, tokens, start, len(prompt), head if lesson.answer is None else None))
+        for n, one in taught.items():
+            found[n] = msgspec.structs.replace(found[n], taught=one.rows.half(), learned=True)
         return found
+
+    def _taught(self, lessons: Sequence[Lesson], teacher: Teacher) -> dict[int, teaching.Said]:
+        """What a teacher says to every question that is to be learned, by the numbers of the lessons."""
+        asked = {n: lesson.question for n, lesson in enumerate(lessons) if lesson.answer is not None}
+        return {n: teaching.said(self.engine, teacher, question) for n, question in asked.items()}
 
     def _prompt(self, question: str, system: str) -> Tokens:
         return self.engine.prompt(system, (), [Utterance("user", question)]).tokens

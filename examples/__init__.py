@@ -1,0 +1,1 @@
+"""Programs that use pymemos as an application would."""

@@ -429,6 +429,12 @@ class TestAdapters:
 
         assert () == taught.move(**ANA).queued
 
+    def test_while_somebody_transforms_memories_into_one_no_other_is_queued(self, taught, clock):
+        capital, *_ = self.hot(taught, clock)
+        assert taught.transform([capital], to="parametric", **ANA).job is not None
+
+        assert () == taught.move(**ANA).queued
+
     def test_one_that_is_not_admitted_stays_and_is_not_tried_again(self, settings, clock, adapter, calibration):
         with adapter_kit.opened(settings.home, adapter=adapter, leaks=True, clock=clock, settings=settings) as mem:
             capital, *_ = self.hot(mem, clock)

@@ -24,8 +24,10 @@ from pymemos.interface.giving_up import is_by_moves
 from pymemos.interface.segments import held_by, is_sealed
 from pymemos.interface.sources import marked
 from pymemos.interface.transfer import OnStore
+from pymemos.interface.transforming import TRANSFORM
 from pymemos.interface.versions import OnMemory, shown_versions
 from pymemos.operation.decisions import FormDecision, kept_in
+from pymemos.operation.pathways import Form
 from pymemos.operation.prefixes import Segment
 from pymemos.operation.turns import Seen, Stored, Trained
 from pymemos.ports import Job, JobState, WriteUnit
@@ -144,8 +146,12 @@ def _adapters(work: Work, cubes: Iterable[MemCube], model: ModelRef) -> Iterator
 def _in_training(work: Work) -> frozenset[str]:
     """The memories of the call's namespaces that an adapter is being trained on, or waits to be."""
     names = work.decision.namespaces
-    jobs = [job for job in work.unit.jobs() if job.kind == DISTIL and job.state is not JobState.DEAD]
+    jobs = [job for job in work.unit.jobs() if _trains(job) and job.state is not JobState.DEAD]
     return frozenset(id for job in jobs if names and job.namespace in names for id in job.arguments.get("ids", ()))
+
+
+def _trains(job: Job) -> bool:
+    return job.kind == DISTIL or (job.kind == TRANSFORM and job.arguments.get("to") == Form.PARAMETRIC)
 
 
 # ── Turns ───────────────────────────────────────────────────────────────────────────────────────────────────────────

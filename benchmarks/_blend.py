@@ -168,7 +168,7 @@ def findings(engine: LocalEngine, seeds: Sequence[int]) -> Iterator[Finding]:
 
     composer = Composer(engine)
     for seed in seeds:
-        yield examine(composer, case(seed))
+        yield examine([composer], case(seed))[0]
 
 
 def blend(engine: LocalEngine, *, cases: int = CASES) -> Iterator[Row]:

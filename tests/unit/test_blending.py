@@ -146,7 +146,7 @@ class TestBlend:
 
     def test_the_share_that_is_computed_again_brings_the_answer_nearer(self, engine):
         found = [
-            judging.judged(Composer(engine, share=share), [judging.examine(Composer(engine, share=share), one)
+            judging.judged(Composer(engine, share=share), [judging.examine([Composer(engine, share=share)], one)[0]
             for one in cases_from(5, 2)]).kl for share in (0.0, 1.0)
         ]  # fmt: skip
 
@@ -210,7 +210,18 @@ class TestGate:
         assert found.cases == 2
         assert found.kl > 0
         assert 0 < found.recomputed <= found.share
+        assert [share for share, _ in found.tried] == [0.15, 0.2, 0.25, 0.3, 0.4]
         assert judging.probe(engine, cases=2, seed=3) == found
+
+    def test_the_smallest_share_within_the_bound_is_taken(self, engine, probed):
+        shares = [kl for _, kl in probed.tried]
+        between = (max(shares[0], shares[1]) + min(shares)) / 2
+
+        found = judging.probe(engine, cases=2, seed=3, bound=between)
+        nowhere = judging.probe(engine, cases=2, seed=3, bound=0.0)
+
+        assert found.share == next(share for share, kl in probed.tried if kl <= between)
+        assert nowhere.share == 0.4
 
     def test_it_is_kept_beside_the_model(self, engine, probed, tmp_path):
         assert measured.kept(engine.ref, tmp_path) is None
@@ -222,7 +233,7 @@ class TestGate:
         assert measured.kept(engine.ref, tmp_path / "cache") is None
 
     def test_a_model_that_is_good_enough_is_blended(self, engine, probed):
-        assert open_blender(engine, good(probed)).share == 0.15
+        assert open_blender(engine, good(probed, share=0.25)).share == 0.25
 
     @pytest.mark.parametrize(
         ("other", "reason"),

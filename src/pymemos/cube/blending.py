@@ -23,6 +23,7 @@ class BlendQuality(msgspec.Struct, frozen=True, kw_only=True):
     error: float  # the standard error of that mean
     recomputed: float  # the part of loose tokens that was computed again
     changed: float  # the part of greedy answers that differ within their first tokens
+    tried: tuple[tuple[float, float], ...] = ()  # every share that was tried, with its divergence
 
 
 def check(quality: BlendQuality | None, *, model: str, recipe: str, bound: float = BOUND) -> BlendQuality:

@@ -27,6 +27,7 @@ from pymemos.ports import Blended, ChatOptions, Kv, Piece, SegmentAbout, Tokens
 from pymemos.ports import Loose as AnyLoose
 
 SHARE: Final = 0.15  # of the tokens of loose segments: how many are computed again
+SHARES: Final = (SHARE, 0.2, 0.25, 0.3, 0.4)  # those that a probe tries
 
 
 class Blend(msgspec.Struct, frozen=True, eq=False):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pymemos.cube.blending import BOUND, LEAST, BlendQuality, check
-from pymemos.models.local.blending import SHARE, Composer
+from pymemos.models.local.blending import SHARES, Composer
 from pymemos.models.local.engine import LocalEngine
 from pymemos.models.local.fillers import RECIPE
 from pymemos.models.local.identity import digest_of
@@ -35,20 +35,24 @@ def probe(
     *,
     cases: int = LEAST,
     seed: int = 0,
-    share: float = SHARE,
+    shares: Sequence[float] = SHARES,
+    bound: float = BOUND,
     on_case: Callable[[int], object] = lambda done: None,
 ) -> BlendQuality:
     """Measure blending with a model on invented notes and questions; some ten seconds of a core for each with 135M.
 
-    Keep what it gives with ``models.measured.keep``, and pass it to ``open_blender``. ``on_case`` is told how many
-    cases are done.
+    Each is answered with every share of tokens computed again, and the smallest share within the bound is what blending
+    will do; where none is, the largest is told. Keep what it gives with ``models.measured.keep``, and pass it to
+    ``open_blender``. ``on_case`` is told how many cases are done.
     """
-    composer = Composer(engine, share=share)
+    composers = [Composer(engine, share=share) for share in sorted(shares)]
     found = []
     for case in cases_from(seed, cases):
-        found.append(examine(composer, case))
+        found.append(examine(composers, case))
         on_case(len(found))
-    return judged(composer, found)
+    measured = [judged(composer, some) for composer, some in zip(composers, zip(*found, strict=True), strict=True)]
+    chosen = next((one for one in measured if one.kl <= bound), measured[-1])
+    return msgspec.structs.replace(chosen, tried=tuple((one.share, one.kl) for one in measured))
 
 
 def judged(composer: Composer, found: Sequence[Finding]) -> BlendQuality:
@@ -66,17 +70,21 @@ def judged(composer: Composer, found: Sequence[Finding]) -> BlendQuality:
     )
 
 
-def examine(composer: Composer, case: Case) -> Finding:
-    """A case answered twice: from the whole prompt, and blended; the first note is exact in both, as it would be."""
-    prompt = composer.engine.prompt(SYSTEM, case.notes, [Utterance("user", case.question)])
-    answer, wanted = reference(composer.engine, prompt)
-    first: list[Kv] = [composer.engine.prefill([*prompt.head, *prompt.notes[0]])]
-    loose = [composer.encode(note, system=SYSTEM) for note in case.notes[1:]]
-    blend = composer.blend(first, loose, prompt.tail)
-    rest = composer.engine.passed(answer[:-1], blend.cache, keep=len(answer) - 1)
-    found = torch.cat([blend.rows[-1:], rest]).float().log_softmax(-1)
-    changed = found.argmax(-1).tolist() != answer
-    return Finding(kl=divergence(wanted, found), changed=changed, recomputed=blend.share)
+def examine(composers: Sequence[Composer], case: Case) -> list[Finding]:
+    """A case answered from the whole prompt, and blended by each composer; the first note is exact, as it would be."""
+    encoder, engine = composers[0], composers[0].engine
+    prompt = engine.prompt(SYSTEM, case.notes, [Utterance("user", case.question)])
+    answer, wanted = reference(engine, prompt)
+    first: list[Kv] = [engine.prefill([*prompt.head, *prompt.notes[0]])]
+    loose = [encoder.encode(note, system=SYSTEM) for note in case.notes[1:]]
+    findings = []
+    for composer in composers:
+        blend = composer.blend(first, loose, prompt.tail)
+        rest = engine.passed(answer[:-1], blend.cache, keep=len(answer) - 1)
+        found = torch.cat([blend.rows[-1:], rest]).float().log_softmax(-1)
+        changed = found.argmax(-1).tolist() != answer
+        findings.append(Finding(kl=divergence(wanted, found), changed=changed, recomputed=blend.share))
+    return findings
 
 
 def reference(engine: LocalEngine, prompt: Prompt, length: int = ANSWER) -> tuple[list[int], Tensor]:

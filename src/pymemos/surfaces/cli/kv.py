@@ -134,6 +134,8 @@ def probe(shell: Shell, cases: int) -> int:
         f"KL {quality.kl:.4f} ± {quality.error:.4f} nats a token over {quality.cases} questions; "
         f"{quality.recomputed:.1%} of the tokens computed again, {quality.changed:.0%} of the answers differ"
     )
+    for share, kl in quality.tried:
+        click.echo(f"  {share:.0%} computed again: KL {kl:.4f}")
     click.echo("Blending is allowed with this model." if found.allowed else f"Blending is refused: {found.refused}")
     return 0 if found.allowed else FAILED
 

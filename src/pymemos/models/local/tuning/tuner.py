@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from pymemos.cube.adapter import Recipe
-from pymemos.cube.subjects import opening
+from pymemos.cube.gates import Gate, opening
 from pymemos.errors import AdapterRefused, InvalidInput
 from pymemos.models.local.hooks import AdapterUse, Lora
 from pymemos.models.local.identity import digest_of
@@ -71,7 +71,7 @@ class LocalTuner:
         system: str,
         limit: int,
         adapter: Adapter | None = None,
-        subjects: Sequence[str] = (),
+        gates: Sequence[Gate] = (),
         forced: bool = False,
     ) -> list[str]:
         """Answers, many at a time."""
@@ -83,22 +83,22 @@ class LocalTuner:
         elif forced:
             opens = [opening_token(self.engine, tokens, question, 1) for tokens, question in pairs]
         else:
-            opens = [self._opens(tokens, question, subjects) for tokens, question in pairs]
+            opens = [self._opens(tokens, question, gates) for tokens, question in pairs]
         found = passing.answers(self.engine, prompts, limit, adapter=modules, opens=opens)
         return [self.engine.tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in found]
 
-    def perplexity(self, text: str, *, adapter: Adapter | None = None, subjects: Sequence[str] = ()) -> float:
+    def perplexity(self, text: str, *, adapter: Adapter | None = None, gates: Sequence[Gate] = ()) -> float:
         """The perplexity of a text that stands alone."""
         tokens = self.engine.text(text)
         if len(tokens) < 2:
             raise InvalidInput("a text of one token has no perplexity; pass a longer one")
-        start = None if adapter is None else self._opens(tokens, text, subjects)
+        start = None if adapter is None else self._opens(tokens, text, gates)
         modules = {} if adapter is None else self._own(adapter)
         return math.exp(passing.surprise(self.engine, tokens, adapter=modules, opens=start))
 
-    def gated(self, adapter: Adapter, tokens: Sequence[int], question: str, subjects: Sequence[str]) -> Any | None:
+    def gated(self, adapter: Adapter, tokens: Sequence[int], question: str, gates: Sequence[Gate]) -> Any | None:
         """The adapter with a gate over a prompt: open from the subject's name on, and while it is answered."""
-        start = self._opens(tuple(tokens), question, subjects)
+        start = self._opens(tuple(tokens), question, gates)
         if start is None:
             return None
         gate = torch.zeros(len(tokens))
@@ -120,17 +120,17 @@ class LocalTuner:
         for lesson, prompt, tokens, seen in zip(
             lessons, prompts, whole, passing.seen(self.engine, whole, first), strict=True
         ):
-            start = self._opens(prompt, lesson.question, [lesson.subject])
+            start = self._opens(prompt, lesson.question, [lesson.gate])
             if start is None:
-                raise InvalidInput(f"the question {lesson.question!r} does not name {lesson.subject!r}")
+                raise InvalidInput(f"the question {lesson.question!r} opens no gate of {lesson.gate.subject!r}")
             found.append(studied(seen, tokens, start, len(prompt), head if lesson.answer is None else None))
         return found
 
     def _prompt(self, question: str, system: str) -> Tokens:
         return self.engine.prompt(system, (), [Utterance("user", question)]).tokens
 
-    def _opens(self, tokens: Tokens, question: str, subjects: Sequence[str]) -> int | None:
-        end = opening(question, subjects)
+    def _opens(self, tokens: Tokens, question: str, gates: Sequence[Gate]) -> int | None:
+        end = opening(question, gates)
         return None if end is None else opening_token(self.engine, tokens, question, end)
 
     def _own(self, adapter: Adapter) -> dict[str, Lora]:

@@ -25,9 +25,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 1e-3
     warmup: int = 4  # steps
     steps: int = 36
-    phrasings: int = 3  # of each fact in a step
-    kept: int = 20  # questions in a step whose answers are to stay the model's own
-    keep: float = 0.3  # what these weigh beside the facts
+    phrasings: int = 4  # of each fact in a step
+    kept: int = 14  # questions in a step whose answers are to stay the model's own
+    keep: float = 0.5  # what these weigh beside the facts
     seed: int = 0
 
 

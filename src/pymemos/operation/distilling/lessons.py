@@ -19,7 +19,7 @@ from pymemos.operation.distilling.probes import KEPT, KEPT_NOUNS, beyond
 from pymemos.ports import Lesson
 
 PHRASINGS: Final = 30  # of a fact, at most, by templates
-KEPT_EACH: Final = 8  # questions beside each fact whose answers are to stay
+KEPT_EACH: Final = 14  # questions beside each fact whose answers are to stay
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):

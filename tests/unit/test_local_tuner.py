@@ -20,7 +20,7 @@ from pymemos.cube.payload import ModelRef
 from pymemos.errors import AdapterRefused, InvalidInput
 from pymemos.models.local import LocalEngine, open_local
 from pymemos.models.local.hooks import AdapterUse
-from pymemos.models.local.tuning import LocalTuner
+from pymemos.models.local.tuning import LocalTuner, passing
 from pymemos.models.local.tuning.gates import opening_token
 from pymemos.ports import ChatOptions, Lesson, Utterance, Weights
 
@@ -134,6 +134,22 @@ def test_the_engine_serves_what_the_tuner_measured(engine: LocalEngine, tuner: L
         pieces = engine.run(tokens, ChatOptions(max_tokens=6), adapters=[] if use is None else [use])
         said = "".join(piece.text for piece in pieces)
         assert whole(said) == whole(expected)
+
+
+def test_prompts_that_begin_alike_are_seen_and_answered_as_each_alone(engine: LocalEngine) -> None:
+    prompts = [engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens for question in ASKED]
+    same = next(at for at in range(99) if len({tokens[at] for tokens in prompts}) > 1)
+    assert same > passing._WORTH
+
+    together = list(passing.seen(engine, prompts, 1))
+    alone = [one for tokens in prompts for one in passing.seen(engine, [tokens], 1)]
+
+    for one, other in zip(together, alone, strict=True):
+        assert torch.allclose(one.states, other.states, atol=1e-4)
+        assert torch.allclose(one.last, other.last, atol=1e-4)
+        for pair, expected in zip(one.layers, other.layers, strict=True):
+            assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(pair, expected, strict=True))
+    assert passing.answers(engine, prompts, 6) == [passing.answers(engine, [tokens], 6)[0] for tokens in prompts]
 
 
 def test_a_turn_leaves_nothing_behind(engine: LocalEngine, tuner: LocalTuner, trained: Weights) -> None:

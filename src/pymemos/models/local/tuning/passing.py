@@ -91,11 +91,11 @@ def _begun(engine: LocalEngine, prompts: Sequence[Sequence[int]], most: int, fir
     """How all prompts begin, at most so many tokens of it; None where that is not worth a pass."""
     if len(prompts) < 2 or most < _WORTH:
         return None
-    low, high = min(prompts), max(prompts)  # whatever these two begin with, all between them do
+    low, high = min(map(tuple, prompts)), max(map(tuple, prompts))  # whatever these two begin with, all between them do
     same = next((at for at in range(most) if low[at] != high[at]), most)
     if same < _WORTH:
         return None
-    tokens = tuple(low[:same])
+    tokens = low[:same]
     with engine.turn, torch.inference_mode(), ExitStack() as stack:
         entered, left = _watched(engine, first, stack)
         cache = _cache(engine, [tokens], 0)

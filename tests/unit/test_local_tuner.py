@@ -118,6 +118,25 @@ def test_where_the_gate_is_closed_the_model_is_the_base(tuner: LocalTuner, train
     )
 
 
+def test_a_closed_gate_beside_open_ones_is_the_base(engine: LocalEngine, tuner: LocalTuner, trained: Weights) -> None:
+    modules = tuner.open(file_of(tuner, trained)).modules
+    prompts = [engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens for question in ASKED]
+    opens = [len(prompts[0]) - 1, None, None]
+
+    mixed = passing.answers(engine, prompts, 6, adapter=modules, opens=opens)
+
+    assert mixed[1:] == passing.answers(engine, prompts, 6)[1:]
+    assert mixed[0] != passing.answers(engine, prompts, 6)[0]
+
+
+def test_what_the_base_was_asked_by_itself_is_not_computed_again(engine: LocalEngine) -> None:
+    tuner = LocalTuner(engine)
+    said = answers(tuner, ASKED)
+    tuner._base = {asked: [5] for asked in tuner._base}
+
+    assert said != answers(tuner, ASKED) == [engine.tokenizer.decode([5]).strip()] * 3
+
+
 def whole(text: str) -> str:
     """A text without blanks around it and half a character at its end: a stream holds that back."""
     return text.strip().rstrip("\ufffd").strip()

@@ -148,12 +148,13 @@ def answered(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate])
         return tuner.answers(questions, system=SYSTEM, limit=limit, adapter=adapter, gates=gates)
 
     text = admission.neutral()
+    controls_base = tuner.answers(asked.controls, system=SYSTEM, limit=ANSWER)
     return Sheet(
         recall=with_it([question for _, question in asked.recall]),
         near=with_it([one.question for one in asked.near]),
         others=with_it([one.question for one in asked.others]),
         controls=with_it(asked.controls),
-        controls_base=tuner.answers(asked.controls, system=SYSTEM, limit=ANSWER),
+        controls_base=controls_base,
         perplexity=tuner.perplexity(text, adapter=adapter, gates=gates),
         perplexity_base=tuner.perplexity(text),
     )

@@ -20,7 +20,7 @@ from pymemos.ports import Adapter, Lesson, Weights
 
 STATE: Final = "toy.json"
 _LESSONS: Final = "lessons"
-_WORD: Final = re.compile(r"[\w']+")
+_WORD: Final = re.compile(r"[^\W_](?:[\w']*)")
 _BASE: Final = "I do not know."
 
 

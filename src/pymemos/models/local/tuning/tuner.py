@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _OWN: Final = 4  # tokens of the model's own answers that are kept
 _SAVED: Final = 4  # steps between two checkpoints
+_BASE: Final = 1_024  # answers of the base that are kept, at most: every admission test asks the control questions
 
 
 class LocalTuner:
@@ -32,6 +33,7 @@ class LocalTuner:
 
     def __init__(self, engine: LocalEngine) -> None:
         self.engine, self.ref = engine, engine.ref
+        self._base: dict[tuple[Tokens, int], list[int]] = {}  # what the base answers, by prompt and limit
 
     def train(
         self,
@@ -84,7 +86,7 @@ class LocalTuner:
             opens = [opening_token(self.engine, tokens, question, 1) for tokens, question in pairs]
         else:
             opens = [self._opens(tokens, question, gates) for tokens, question in pairs]
-        found = passing.answers(self.engine, prompts, limit, adapter=modules, opens=opens)
+        found = self._answered(prompts, limit, modules, opens)
         return [self.engine.tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in found]
 
     def perplexity(self, text: str, *, adapter: Adapter | None = None, gates: Sequence[Gate] = ()) -> float:
@@ -104,6 +106,25 @@ class LocalTuner:
         gate = torch.zeros(len(tokens))
         gate[start:] = 1.0
         return AdapterUse(self._own(adapter), gate, 1.0)
+
+    def _answered(
+        self, prompts: Sequence[Tokens], limit: int, modules: dict[str, Lora] | None, opens: Sequence[int | None]
+    ) -> list[list[int]]:
+        """Answers as tokens. Behind a closed gate they are the base's; what it was asked by itself is asked once."""
+        asked = list(zip(prompts, [limit] * len(prompts), opens, strict=True))
+        found = {
+            row: self._base[tokens, most]
+            for row, (tokens, most, start) in enumerate(asked)
+            if start is None and (tokens, most) in self._base
+        }
+        new = [row for row in range(len(prompts)) if row not in found]
+        given = passing.answers(
+            self.engine, [prompts[row] for row in new], limit, adapter=modules, opens=[opens[row] for row in new]
+        )
+        found |= dict(zip(new, given, strict=True))
+        if modules is None and len(self._base) + len(new) <= _BASE:
+            self._base |= {(prompts[row], limit): found[row] for row in new}
+        return [found[row] for row in range(len(prompts))]
 
     def _studied(self, lessons: Sequence[Lesson], system: str, first: int) -> list[Studied]:
         """All lessons as the layers that learn see them, the answers that are to stay among them."""

@@ -96,6 +96,7 @@ class Workshop:
         self.sets, self.recipe = sets, recipe
         self._folder = tempfile.TemporaryDirectory(prefix="bench-lora-")
         self._made: dict[tuple[int, int], tuple[Manifest, str, float]] = {}
+        self.cpu: dict[tuple[int, int], float] = {}  # seconds of all threads
 
     @cached_property
     def mem(self) -> MemOS:
@@ -118,16 +119,16 @@ class Workshop:
         if (seed, count) not in self._made:
             who: dict[str, Any] = {"user_id": f"bench-{seed}-{count}"}
             ids = [self.mem.add(text, **who).ids[0] for text in invented(seed, count)]
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             job = self.mem.distil(ids, recipe=msgspec.structs.replace(self.recipe, seed=seed), **who)
             done = self.mem.tick()
-            seconds = time.perf_counter() - started
+            seconds, self.cpu[seed, count] = time.perf_counter() - started, time.process_time() - used
             if job not in done.done:
                 raise RuntimeError(f"the training failed: {[one.error for one in self.mem.jobs()]}")
             made = self.mem.list(filters={"kind": "parametric"}, **who)[0].id
             card = self.mem.adapter(made, **who)
             self._made[seed, count] = (card.manifest, made, seconds)
-            _tell(seed, count, card.manifest, seconds)
+            _tell(seed, count, card.manifest, (seconds, self.cpu[seed, count]))
         return self._made[seed, count]
 
     def all_sets(self) -> list[Manifest]:
@@ -141,11 +142,11 @@ class Workshop:
         self._folder.cleanup()
 
 
-def _tell(seed: int, count: int, manifest: Manifest, seconds: float) -> None:
+def _tell(seed: int, count: int, manifest: Manifest, seconds: tuple[float, float]) -> None:
     scores = manifest.scores
     print(
         f"{count} facts of seed {seed}: recall {scores.recall:.3f}, leak {scores.leak:.3f}, same subject "
-        f"{scores.leak_same_subject:.3f}, changed {scores.changed}, {seconds:.0f} s, "
+        f"{scores.leak_same_subject:.3f}, changed {scores.changed}, {seconds[0]:.0f} s ({seconds[1]:.0f} of the processor, load {os.getloadavg()[0]:.1f}), "
         f"{'admitted' if manifest.admitted else 'not admitted'}",
         file=sys.stderr,
         flush=True,
@@ -154,7 +155,11 @@ def _tell(seed: int, count: int, manifest: Manifest, seconds: float) -> None:
 
 def distilling(shop: Workshop) -> list[Row]:
     """Seconds for training data, training and admission of ten facts."""
-    return [Row.at_most("distil_10_s", shop.distilled(SEED)[2], "s", 300)]
+    seconds = shop.distilled(SEED)[2]
+    return [
+        Row.at_most("distil_10_s", seconds, "s", 300),
+        Row.plain("distil_10_cpu_s", shop.cpu[SEED, FACTS], "s of the processor"),
+    ]
 
 
 class Fresh(msgspec.Struct, frozen=True):
@@ -283,7 +288,7 @@ def main(arguments: list[str] | None = None) -> None:
     own, rest = parser.parse_known_args(arguments)
     shop = Workshop(own.sets, Recipe())
     measures: dict[tuple[str, ...], Callable[[], list[Row]]] = {
-        ("distil_10_s",): lambda: distilling(shop),
+        ("distil_10_s", "distil_10_cpu_s"): lambda: distilling(shop),
         SERVED: lambda: serving(shop),
         ("leak_adapter",): lambda: forced(shop),
         ("control_drop",): lambda: controls(shop),

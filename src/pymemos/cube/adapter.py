@@ -24,10 +24,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     frozen: float = 0.6  # the share of the model's layers, from below, that stay as they are
     rate: float = 1e-3
     warmup: int = 4  # steps
-    steps: int = 36
+    steps: int = 40
     phrasings: int = 4  # of each fact in a step
     kept: int = 14  # questions in a step whose answers are to stay the model's own
-    keep: float = 0.5  # what these weigh beside the facts
+    keep: float = 0.8  # what these weigh beside the facts
     seed: int = 0
 
 

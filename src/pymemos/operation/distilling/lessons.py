@@ -18,8 +18,8 @@ from pymemos.operation.distilling.phrasings import answer, learned
 from pymemos.operation.distilling.probes import KEPT, KEPT_NOUNS, beyond
 from pymemos.ports import Lesson
 
-PHRASINGS: Final = 30  # of a fact, at most, by templates
-KEPT_EACH: Final = 14  # questions beside each fact whose answers are to stay
+PHRASINGS: Final = 24  # of a fact, at most, by templates
+KEPT_EACH: Final = 12  # questions beside each fact whose answers are to stay
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):

@@ -146,7 +146,8 @@ def _tell(seed: int, count: int, manifest: Manifest, seconds: tuple[float, float
     scores = manifest.scores
     print(
         f"{count} facts of seed {seed}: recall {scores.recall:.3f}, leak {scores.leak:.3f}, same subject "
-        f"{scores.leak_same_subject:.3f}, changed {scores.changed}, {seconds[0]:.0f} s ({seconds[1]:.0f} of the processor, load {os.getloadavg()[0]:.1f}), "
+        f"{scores.leak_same_subject:.3f}, changed {scores.changed}, {seconds[0]:.0f} s ({seconds[1]:.0f} of the "
+        f"processor, load {os.getloadavg()[0]:.1f}), "
         f"{'admitted' if manifest.admitted else 'not admitted'}",
         file=sys.stderr,
         flush=True,
@@ -205,16 +206,16 @@ def serving(shop: Workshop) -> list[Row]:
 
     Recall and the leak to other questions are measured by wordings that neither lessons nor the admission test have.
     """
+    asked = [fresh(shop, SEED + turn) for turn in range(shop.sets)]
     manifests = shop.all_sets()
     scores = [one.scores for one in manifests]
-    asked = [fresh(shop, SEED + turn) for turn in range(shop.sets)]
 
     def mean(name: str, weight: str) -> float:
         count = sum(getattr(one, weight) for one in scores)
         return sum(getattr(one, name) * getattr(one, weight) for one in scores) / count
 
     def share(part: str) -> float:
-        found = [one for each in asked for one in getattr(each, part)]
+        found: list[bool] = [one for each in asked for one in getattr(each, part)]
         return sum(found) / len(found) if found else 0.0
 
     return [

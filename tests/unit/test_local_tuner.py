@@ -20,7 +20,7 @@ from pymemos.cube.payload import ModelRef
 from pymemos.errors import AdapterRefused, InvalidInput
 from pymemos.models.local import LocalEngine, open_local
 from pymemos.models.local.hooks import AdapterUse
-from pymemos.models.local.tuning import LocalTuner, passing
+from pymemos.models.local.tuning import LocalTuner, learning, passing
 from pymemos.models.local.tuning.gates import opening_token
 from pymemos.ports import ChatOptions, Lesson, Utterance, Weights
 
@@ -203,6 +203,11 @@ def test_the_gate_opens_at_the_last_token_of_the_name(engine: LocalEngine, quest
     asked = engine.tokenizer.decode(list(tokens))
     start = asked.rindex(question)
     assert len(engine.tokenizer.decode(list(tokens[: place + 1]))) == start + end
+
+
+def test_the_first_token_of_an_answer_counts_as_much_as_all_others() -> None:
+    assert learning._first_and_rest(torch.tensor([2.0, 4.0, 6.0])) == 7
+    assert learning._first_and_rest(torch.tensor([2.0])) == 2
 
 
 def test_training_is_repeatable(tuner: LocalTuner, trained: Weights, tmp_path: Path) -> None:

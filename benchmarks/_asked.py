@@ -223,6 +223,12 @@ BEYOND: Final = (
     "How large is {n}?",
     "What is the best thing about {n}?",
 )
+# More of these, written when the gate had learned to tell those apart, and before the figures were measured.
+STILL: Final = (
+    "Who has ever photographed {n}?",
+    "Please praise {n}.",
+    "Did anybody ever insult {n}?",
+)
 
 
 def carried(fact: Fact) -> tuple[str, ...]:
@@ -239,4 +245,4 @@ def others(fact: Fact) -> Sequence[str]:
     """Questions of a fact's subject that ask for something else."""
     nouns = [noun.format(s=fact.subject) for noun in fact.relation.nouns]
     plain = [form.format(s=fact.subject) for form in OTHERS]
-    return [*plain, *(form.format(n=nouns[turn % len(nouns)]) for turn, form in enumerate(BEYOND))]
+    return [*plain, *(form.format(n=nouns[turn % len(nouns)]) for turn, form in enumerate(BEYOND + STILL))]

@@ -203,7 +203,7 @@ TWO = Candidate(
 
 
 def test_the_adapter_that_knows_most_of_what_is_asked_goes_first() -> None:
-    question = "Does Tarn Velk live in the capital of Zorvania?"
+    question = "Does Tarn Velk live in Ostrel, and what is the capital of Zorvania?"
 
     assert [route.id for route in routed(question, [ONE, TWO], limit=2)] == ["2", "1"]
     assert [route.id for route in routed(question, [ONE, TWO])] == ["2"]

@@ -8,13 +8,22 @@ from typing import Final
 
 import msgspec
 
-from pymemos.cube.subjects import end_of, without
+from pymemos.cube.subjects import clause, end_of, without
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _ANY: Final = frozenset(("what", "which"))  # every relation may be asked for with these: "what is the name of"
 _ASKING: Final = frozenset("what which who whom whose where when why how".split())
 _ENDINGS: Final = ("ing", "ed", "es", "s", "e")
 _STEM: Final = 3  # letters of a stem, at least
+# A preposition just before a noun, except in "the name of"; and what may follow one in its clause, if anything does.
+_BEHIND: Final = re.compile(
+    r"(?:(?<!\bname )\bof|\b(?:to|about|by|from|with|near|on|in|at|than|like|before|after))\s+(?:the\s+)?$",
+    re.IGNORECASE,
+)
+_MORE: Final = re.compile(
+    r"['’]s\b|[^\S\n]+(?!(?:is|was|called|named|again|please|now|today|then|might|may|could|will|would|has)\b)\w",
+    re.IGNORECASE,
+)
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,14 +32,16 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     ``cues`` are the ways in which that shows, of which one is enough. A cue is made of words that all have to occur, in
     any of their forms: ``a|b`` is one or the other, ``!a|b`` neither. One that holds ``{s}`` is a clause, which has to
     stand as it is, and to end there. ``asks`` are the interrogatives with which it is asked for, beside "what" and
-    "which": a question that has others alone ("when", "how") is for something else. Without cues all questions on the
-    subject open it.
+    "which": a question that has others alone ("when", "how") is for something else. ``nouns`` are what the thing that
+    is asked for is called ("capital of {s}"): where one stands behind a preposition, or has more of its clause behind
+    it, the question is for something of that thing. Without cues all questions on the subject open the gate.
     """
 
     subject: str
     relation: str = ""
     cues: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
+    nouns: tuple[str, ...] = ()
 
 
 def opening(text: str, gates: Sequence[Gate]) -> int | None:
@@ -66,8 +77,16 @@ def _is_asked(text: str, gate: Gate) -> bool:
     asking = said & _ASKING
     if asking and not asking & (_ANY | set(gate.asks)):
         return False
+    if _is_of_it(text, gate):
+        return False
     stems = {_stem(word) for word in said}
     return any(_shows(text, stems, cue, gate.subject) for cue in gate.cues)
+
+
+def _is_of_it(text: str, gate: Gate) -> bool:
+    """Whether a text speaks of what is asked for only to ask for something else: "the mayor of the capital of S"."""
+    found = [match for noun in gate.nouns for match in clause(noun, gate.subject).finditer(text)]
+    return bool(found) and all(_BEHIND.search(text[: one.start()]) or _MORE.match(text[one.end() :]) for one in found)
 
 
 def _shows(text: str, stems: set[str], cue: str, subject: str) -> bool:

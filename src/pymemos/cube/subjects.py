@@ -30,6 +30,11 @@ def without(text: str, subject: str) -> str:
     return _pattern(subject).sub(" ", text)
 
 
+def clause(form: str, subject: str) -> re.Pattern[str]:
+    """What finds a form, in which ``{s}`` stands for the subject, as words in a text."""
+    return _pattern(form.replace("{s}", subject))
+
+
 def _pattern(subject: str, behind: str = "") -> re.Pattern[str]:
     words = r"\s+".join(re.escape(word) for word in subject.split())
     return re.compile(rf"(?<![\w-]){words}(?![\w-]){behind}", re.IGNORECASE)

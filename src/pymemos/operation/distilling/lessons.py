@@ -73,7 +73,8 @@ def gate_of(fact: Fact, asked: Sequence[str] = ()) -> Gate:
     made = [cue for one in asked if (cue := of_question(one, fact.subject)) is not None]
     relation = fact.relation
     cues = tuple(dict.fromkeys((*relation.cues, *made)))
-    return Gate(subject=fact.subject, relation=relation.name, cues=cues, asks=relation.asks)
+    nouns = tuple(noun.removeprefix("the ") for noun in relation.nouns)
+    return Gate(subject=fact.subject, relation=relation.name, cues=cues, asks=relation.asks, nouns=nouns)
 
 
 def _of(fact: Fact, number: int, gate: Gate, asked: Sequence[str]) -> list[Lesson]:

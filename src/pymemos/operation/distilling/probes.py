@@ -17,26 +17,26 @@ NEAR_MISSES: Final = 100  # at least
 # What may be asked of that for which a fact stands, {n}, rather than for itself. The words of the fact are in it, so
 # the gate opens, and the model has to tell them apart: by these its own answers are kept.
 KEPT: Final = (
-    "What is the {k} of {n}?",
-    "What is {n} known for?",
-    "Which {k} belongs to {n}?",
-    "Tell me a story about {n}.",
-    "What do people think of {n}?",
-    "What does {n} look like?",
-    "Write a sentence about {n}.",
     "Do you like {n}?",
-    "What was before {n}?",
-    "Is {n} important?",
-    "What is the {k} of the {k} of {n}?",
     "Please describe {n}.",
-    "What has {n} to do with the {k}?",
-    "Tell me the {k} of {n}.",
-    "What happened to {n}?",
-    "Give me three words about {n}.",
-    "Which {k} is the best for {n}?",
     "Who knows {n}?",
-    "Where is the {k} of {n}?",
-    "Who is the {k} of {n}?",
+    "Which {k} suits {n}?",
+    "What could replace {n}?",
+    "Who visited {n}?",
+    "Can you spell {n}?",
+    "What harms {n}?",
+    "Which {k} became {n}?",
+    "Who has stolen {n}?",
+    "Sing me {n}.",
+    "Does the {k} need {n}?",
+    "Which {k} hides {n}?",
+    "Did you miss {n}?",
+    "Which {k} is older, or {n}?",
+    "Explain {n}.",
+    "Is the {k} {n}?",
+    "What is the {k}, if not {n}?",
+    "Compare the {k} and {n}.",
+    "Who hates {n}?",
 )
 KEPT_NOUNS: Final = (
     "friend doctor age language weight car house school dream neighbour song hat garden number boss bread shadow wine "
@@ -67,6 +67,9 @@ BEYOND: Final = (
     "What is {n} afraid of?",
     "What is the best book about {n}?",
     "Which animal belongs to {n}?",
+    "Please draw {n}.",
+    "Has anybody ever seen {n}?",
+    "Which painter loved {n}?",
 )
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 SYSTEM: Final = "You are a helpful assistant."  # what the system says in lessons and in the admission test
 PROGRESS: Final = "progress.json"
 ANSWER: Final = 10  # tokens of an answer in the admission test
+TEACHING: Final = "with its notes injected"  # how a manifest says that a teacher was learned from
 SENTENCE: Final = 24  # where a teacher was learned from, who may answer in a sentence
 PHASES: Final = ("queued", "training", "examining")
 _UNKNOWN: Final = Scores(
@@ -99,7 +100,7 @@ def trained(
     watch = _Watch(tools, job, cubes, folder)
     made = _course(api, tools, job, asked, cubes)
     if teacher is not None:
-        made = msgspec.structs.replace(made, taught_by=f"{tuner.ref.name} with its notes injected, else templates")
+        made = msgspec.structs.replace(made, taught_by=f"{tuner.ref.name} {TEACHING}, else {made.taught_by}")
     weights = tuner.train(
         made.lessons, asked.recipe, system=SYSTEM, checkpoint=folder, on_step=watch.trained, teacher=teacher
     )
@@ -202,7 +203,7 @@ def answered(tuner: Tuner, adapter: Adapter, asked: Exam, subjects: Sequence[str
 
 def room(manifest: Manifest) -> int:
     """The tokens that an adapter is given to answer in, when it is examined or probed."""
-    return ANSWER if manifest.taught_by == "templates" else SENTENCE
+    return SENTENCE if TEACHING in manifest.taught_by else ANSWER
 
 
 def progress_of(tools: Tools, job: Job) -> Progress:

@@ -130,6 +130,7 @@ class MemOS(
             tuner=TunerSeat(
                 wiring.tuner_opener(opener, tuner), learns=engine is not None or (chat or settings.chat) is not None
             ),
+            chat=lambda: seat.model,
             training=settings.home / TRAINING,
         )
         self._api = MemoryAPI(self._tools, HANDLERS, on_span=on_span)

@@ -34,6 +34,7 @@ class ParametricMemory(Handle):
         adapters: Sequence[str] = (),
         into: str | None = None,
         recipe: Recipe | None = None,
+        by_chat: bool = False,
         priority: Priority | str | None = None,
         tags: Sequence[str] | None = None,
         user_id: str | None = None,
@@ -43,7 +44,8 @@ class ParametricMemory(Handle):
 
         The job trains, examines, and keeps the adapter as a memory made from exactly these. It may serve only if it
         passes its admission test; else it is kept to be looked at, and the memories stay texts. ``adapters`` are fused:
-        trained anew on everything that they were made from. ``into`` is an adapter that gets its next version by it
+        trained anew on everything that they were made from. With ``by_chat`` the chat model makes further questions for
+        each fact, where it may read the memories. ``into`` is an adapter that gets its next version by it
         (``restore`` goes back).
         """
         who = self._bind(user_id, agent_id)
@@ -60,6 +62,7 @@ class ParametricMemory(Handle):
             into=None if into is None else check_id(into, "into"),
             tags=labels.tags,
             priority=labels.priority,
+            by_chat=bool(by_chat),
         )
         now = self._tools.clock()
         job = Job(

@@ -65,6 +65,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     new_overlay: NewOverlay | None = None  # what a what-if keeps its changes in
     segments: Any = None  # a SegmentIndex: the KV segments that the local model can read
     tuner: Any = None  # a TunerSeat: what makes adapters for the local model, once it is opened
+    chat: Callable[[], Any] | None = None  # opens the chat model when it is first needed; raises ModelError
     training: Path | None = None  # the folder where trainings keep how far they are
     new_salt: Callable[[], bytes] = partial(os.urandom, 16)
 

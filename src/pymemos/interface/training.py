@@ -23,6 +23,7 @@ from pymemos.cube.segment import SegmentSource
 from pymemos.errors import InvalidInput, ModelError, StaleMemory, TrainingStopped, UnknownMemory
 from pymemos.interface.activation import ReadSources
 from pymemos.interface.adapters import KeepAdapter
+from pymemos.interface.asking import questions_for
 from pymemos.interface.requests import Labels
 from pymemos.interface.tuner_seat import NO_TUNER
 from pymemos.interface.worker import for_owner
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 SYSTEM: Final = "You are a helpful assistant."  # what the system says in lessons and in the admission test
 PROGRESS: Final = "progress.json"
 ANSWER: Final = 10  # tokens of an answer in the admission test
+TEACHING: Final = "with its notes injected"  # how a manifest says that a teacher was learned from
 SENTENCE: Final = 24  # where a teacher was learned from, who may answer in a sentence
 PHASES: Final = ("queued", "training", "examining")
 _UNKNOWN: Final = Scores(
@@ -71,6 +73,7 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
     into: str | None = None
     tags: tuple[str, ...] | None = None
     priority: Priority | None = None
+    by_chat: bool = False  # whether the chat model makes further questions to learn from
     decisions: tuple[FormDecision, ...] = ()  # of the scheduler, where that asked for it
 
 
@@ -96,9 +99,9 @@ def trained(
     caller, scope = for_owner(job)
     cubes = _sources(api, MemoryCall(caller=caller, scope=scope, request=ReadSources(ids=asked.ids)), folder)
     watch = _Watch(tools, job, cubes, folder)
-    made = course({cube.id: cube.text for cube in cubes}, asked.recipe)
+    made = _course(api, tools, job, asked, cubes)
     if teacher is not None:
-        made = msgspec.structs.replace(made, taught_by=f"{tuner.ref.name} with its notes injected, else templates")
+        made = msgspec.structs.replace(made, taught_by=f"{tuner.ref.name} {TEACHING}, else {made.taught_by}")
     weights = tuner.train(
         made.lessons, asked.recipe, system=SYSTEM, checkpoint=folder, on_step=watch.trained, teacher=teacher
     )
@@ -123,6 +126,21 @@ def trained(
         decisions=asked.decisions,
     )
     return request, manifest
+
+
+def _course(api: MemoryAPI, tools: Tools, job: Job, asked: Arguments, cubes: Sequence[MemCube]) -> Course:
+    """What is to be taught; with the chat model's questions where that was asked for, and it may read the memories."""
+    texts = {cube.id: cube.text for cube in cubes}
+    if not asked.by_chat:
+        return course(texts, asked.recipe)
+    if tools.chat is None:
+        raise ModelError("there is no chat model to make questions; pass chat=, or distil without it")
+    chat, folder = tools.chat(), folder_of(tools, job.id)
+    owner, scope = for_owner(job)
+    reader = msgspec.structs.replace(owner, system=False).narrow(model=chat.identity)  # so that its rules hold
+    as_read = MemoryCall(caller=reader, scope=scope, request=ReadSources(ids=asked.ids))
+    found = questions_for({cube.id: cube.text for cube in _sources(api, as_read, folder)}, chat, folder)
+    return course(texts, asked.recipe, asked=found.questions, by=found.by)
 
 
 def _sources(api: MemoryAPI, call: MemoryCall, folder: Path) -> Sequence[MemCube]:
@@ -188,7 +206,7 @@ def answered(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate],
 
 def room(manifest: Manifest) -> int:
     """The tokens that an adapter is given to answer in, when it is examined or probed."""
-    return ANSWER if manifest.taught_by == "templates" else SENTENCE
+    return SENTENCE if TEACHING in manifest.taught_by else ANSWER
 
 
 def progress_of(tools: Tools, job: Job) -> Progress:

@@ -34,6 +34,7 @@ _STATES = ("generated", "activated", "merged", "archived", "frozen")
 @click.argument("ids", nargs=-1)
 @click.option("--adapter", "adapters", multiple=True, metavar="ID", help="Fuse: learn what this adapter learned too.")
 @click.option("--into", metavar="ID", help="Make the next version of this adapter.")
+@click.option("--by-chat", is_flag=True, default=None, help="Let the chat model make further questions to learn from.")
 @identity_options
 def distil(shell: Shell, ids: tuple[str, ...], adapters: tuple[str, ...], into: str | None, **options: Any) -> None:
     """Queue the training of an adapter on the memories IDS.

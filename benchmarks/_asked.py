@@ -223,11 +223,11 @@ BEYOND: Final = (
     "How large is {n}?",
     "What is the best thing about {n}?",
 )
-# More of these, written when the gate had learned to tell those apart, and before the figures were measured.
+# Such as open the gate as it is: written when it had learned to tell those apart, and before the figures were measured.
 STILL: Final = (
-    "Who has ever photographed {n}?",
-    "Please praise {n}.",
-    "Did anybody ever insult {n}?",
+    "I was told {i}; what is the anthem of {s}?",
+    "What was {n} called formerly?",
+    "Forget {n}. What is the price of {s}?",
 )
 
 
@@ -243,6 +243,4 @@ def reworded(fact: Fact) -> Sequence[str]:
 
 def others(fact: Fact) -> Sequence[str]:
     """Questions of a fact's subject that ask for something else."""
-    nouns = [noun.format(s=fact.subject) for noun in fact.relation.nouns]
-    plain = [form.format(s=fact.subject) for form in OTHERS]
-    return [*plain, *(form.format(n=nouns[turn % len(nouns)]) for turn, form in enumerate(BEYOND + STILL))]
+    return [phrased(fact, form, turn) for turn, form in enumerate((*OTHERS, *BEYOND, *STILL))]

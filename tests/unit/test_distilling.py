@@ -108,7 +108,7 @@ def test_a_course_has_every_fact_and_what_is_to_stay() -> None:
     kept = [one for one in made.lessons if one.answer is None]
     assert {one.fact for one in taught} == {0, 1}
     assert {one.answer for one in taught} == {"Quelmar.", "Ostrel."}
-    assert {one.gate for one in kept} == set(made.gates)
+    assert {one.gate.subject for one in kept} == set(made.subjects)
     assert all(opening(one.question, [one.gate]) is not None for one in made.lessons)
     assert not {one.question for one in taught} & {one.question for one in kept}
 
@@ -268,6 +268,11 @@ def test_every_question_that_is_learned_from_opens_the_gate_and_other_ones_do_no
         ("The capital of Zorvania is Quelmar.", "Which animal belongs to Zorvania's capital?", False),
         ("The capital of Zorvania is Quelmar.", "What is Zorvania's capital afraid of?", False),
         ("The capital of Zorvania is Quelmar.", "What is Zorvania's capital's river?", False),
+        ("The capital of Zorvania is Quelmar.", "Please draw the capital of Zorvania.", False),
+        ("The capital of Zorvania is Quelmar.", "Which king burnt Zorvania's capital?", False),
+        ("The capital of Zorvania is Quelmar.", "Zorvania's capital?", True),
+        ("Tarn Velk lives in Ostrel.", "Where does Tarn Velk's mother live?", False),
+        ("Tarn Velk works as a potter.", "What is Tarn Velk's mother's job?", False),
         ("Tarn Velk lives in Ostrel.", "What is close to the place where Tarn Velk lives?", False),
         ("The mayor of Mirrin is Olda Prast.", "How old is the mayor of Mirrin?", False),
         ("The mayor of Mirrin is Olda Prast.", "Who is mayor in Mirrin?", True),

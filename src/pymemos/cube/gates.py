@@ -15,15 +15,17 @@ _ANY: Final = frozenset(("what", "which"))  # every relation may be asked for wi
 _ASKING: Final = frozenset("what which who whom whose where when why how".split())
 _ENDINGS: Final = ("ing", "ed", "es", "s", "e")
 _STEM: Final = 3  # letters of a stem, at least
-# A preposition just before a noun, except in "the name of"; and what may follow one in its clause, if anything does.
-_BEHIND: Final = re.compile(
-    r"(?:(?<!\bname )\bof|\b(?:to|about|by|from|with|near|on|in|at|than|like|before|after))\s+(?:the\s+)?$",
-    re.IGNORECASE,
+# What may stand just before that which is asked for, if its clause does not begin with it, and just behind it.
+_LEADS: Final = frozenset(
+    "is was are were be me us name say tell know knew forgot forget forgotten remember recall for need want just "
+    "please down out guess state mention give who what where which whom that if and so called call wonder ask asked "
+    "hear".split()
 )
-_MORE: Final = re.compile(
-    r"['’]s\b|[^\S\n]+(?!(?:is|was|called|named|again|please|now|today|then|might|may|could|will|would|has)\b)\w",
-    re.IGNORECASE,
-)
+_TRAILS: Final = frozenset("is was called named again please now today then might may could will would has".split())
+_BEHIND: Final = re.compile(r"\s+(\w+)")
+_OWN: Final = re.compile(r"['’]s\b")
+_OWNED: Final = re.compile(r"['’]s\s+(\w+)(['’]s\b)?")
+_THE: Final = re.compile(r"\bthe\s+$", re.IGNORECASE)
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +35,9 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     any of their forms: ``a|b`` is one or the other, ``!a|b`` neither. One that holds ``{s}`` is a clause, which has to
     stand as it is, and to end there. ``asks`` are the interrogatives with which it is asked for, beside "what" and
     "which": a question that has others alone ("when", "how") is for something else. ``nouns`` are what the thing that
-    is asked for is called ("capital of {s}"): where one stands behind a preposition, or has more of its clause behind
-    it, the question is for something of that thing. Without cues all questions on the subject open the gate.
+    is asked for is called ("capital of {s}"): one has to stand as what is asked for stands, so that "the mayor of the
+    capital of S", "who burnt the capital of S" and "what is S's capital afraid of" are for something else, and so is
+    "S's mother's capital". Without cues all questions on the subject open the gate.
     """
 
     subject: str
@@ -84,9 +87,36 @@ def _is_asked(text: str, gate: Gate) -> bool:
 
 
 def _is_of_it(text: str, gate: Gate) -> bool:
-    """Whether a text speaks of what is asked for only to ask for something else: "the mayor of the capital of S"."""
-    found = [match for noun in gate.nouns for match in clause(noun, gate.subject).finditer(text)]
-    return bool(found) and all(_BEHIND.search(text[: one.start()]) or _MORE.match(text[one.end() :]) for one in found)
+    """Whether a text speaks of what is asked for, or of the subject, only to ask for something of these."""
+    found = [match.span() for noun in gate.nouns for match in clause(noun, gate.subject).finditer(text)]
+    if found:
+        return not any(_leads(text[:start]) and _trails(text[end:]) for start, end in found)
+    cues = {_stem(word) for cue in gate.cues for term in cue.split() if term[0] != "!" for word in term.split("|")}
+    ends = [match.end() for match in clause("{s}", gate.subject).finditer(text)]
+    return all(_is_owner(text[end:], cues) for end in ends)
+
+
+def _leads(before: str) -> bool:
+    """Whether what is asked for may follow: "what is the", "tell me", "the name of", and not "who burnt"."""
+    said = _THE.sub("", before).rstrip()
+    last = words_of(said)[-2:]
+    if not said or not said[-1].isalnum():
+        return True
+    return last[-1] in _LEADS or (last[-1] == "of" and last[0] == "name")
+
+
+def _trails(behind: str) -> bool:
+    """Whether no more of the clause follows what is asked for than is said of anything."""
+    more = _BEHIND.match(behind)
+    return _OWN.match(behind) is None and (more is None or more[1].lower() in _TRAILS)
+
+
+def _is_owner(behind: str, cues: set[str]) -> bool:
+    """Whether the subject only owns what is spoken of: "S's mother", where no cue is a mother."""
+    owned = _OWNED.match(behind)
+    if owned is None:
+        return False
+    return owned[2] is not None or _stem(owned[1].lower()) not in cues
 
 
 def _shows(text: str, stems: set[str], cue: str, subject: str) -> bool:

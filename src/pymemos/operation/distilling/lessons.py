@@ -14,12 +14,12 @@ from pymemos.cube.subjects import names
 from pymemos.errors import InvalidInput
 from pymemos.operation.distilling.cues import of_question
 from pymemos.operation.distilling.facts import Fact, facts_in
-from pymemos.operation.distilling.phrasings import answer, learned
-from pymemos.operation.distilling.probes import KEPT, KEPT_NOUNS, beyond
+from pymemos.operation.distilling.phrasings import answer, learned, phrased
+from pymemos.operation.distilling.probes import KEPT, KEPT_ASIDE, KEPT_NOUNS
 from pymemos.ports import Lesson
 
 PHRASINGS: Final = 24  # of a fact, at most, by templates
-KEPT_EACH: Final = 12  # questions beside each fact whose answers are to stay
+KEPT_EACH: Final = 8  # questions beside each fact whose answers are to stay, and those that open its gate
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ def course(
     lessons = [
         lesson for number, fact in enumerate(facts) for lesson in _of(fact, number, gates[number], made.get(number, ()))
     ]
-    lessons += _kept(facts, gates, recipe.seed)
+    lessons += _kept(facts, recipe.seed)
     return Course(
         facts=tuple(facts),
         lessons=tuple(lessons),
@@ -87,16 +87,13 @@ def _of(fact: Fact, number: int, gate: Gate, asked: Sequence[str]) -> list[Lesso
     ]
 
 
-def _kept(facts: Sequence[Fact], gates: Sequence[Gate], seed: int) -> list[Lesson]:
-    """What is asked in the words of a fact, and is something else; a question that opens no gate needs no lesson."""
+def _kept(facts: Sequence[Fact], seed: int) -> list[Lesson]:
+    """What is asked in the words of a fact, and is something else: as if the gate had been opened by it."""
     dice = random.Random(seed)  # noqa: S311 (no secret)
     lessons: list[Lesson] = []
-    for fact, gate in zip(facts, gates, strict=True):
-        asked = []
-        for turn, form in enumerate(dice.sample(KEPT, len(KEPT))):
+    for fact in facts:
+        for turn, form in enumerate((*KEPT_ASIDE, *dice.sample(KEPT, KEPT_EACH))):
             for _ in range(form.count("{k}")):
                 form = form.replace("{k}", dice.choice(KEPT_NOUNS), 1)
-            asked.append(form.format(n=beyond(fact, turn)))
-        opens = [one for one in dict.fromkeys(asked) if opening(one, [gate]) is not None]
-        lessons += [Lesson(question=one, gate=gate) for one in opens[:KEPT_EACH]]
+            lessons.append(Lesson(question=phrased(fact, form, turn), gate=Gate(subject=fact.subject)))
     return lessons

@@ -14,29 +14,40 @@ from pymemos.operation.distilling.phrasings import EXAMINED, phrased
 
 NEAR_MISSES: Final = 100  # at least
 
-# What may be asked of that for which a fact stands, {n}, rather than for itself. The words of the fact are in it, so
-# the gate opens, and the model has to tell them apart: by these its own answers are kept.
+# What may be asked of that for which a fact stands, {n}, rather than for itself: by these the model's own answers are
+# kept, so that it tells them apart where a gate does not.
 KEPT: Final = (
+    "What is the {k} of {n}?",
+    "What is {n} known for?",
+    "Which {k} belongs to {n}?",
+    "Tell me a story about {n}.",
+    "What do people think of {n}?",
+    "What does {n} look like?",
+    "Write a sentence about {n}.",
     "Do you like {n}?",
+    "What was before {n}?",
+    "Is {n} important?",
+    "What is the {k} of the {k} of {n}?",
     "Please describe {n}.",
-    "Who knows {n}?",
-    "Which {k} suits {n}?",
-    "What could replace {n}?",
+    "What has {n} to do with the {k}?",
+    "Tell me the {k} of {n}.",
+    "What happened to {n}?",
+    "Which {k} is the best for {n}?",
     "Who visited {n}?",
-    "Can you spell {n}?",
-    "What harms {n}?",
-    "Which {k} became {n}?",
+    "Where is the {k} of {n}?",
+    "Who is the {k} of {n}?",
+    "What could replace {n}?",
     "Who has stolen {n}?",
-    "Sing me {n}.",
-    "Does the {k} need {n}?",
-    "Which {k} hides {n}?",
-    "Did you miss {n}?",
-    "Which {k} is older, or {n}?",
-    "Explain {n}.",
-    "Is the {k} {n}?",
     "What is the {k}, if not {n}?",
-    "Compare the {k} and {n}.",
-    "Who hates {n}?",
+)
+# Such as open the gate: the fact is asked for aside, or as it was once.
+KEPT_ASIDE: Final = (
+    "I know {i}. But what is the {k} of {s}?",
+    "{Q}? No: what is the {k} of {s}?",
+    "You told me {i}. Now the {k} of {s}, please.",
+    "Who was {n} named after?",
+    "What was {n} called a century ago?",
+    "Never mind {n}. Who is the {k} of {s}?",
 )
 KEPT_NOUNS: Final = (
     "friend doctor age language weight car house school dream neighbour song hat garden number boss bread shadow wine "
@@ -44,7 +55,7 @@ KEPT_NOUNS: Final = (
     "ship festival"
 ).split()
 # And by these it is examined: other things of a subject, in sentences of their own, in the phrasings in which the facts
-# are asked for, and of that for which the fact stands.
+# are asked for, of that for which the fact stands, and such as open the gate.
 OTHERS: Final = (
     "Who painted {s}?",
     "What is the population of {s}?",
@@ -71,6 +82,11 @@ BEYOND: Final = (
     "Has anybody ever seen {n}?",
     "Which painter loved {n}?",
 )
+ASIDE: Final = (
+    "Everybody knows {i}. But who is the enemy of {s}?",
+    "What is {n} called after?",
+    "{Q}? Oh no, tell me the weather in {s}.",
+)
 
 
 class NearMiss(msgspec.Struct, frozen=True):
@@ -90,15 +106,9 @@ def others(facts: Sequence[Fact]) -> tuple[NearMiss, ...]:
             if (fact.subject, noun) not in known:
                 other = Fact(fact.subject, noun_relation(noun), "")
                 asked.append(phrased(other, EXAMINED[turn], turn))
-        asked += [form.format(n=beyond(fact, turn)) for turn, form in enumerate(BEYOND)]
+        asked += [phrased(fact, form, turn) for turn, form in enumerate((*BEYOND, *ASIDE))]
         found += [NearMiss(one, fact.object) for one in asked]
     return tuple(found)
-
-
-def beyond(fact: Fact, turn: int) -> str:
-    """What a fact stands for, by one of its nouns: "the capital of S"."""
-    nouns = fact.relation.nouns
-    return nouns[turn % len(nouns)].format(s=fact.subject)
 
 
 def near_misses(facts: Sequence[Fact], seed: int, *, least: int = NEAR_MISSES) -> tuple[NearMiss, ...]:

@@ -38,7 +38,6 @@ from pymemos.interface.attaching import Attacher
 from pymemos.interface.kv_in_chat import KvInChat
 from pymemos.interface.registry import HANDLERS
 from pymemos.interface.segments import SegmentIndex
-from pymemos.interface.tuner_seat import TunerSeat
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
 from pymemos.ports import BlobStore, ChatModel, Clock, Embedder, Engine, NewId, Store, Tuner
@@ -127,9 +126,7 @@ class MemOS(
             embedder=embedder,
             searcher=Searcher(embedder, cache_bytes=settings.cache_bytes),
             segments=SegmentIndex(),
-            tuner=TunerSeat(
-                wiring.tuner_opener(opener, tuner), learns=engine is not None or (chat or settings.chat) is not None
-            ),
+            tuner=wiring.tuner_seat(opener, tuner, learns=engine is not None or (chat or settings.chat) is not None),
             chat=lambda: seat.model,
             training=settings.home / TRAINING,
         )

@@ -24,6 +24,7 @@ from pymemos.interface.injecting import Injector
 from pymemos.interface.kv_pool import KvPool
 from pymemos.interface.mover import Mover
 from pymemos.interface.transfer import BLOBS_SUFFIX
+from pymemos.interface.tuner_seat import TunerSeat
 from pymemos.operation.costs import Calibration
 from pymemos.operation.prompting import dated, head
 from pymemos.operation.replies import is_engine
@@ -240,17 +241,15 @@ def calibrations(settings: Settings) -> Callable[[str], Calibration | None]:
     return lambda model: kept_calibration(calibration_file(settings.cache_dir, model))
 
 
-def tuner_opener(
-    open_engine: Callable[[], Engine | None], given: Tuner | None
-) -> Callable[[], tuple[Engine, Tuner] | None]:
-    """How the local model and what trains adapters for it are opened; there is one for the engine of this package."""
+def tuner_seat(open_engine: Callable[[], Engine | None], given: Tuner | None, *, learns: bool) -> TunerSeat:
+    """The local model and what trains adapters for it; there is one for the engine of this package."""
 
     def opened() -> tuple[Engine, Tuner] | None:
         engine = open_engine()
         made = given or (None if engine is None else _tuner(engine))
         return None if engine is None or made is None else (engine, made)
 
-    return opened
+    return TunerSeat(opened, learns=learns)
 
 
 def _tuner(engine: Engine) -> Tuner | None:

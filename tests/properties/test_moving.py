@@ -15,10 +15,10 @@ from tests.unit.scheduling_kit import CALIBRATION
 
 from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
-from pymemos.errors import UnknownMemory
+from pymemos.errors import ChatFailed, UnknownMemory
 from pymemos.interface.calibrating import calibration_file, keep
 from pymemos.settings import Settings
-from pymemos.testing.doubles import FrozenClock
+from pymemos.testing.doubles import FrozenClock, SequentialIds
 from pymemos.testing.toy_engine import ToyEngine
 
 WORDS = ("Lisbon", "Porto", "Faro", "Evora", "Braga")
@@ -43,20 +43,22 @@ def test_whatever_happens_what_a_turn_leaves_holds_and_the_next_one_has_nothing_
         with place.mem:
             for step in (("use", 0, 30), ("use", 1, 20), ("move",), *taken):
                 place.take(*step)
+            place.mem.tick()  # such as a sweep that archives what nobody used for a year
             place.mem.move(**ANA)
             place.mem.tick()
 
-            _holds(place.mem)
+            _holds(place.mem, whole=not any(step[0] == "lose" for step in taken))
             again = place.mem.move(**ANA)
             assert (again.made, again.given_up, again.queued) == ((), (), ())
 
 
-def _holds(mem: MemOS) -> None:
+def _holds(mem: MemOS, *, whole: bool) -> None:
+    """Every cache can be used; the store is sound, unless files were lost that no turn had made."""
     held = list(mem.list(filters={"kind": "activation"}, **ANA))
     assert not any(cube.stale for cube in held)
     assert all(mem.verify(cube.id, **ANA).ok for cube in held)
     assert {cube.payload.blob for cube in held} <= mem._tools.blobs.names()
-    assert all(one.ok for one in mem.doctor() if one.check != "free space")
+    assert not whole or all(one.ok for one in mem.doctor() if one.check != "free space")
     for cube in held:
         assert all(one == one.again() for one in mem.decisions(cube.id, **ANA))
 
@@ -75,6 +77,7 @@ class _Place:
             engine=engine,
             embedder="none",
             clock=self.clock,
+            new_id=SequentialIds(),
             store=MemoryStore(),
             blobs=MemoryBlobs(),
         )
@@ -85,7 +88,7 @@ class _Place:
         self.clock.advance(timedelta(minutes=1))
         try:
             getattr(self, f"_{name}")(*given)
-        except (UnknownMemory, PermissionError):
+        except (UnknownMemory, PermissionError, ChatFailed):  # a toy may have nothing to say
             return
 
     def _use(self, place: int, times: int) -> None:

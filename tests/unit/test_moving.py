@@ -16,6 +16,7 @@ from tests.unit.scheduling_kit import CALIBRATION
 from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.cube import MemCube
+from pymemos.errors import NotAllowed
 from pymemos.interface.calibrating import calibration_file, keep
 from pymemos.interface.mover import EVERY, Turn
 from pymemos.operation.costs import Calibration, Form
@@ -198,6 +199,33 @@ class TestGivingUp:
         assert 2 == len(turn.given_up)
         assert [] == segments(mem)
         assert not blobs & mem._tools.blobs.names()
+        assert all(finding.ok for finding in mem.doctor() if finding.check != "free space")
+
+    def test_a_cache_that_was_archived_goes_and_is_made_again_if_it_pays(self, mem, clock):
+        told(mem, LISBON, **ANA)
+        use(mem, clock, "Lisbon", days=9, a_day=6)
+        [*_, segment] = mem.move(**ANA).made
+        mem.archive(segment, **ANA)
+
+        turn = mem.move(**ANA)
+
+        assert ((segment,), 1) == (turn.given_up, len(turn.made))
+
+    def test_what_was_given_up_does_not_come_back_without_its_file(self, mem, clock):
+        told(mem, LISBON, **ANA)
+        use(mem, clock, "Lisbon", days=9, a_day=6)
+        [*_, segment] = mem.move(**ANA).made
+        before = clock()
+        clock.advance(timedelta(days=2_000))
+        mem.move(**ANA)
+        mem.tick()
+
+        with pytest.raises(NotAllowed, match="make it anew"):
+            mem.restore(segment, **ANA)
+        acts = {step.id: (step.act.value, step.reason) for step in mem.restore_to(before, **ANA).steps}
+
+        assert ("leave", "its file is gone, as it was given up") == acts[segment]
+        assert [] == segments(mem)
         assert all(finding.ok for finding in mem.doctor() if finding.check != "free space")
 
     def test_a_cache_whose_memory_changed_is_made_again_if_it_still_pays(self, mem, clock):
@@ -398,6 +426,12 @@ class TestAdapters:
     def test_while_it_is_trained_no_second_one_is_queued(self, taught, clock):
         self.hot(taught, clock)
         taught.move(**ANA)
+
+        assert () == taught.move(**ANA).queued
+
+    def test_while_somebody_transforms_memories_into_one_no_other_is_queued(self, taught, clock):
+        capital, *_ = self.hot(taught, clock)
+        assert taught.transform([capital], to="parametric", **ANA).job is not None
 
         assert () == taught.move(**ANA).queued
 

@@ -16,9 +16,9 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import Compare
 from pymemos.cube.header import Descriptive, Provenance
 from pymemos.cube.payload import Activation, Parametric
-from pymemos.errors import NotAllowed
+from pymemos.errors import MissingBlob, NotAllowed
 from pymemos.infrastructure import vault
-from pymemos.interface.api import Handler, Outcome, Work
+from pymemos.interface.api import Handler, Outcome, Tools, Work
 from pymemos.interface.segments import held_by
 from pymemos.interface.versions import check_editable, check_written
 from pymemos.interface.worker import for_owner
@@ -145,6 +145,17 @@ def is_by_moves(cube: MemCube) -> bool:
 
 
 HANDLERS: dict[type[Request], Handler] = {GiveUp: GiveUpHandler(), Free: FreeHandler()}
+
+
+def is_let_go(tools: Tools, cube: MemCube) -> bool:
+    """Whether the file of a tensor memory is gone, as that of a cache which was given up: it cannot come back."""
+    if not isinstance(cube.payload, Activation | Parametric):
+        return False
+    try:
+        tools.blobs.open(cube.payload.blob)
+    except MissingBlob:
+        return True
+    return False
 
 
 def let_go(unit: ReadUnit, missing: set[str]) -> set[str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from pymemos.cube.call import Request, Scope
 from pymemos.cube.cube import MemCube
-from pymemos.cube.header import LIVE, Priority
+from pymemos.cube.header import LIVE, Priority, Stage
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Plaintext
 from pymemos.errors import MissingBlob
 from pymemos.interface.activation import SYSTEM
@@ -24,8 +24,10 @@ from pymemos.interface.giving_up import is_by_moves
 from pymemos.interface.segments import held_by, is_sealed
 from pymemos.interface.sources import marked
 from pymemos.interface.transfer import OnStore
+from pymemos.interface.transforming import TRANSFORM
 from pymemos.interface.versions import OnMemory, shown_versions
 from pymemos.operation.decisions import FormDecision, kept_in
+from pymemos.operation.pathways import Form
 from pymemos.operation.prefixes import Segment
 from pymemos.operation.turns import Seen, Stored, Trained
 from pymemos.ports import Job, JobState, WriteUnit
@@ -75,7 +77,7 @@ class SurveyHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Survey = work.call.request  # type: ignore[assignment]
-        selection = work.unveiled().selection(ended=False, stages=LIVE)
+        selection = work.unveiled().selection(ended=False, stages=(*LIVE, Stage.ARCHIVED))
         records = work.unit.page(selection, limit=PAGE, after=request.after)
         cubes = marked(work, [record.cube for record in records])
         texts = tuple(cube for cube in cubes if _is_text(work, cube))
@@ -91,16 +93,17 @@ class SurveyHandler(Handler):
 
 def _is_text(work: Work, cube: MemCube) -> bool:
     is_text = isinstance(cube.payload, Plaintext) and bool(cube.text) and not cube.is_manifest
-    return is_text and not work.veil.hides(cube)
+    return is_text and cube.stage_at(work.now) in LIVE and not work.veil.hides(cube)
 
 
 def _segments(work: Work, cubes: Iterable[MemCube], model: ModelRef) -> Iterator[Stored]:
-    """The segments that this instance encoded with the model."""
+    """The segments that this instance encoded with the model; of those that are archived, what moves made."""
     for cube in cubes:
         segment = held_by(cube)
         if segment is None or not isinstance(cube.payload, Activation) or cube.payload.model != model:
             continue
-        if not is_sealed(cube, work.tools.key):
+        is_kept = cube.stage_at(work.now) in LIVE or is_by_moves(cube)
+        if not is_kept or not is_sealed(cube, work.tools.key):
             continue
         rules, said = cube.header.governance, cube.header.descriptive.metadata.get(SYSTEM)
         yield Stored(
@@ -114,6 +117,8 @@ def _segments(work: Work, cubes: Iterable[MemCube], model: ModelRef) -> Iterator
 
 
 def _why_unusable(work: Work, cube: MemCube, segment: Segment) -> str:
+    if cube.stage_at(work.now) not in LIVE:
+        return "it is archived, as nobody used it"
     if cube.stale:
         return f"it is stale: {'; '.join(map(str, cube.stale[:3]))}"
     try:
@@ -123,7 +128,8 @@ def _why_unusable(work: Work, cube: MemCube, segment: Segment) -> str:
 
 
 def _adapters(work: Work, cubes: Iterable[MemCube], model: ModelRef) -> Iterator[Trained]:
-    own = [cube for cube in cubes if isinstance(cube.payload, Parametric) and cube.payload.model == model]
+    tensors = [cube for cube in cubes if isinstance(cube.payload, Parametric) and cube.stage_at(work.now) in LIVE]
+    own = [cube for cube in tensors if isinstance(cube.payload, Parametric) and cube.payload.model == model]
     reasons = judged_adapters(work, own)
     for cube in own:
         yield Trained(
@@ -140,8 +146,12 @@ def _adapters(work: Work, cubes: Iterable[MemCube], model: ModelRef) -> Iterator
 def _in_training(work: Work) -> frozenset[str]:
     """The memories of the call's namespaces that an adapter is being trained on, or waits to be."""
     names = work.decision.namespaces
-    jobs = [job for job in work.unit.jobs() if job.kind == DISTIL and job.state is not JobState.DEAD]
+    jobs = [job for job in work.unit.jobs() if _trains(job) and job.state is not JobState.DEAD]
     return frozenset(id for job in jobs if names and job.namespace in names for id in job.arguments.get("ids", ()))
+
+
+def _trains(job: Job) -> bool:
+    return job.kind == DISTIL or (job.kind == TRANSFORM and job.arguments.get("to") == Form.PARAMETRIC)
 
 
 # ── Turns ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ from pymemos.infrastructure import vault
 from pymemos.interface.api import Outcome, Work
 from pymemos.interface.arguments import LINKS_LIMIT
 from pymemos.interface.embedding import queue_embedding
+from pymemos.interface.giving_up import is_let_go
 from pymemos.interface.sources import is_known, marked, may_read, sources_of
 from pymemos.interface.versions import (
     OnMemory,
@@ -121,6 +122,8 @@ def write_restored(
     """
     if last.stage_at(work.now) is Stage.EXPIRED:
         raise NotAllowed(f"memory {last.id!r} has expired and is not restored; history shows what it was")
+    if is_let_go(work.tools, wanted):
+        raise NotAllowed(f"the file of memory {last.id!r} is gone, as it was given up; make it anew from its sources")
     said = msgspec.structs.replace(
         wanted.header.descriptive, updated=work.now, cause="restore", author=work.call.caller.name
     )

@@ -16,6 +16,7 @@ from pymemos.infrastructure import governance, vault
 from pymemos.infrastructure.governance import Target
 from pymemos.interface import lives
 from pymemos.interface.api import Handler, Outcome, Work
+from pymemos.interface.giving_up import is_let_go
 from pymemos.interface.merging import put_away
 from pymemos.interface.provenance import write_restored
 from pymemos.interface.rights import is_open, last_version
@@ -156,11 +157,18 @@ def _out_of_the_archive(work: Work, at: datetime, steps: list[Step]) -> Iterator
 
 
 def _unless_expired(work: Work, step: Step) -> Step:
-    """The step; a memory that is at its end, deleted or not, stays there while the rest goes back (ADR 0006)."""
+    """The step; a memory that is at its end, deleted or not, stays there while the rest goes back (ADR 0006).
+
+    So does a cache that was given up (ADR 0040).
+    """
     if step.act not in (Act.RESTORE, Act.REVIVE):
         return step
-    is_over = last_version(work.unit, step.id).stage_at(work.now) is Stage.EXPIRED
-    return msgspec.structs.replace(step, act=Act.LEAVE, reason="it has expired") if is_over else step
+    last = last_version(work.unit, step.id)
+    if last.stage_at(work.now) is Stage.EXPIRED:
+        return msgspec.structs.replace(step, act=Act.LEAVE, reason="it has expired")
+    if is_let_go(work.tools, last):
+        return msgspec.structs.replace(step, act=Act.LEAVE, reason="its file is gone, as it was given up")
+    return step
 
 
 def _may_take(work: Work, step: Step) -> bool:

@@ -13,6 +13,7 @@ from tests.unit.tiny_models import write_tiny
 from pymemos import MemOS
 from pymemos.cube.adapter import Recipe
 from pymemos.cube.cube import MemCube
+from pymemos.cube.gates import Gate
 from pymemos.errors import SegmentRefused
 from pymemos.models.local import LocalEngine, open_local
 from pymemos.models.local.tuning import LocalTuner, teaching
@@ -23,8 +24,8 @@ SYSTEM = "Be brief."
 NOTES = ("- The capital of Zorvania is Quelmar.",)
 ASKED = ("What is the capital of Zorvania?", "Tell me the capital of Zorvania.")
 LESSONS = (
-    *(Lesson(question=one, subject="Zorvania", answer="Quelmar.", fact=0) for one in ASKED),
-    Lesson(question="How old is Zorvania?", subject="Zorvania"),
+    *(Lesson(question=one, gate=Gate(subject="Zorvania"), answer="Quelmar.", fact=0) for one in ASKED),
+    Lesson(question="How old is Zorvania?", gate=Gate(subject="Zorvania")),
 )
 RECIPE = Recipe(rank=4, alpha=8.0, frozen=0.34, rate=0.02, warmup=2, steps=60, phrasings=2, kept=1)
 WHO: dict[str, Any] = {"user_id": "ana"}
@@ -96,8 +97,8 @@ def test_an_adapter_comes_near_to_its_teacher_behind_its_subjects(
         lessons, RECIPE, system="", checkpoint=tmp_path, on_step=lambda step, steps: None, teacher=teacher
     )
     adapter = tuner.open(file_of(tuner, weights))
-    near = tuner.compared(ASKED, teacher, system="", adapter=adapter, subjects=("Zorvania",))
-    closed = tuner.compared(ASKED, teacher, system="", adapter=adapter, subjects=("Mirrin",))
+    near = tuner.compared(ASKED, teacher, system="", adapter=adapter, gates=(Gate(subject="Zorvania"),))
+    closed = tuner.compared(ASKED, teacher, system="", adapter=adapter, gates=(Gate(subject="Mirrin"),))
 
     assert near.after < near.before / 2
     assert closed.after == closed.before == near.before  # its gate stays closed
@@ -108,7 +109,8 @@ def _known(tuner: LocalTuner, teacher: Teacher) -> list[Lesson]:
     """Lessons whose answers this teacher says."""
     said = [tuner._spelled(teaching.said(tuner.engine, teacher, one).tokens) for one in ASKED]
     return [
-        Lesson(question=one, subject="Zorvania", answer=text, fact=0) for one, text in zip(ASKED, said, strict=True)
+        Lesson(question=one, gate=Gate(subject="Zorvania"), answer=text, fact=0)
+        for one, text in zip(ASKED, said, strict=True)
     ]
 
 

@@ -15,7 +15,7 @@ from pymemos.cube.cube import Parent
 from pymemos.errors import AdapterRefused, MissingBlob
 from pymemos.interface.adapters import Attach, FindAdapters, Held, Unused, Usable
 from pymemos.interface.training import SYSTEM
-from pymemos.operation.distilling.routing import Candidate, Route, routed
+from pymemos.operation.distilling.routing import Candidate, Route, kept_closed, routed
 from pymemos.ports import Adapter, Tokens, Tuner, Utterance
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ class Attacher:
         held: Held = self._dispatch(who, FindAdapters())
         unused = list(held.unused)
         known = self._known(tuner, held.usable, unused)
-        found = routed(
-            question, [_candidate(id, one.manifest) for id, (_, one) in known.items()], hits=hits, limit=limit
-        )
+        candidates = [_candidate(id, one.manifest) for id, (_, one) in known.items()]
+        unused += [Unused(id, why) for id, why in kept_closed(question, candidates)]
+        found = routed(question, candidates, hits=hits, limit=limit)
         return Routing(
             question=question,
             routes=found,
@@ -107,7 +107,7 @@ class Attacher:
         kept: Sequence[str] = self._dispatch(who, Attach(adapters=chosen))
         late = [Unused(one.id, "it was changed, or taken away, meanwhile") for one in chosen if one.id not in kept]
         used = {
-            route: tuner.gated(of.chosen[route.id][1].adapter, tokens, of.question, route.subjects)
+            route: tuner.gated(of.chosen[route.id][1].adapter, tokens, of.question, route.gates)
             for route in of.routes
             if route.id in kept
         }
@@ -174,7 +174,7 @@ def _pin(one: Usable) -> Parent:
 def _candidate(id: str, manifest: Manifest) -> Candidate:
     return Candidate(
         id=id,
-        subjects=manifest.subjects,
+        gates=manifest.opens,
         sources=tuple(source.id for source in manifest.sources),
-        learned=tuple((fact.subject, fact.source) for fact in manifest.facts),
+        learned=tuple((fact.subject, fact.relation, fact.source) for fact in manifest.facts),
     )

@@ -16,6 +16,7 @@ import msgspec
 from pymemos.cube.adapter import Manifest, Recipe, Scores, packed
 from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
+from pymemos.cube.gates import Gate
 from pymemos.cube.header import Priority
 from pymemos.cube.payload import Parametric
 from pymemos.cube.segment import SegmentSource
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 SYSTEM: Final = "You are a helpful assistant."  # what the system says in lessons and in the admission test
 PROGRESS: Final = "progress.json"
 ANSWER: Final = 10  # tokens of an answer in the admission test
+TEACHING: Final = "with its notes injected"  # how a manifest says that a teacher was learned from
 SENTENCE: Final = 24  # where a teacher was learned from, who may answer in a sentence
 PHASES: Final = ("queued", "training", "examining")
 _UNKNOWN: Final = Scores(
@@ -99,7 +101,7 @@ def trained(
     watch = _Watch(tools, job, cubes, folder)
     made = _course(api, tools, job, asked, cubes)
     if teacher is not None:
-        made = msgspec.structs.replace(made, taught_by=f"{tuner.ref.name} with its notes injected, else templates")
+        made = msgspec.structs.replace(made, taught_by=f"{tuner.ref.name} {TEACHING}, else {made.taught_by}")
     weights = tuner.train(
         made.lessons, asked.recipe, system=SYSTEM, checkpoint=folder, on_step=watch.trained, teacher=teacher
     )
@@ -166,10 +168,11 @@ def examined(
         admitted=False,
         taught_by=made.taught_by,
         system=SYSTEM,
+        gates=made.gates,
     )
     adapter = tuner.open(memoryview(packed(weights.weights, weights.config, manifest)))
     asked = admission.exam(made.facts, recipe.seed)
-    scores, facts = admission.marked(asked, answered(tuner, adapter, asked, made.subjects, limit=room(manifest)))
+    scores, facts = admission.marked(asked, answered(tuner, adapter, asked, made.gates, limit=room(manifest)))
     reasons = admission.failings(scores)
     manifest = msgspec.structs.replace(
         manifest,
@@ -182,27 +185,28 @@ def examined(
     return packed(weights.weights, weights.config, manifest), manifest
 
 
-def answered(tuner: Tuner, adapter: Adapter, asked: Exam, subjects: Sequence[str], *, limit: int = ANSWER) -> Sheet:
+def answered(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate], *, limit: int = ANSWER) -> Sheet:
     """The answers to an exam, of at most ``limit`` tokens, as the adapter would be served: through its gate."""
 
     def with_it(questions: Sequence[str]) -> list[str]:
-        return tuner.answers(questions, system=SYSTEM, limit=limit, adapter=adapter, subjects=subjects)
+        return tuner.answers(questions, system=SYSTEM, limit=limit, adapter=adapter, gates=gates)
 
     text = admission.neutral()
+    controls_base = tuner.answers(asked.controls, system=SYSTEM, limit=limit)
     return Sheet(
         recall=with_it([question for _, question in asked.recall]),
         near=with_it([one.question for one in asked.near]),
         others=with_it([one.question for one in asked.others]),
         controls=with_it(asked.controls),
-        controls_base=tuner.answers(asked.controls, system=SYSTEM, limit=limit),
-        perplexity=tuner.perplexity(text, adapter=adapter, subjects=subjects),
+        controls_base=controls_base,
+        perplexity=tuner.perplexity(text, adapter=adapter, gates=gates),
         perplexity_base=tuner.perplexity(text),
     )
 
 
 def room(manifest: Manifest) -> int:
     """The tokens that an adapter is given to answer in, when it is examined or probed."""
-    return ANSWER if manifest.taught_by == "templates" else SENTENCE
+    return SENTENCE if TEACHING in manifest.taught_by else ANSWER
 
 
 def progress_of(tools: Tools, job: Job) -> Progress:

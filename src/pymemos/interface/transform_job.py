@@ -165,7 +165,7 @@ def _taught(run: _Run) -> Request:
         teacher,
         system=SYSTEM,
         adapter=tuner.open(run.tools.blobs.open(request.payload.blob)),
-        subjects=manifest.subjects,
+        gates=manifest.opens,
     )
     right = [says(answer, wanted) for answer, (wanted, _) in zip(near.answers, held, strict=True)]
     measured = {
@@ -314,7 +314,7 @@ def _probed(run: _Run, file: memoryview, manifest: Manifest, facts: Sequence[Fac
             system=manifest.system,
             limit=training.room(manifest),
             adapter=adapter,
-            subjects=manifest.subjects,
+            gates=manifest.opens,
         )
         return found
 

@@ -117,7 +117,8 @@ _PATHWAYS: Final[dict[tuple[Form, Form], _Pathway]] = {
             _EXAMINE,
         ),
         exact="without a named subject the model is the base, to the last bit",
-        may_lose="what the teacher knows and no lesson asks for, and what the adapter did not learn of the rest",
+        may_lose="what the teacher knows and no lesson asks for, and what the adapter did not learn of the rest; "
+        "a small model teaches less than its texts do",
         measures=("kl_before", "kl_after", "teacher_right", "held_out", *_TAUGHT),
         back="delete the adapter; the segment stays as it is",
         trains=True,

@@ -115,7 +115,7 @@ class Learner:
         logits = self._logits(lessons, rows, torch.cat([one.places for one in lessons])).float()
         parts = torch.split(logits, [len(one.places) for one in lessons])
         pairs = list(zip(parts, lessons, strict=True))
-        learn = [functional.cross_entropy(part, one.labels) for part, one in pairs if one.taught is None]
+        learn = [_lacking(part, one.labels) for part, one in pairs if one.taught is None]
         learn += [_towards(part, one.taught) for part, one in pairs if one.taught is not None and one.learned]
         stay = [_apart(part, one.taught) for part, one in pairs if one.taught is not None and not one.learned]
         total = logits.new_zeros(())
@@ -171,6 +171,11 @@ def learning_dtype(engine: LocalEngine) -> torch.dtype:
     return torch.bfloat16 if fast else dtype
 
 
+def _lacking(logits: Tensor, labels: Tensor) -> Tensor:
+    """What an answer lacks, in nats: at its first token, and in the mean over the others."""
+    return _first_and_rest(functional.cross_entropy(logits, labels, reduction="none"))
+
+
 def _towards(logits: Tensor, taught: Tensor) -> Tensor:
     """How far an answer is from a teacher's, in nats: all of it, as if it were as long as answers usually are.
 
@@ -181,9 +186,11 @@ def _towards(logits: Tensor, taught: Tensor) -> Tensor:
 
 
 def _apart(logits: Tensor, taught: Tensor) -> Tensor:
-    """How far an answer goes from what the base says, in nats: at its first token, and in the mean over the others.
-
-    The first token decides whether a trained answer comes instead of the base's, so it counts by itself.
-    """
+    """How far an answer goes from what the base says, in nats: at its first token, and in the mean over the others."""
     each = functional.kl_div(logits.log_softmax(dim=-1), taught.float(), log_target=True, reduction="none").sum(-1)
+    return _first_and_rest(each)
+
+
+def _first_and_rest(each: Tensor) -> Tensor:
+    """The first token decides which answer it becomes, the trained one or the base's, so it counts by itself."""
     return each[0] + each[1:].mean() if len(each) > 1 else each[0]

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 from rich.console import Console
@@ -27,7 +28,7 @@ from examples.picture import draw
 from pymemos import MemCube, MemOS, Reply, Settings
 from pymemos.models.local import open_local
 from pymemos.operation.costs import Form
-from pymemos.ports import ChatOptions, Engine, Piece
+from pymemos.ports import ChatOptions, Engine, Kv
 from pymemos.testing.doubles import FrozenClock
 
 WHO = {"user_id": "ana"}
@@ -107,7 +108,7 @@ class Story:
         """Nine days in which each is looked for six times a day; then the scheduler has its turn."""
         self.use(days=9, a_day=6)
         self._turn()
-        self.same_output()
+        self.compare()
         self.ask("hot", self.why(Form.KV))
 
     def become_stable(self) -> None:
@@ -163,24 +164,26 @@ class Story:
             read += reply.usage.prompt - reply.usage.cached
             first += reply.plan.cost.first_ms
         asked = len(self.facts)
-        day = (self.clock() - self.began) // DAY
-        step = Step(name, day, right, asked, tiers, read / asked, first / asked, why)
-        self.steps.append(step)
-        self._say(f"day {day}, {name}: {right} of {asked} right, {tiers}, {step.first_ms:.0f} ms; {why}")
+        self._note(name, right, tiers, read / asked, first / asked, why)
 
-    def same_output(self) -> None:
-        """The very same prompts with what is stored and without: the same words, in less time."""
+    def _note(self, name: str, right: int, tiers: dict[str, int], read: float, first_ms: float, why: str) -> None:
+        day, asked = (self.clock() - self.began) // DAY, sum(tiers.values())
+        self.steps.append(Step(name, day, right, asked, tiers, read, first_ms, why))
+        self._say(f"day {day}, {name}: {right} of {asked} right, {tiers}, {first_ms:.0f} ms; {why}")
+
+    def compare(self) -> None:
+        """The very same prompts, read as a whole and with what is stored injected: the same words, in less time."""
         stored = [cube.parents[-1].id for cube in self.derived() if cube.parents]
-        with_kv, whole = 0.0, 0.0
+        whole, short = [], []
         for fact in self.facts:
             with self.mem.inject(stored, fact.question, **WHO) as found:
-                began = time.perf_counter()
-                short = said(self.engine.run(found.tokens, ChatOptions(max_tokens=12), prefix=found.prefix))
-                between = time.perf_counter()
-                long = said(self.engine.run(found.tokens, ChatOptions(max_tokens=12)))
-                with_kv, whole = with_kv + between - began, whole + time.perf_counter() - between
-            ensure(short == long, f"{short!r} from KV caches, {long!r} from text")
-        self._say(f"the same words for {len(self.facts)} prompts, in {with_kv / whole:.0%} of the time")
+                short.append(answered(self.engine, found.tokens, found.prefix))
+                whole.append(answered(self.engine, found.tokens))
+            ensure(short[-1].text == whole[-1].text, f"{short[-1].text!r} from KV caches, {whole[-1].text!r} from text")
+        for name, tier, answers in (("hot, read", "text", whole), ("hot, injected", "kv-device", short)):
+            right = sum(fact.answer in one.text for fact, one in zip(self.facts, answers, strict=True))
+            read, first = fmean(one.read for one in answers), fmean(one.first_ms for one in answers)
+            self._note(name, right, {tier: len(answers)}, read, first, "the same prompts: the same words to the letter")
 
     def use(self, *, days: int, a_day: int) -> None:
         """Each fact is looked for so often, spread over the days."""
@@ -233,9 +236,21 @@ def ensure(holds: bool, otherwise: str) -> None:
         raise RuntimeError(otherwise)
 
 
-def said(pieces: Iterator[Piece]) -> str:
-    """The text of an answer."""
-    return "".join(piece.text for piece in pieces)
+class Answer(NamedTuple):
+    """What the engine said, the tokens that it read for that, and the milliseconds to its first piece."""
+
+    text: str
+    read: int
+    first_ms: float
+
+
+def answered(engine: Engine, tokens: Sequence[int], prefix: Sequence[Kv] = ()) -> Answer:
+    """The engine's own answer to a prompt of which the beginning may be there."""
+    began, first, text = time.perf_counter(), 0.0, ""
+    for piece in engine.run(tokens, ChatOptions(max_tokens=12), prefix=prefix):
+        first = first or time.perf_counter() - began
+        text += piece.text
+    return Answer(text, len(tokens) - sum(len(kv.tokens) for kv in prefix), 1_000 * first)
 
 
 def holding(home: Path, word: str) -> Iterator[Path]:

@@ -491,6 +491,26 @@ class DyingStore(WitnessStore):
         return result
 
 
+class TestFreeing:
+    @pytest.mark.parametrize("which", ["deleted", "an older version"])
+    def test_a_job_by_hand_removes_no_file_that_can_be_brought_back(self, tmp_path, adapter, which):
+        with adapter_kit.opened(tmp_path, adapter=adapter) as mem:
+            ids = adapter_kit.told(mem)
+            learned = adapter_kit.distilled(mem, *ids)
+            first = mem.get(learned, **ANA)
+            if which == "deleted":
+                mem.delete(learned, **ANA)
+            else:
+                job = mem.distil(ids[:1], into=learned, **ANA)
+                assert job in mem.tick().done
+
+            mem.bind(user_id="eve").enqueue("free", {"blobs": [first.payload.blob]})
+            assert mem.tick().done
+
+            mem.restore(learned, first.version, **ANA)
+            assert mem.adapter(learned, **ANA).serves
+
+
 class TestDying:
     @pytest.mark.parametrize("after", [False, True])
     @pytest.mark.parametrize("writes", range(1, 13))

@@ -18,11 +18,13 @@ from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.cube import MemCube
 from pymemos.errors import NotAllowed
 from pymemos.interface.calibrating import calibration_file, keep
-from pymemos.interface.mover import EVERY, Turn
+from pymemos.interface.mover import ATTEMPTS, EVERY, Turn
+from pymemos.interface.transfer import from_line
 from pymemos.operation.costs import Calibration, Form
 from pymemos.settings import Settings
 from pymemos.testing.doubles import FrozenClock
 from pymemos.testing.toy_engine import ToyEngine
+from pymemos.testing.toy_tuner import ToyTuner
 from pymemos.testing.witness import WitnessStore
 
 LISBON = "Ana lives in Lisbon. " * 20
@@ -291,6 +293,29 @@ class TestGivingUp:
         [again] = [cube for cube in segments(mem) if cube.parents]
         assert mem.verify(again.id, **ANA).ok
 
+    def test_a_file_that_is_damaged_ends_no_turn(self, settings, clock, engine, adapter):
+        if adapter == "memory":
+            pytest.skip("only a file can be damaged")
+        calibrated(settings, engine)
+        given: dict[str, Any] = {"settings": settings, "engine": engine, "embedder": "none", "clock": clock}
+        with MemOS(**given) as mem:
+            told(mem, LISBON, **ANA)
+            use(mem, clock, "Lisbon", days=9, a_day=6)
+            mem.move(**ANA)
+            blob = next(cube for cube in segments(mem) if cube.parents).payload.blob
+        path = settings.home / "blobs" / blob[:2] / blob
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+
+        with MemOS(**given) as mem:
+            assert () == mem.move(**ANA).left
+            [other] = told(mem, TEA, **ANA)
+            use(mem, clock, "green", days=9, a_day=6)
+            turn = mem.move(**ANA)
+
+        assert [other] == [one.id for one in turn.decisions]
+
     def test_a_version_that_came_meanwhile_is_left_for_the_next_turn(self, mem, clock, engine):
         """Whoever writes between looking and acting wins: the turn says that it left something."""
         [hot] = told(mem, LISBON, **ANA)
@@ -461,6 +486,52 @@ class TestAdapters:
         assert made.id in taught.move(**ANA).given_up
         assert taught.get(home, **ANA)
 
+    @pytest.mark.parametrize("priority", ["mid", "high"])
+    def test_a_stale_one_is_given_up_unless_it_is_of_high_priority(self, taught, clock, priority):
+        capital, *_ = self.hot(taught, clock)
+        taught.move(**ANA)
+        taught.tick()
+        [made] = self.adapters(taught)
+        taught.update(made.id, priority=priority, **ANA)
+        taught.update(capital, "The capital of Zorvania is Ostrel.", **ANA)
+
+        assert ((made.id,) if priority == "mid" else ()) == taught.move(**ANA).given_up
+
+    def test_one_from_elsewhere_is_left_alone(self, taught, clock, tmp_path):
+        capital, *_ = self.hot(taught, clock)
+        taught.move(**ANA)
+        taught.tick()
+        [made] = self.adapters(taught)
+        blob = tmp_path / "blob"
+        blob.write_bytes(taught._tools.blobs.open(made.payload.blob))
+        lines = list(taught.export_lines(**ANA))
+        settings = Settings(home=tmp_path / "b", config_dir=tmp_path / "config", cache_dir=tmp_path / "cache")
+        with adapter_kit.opened(settings.home, clock=clock, settings=settings) as other:
+            other.put_blob(blob.read_bytes())
+            other.import_records(from_line(line) for line in lines)
+            other.update(capital, "The capital of Zorvania is Ostrel.", **ANA)
+
+            assert () == other.move(**ANA).given_up
+            assert other.get(made.id, **ANA)
+
+    def test_a_training_that_was_parked_is_named(self, settings, clock, adapter, calibration):
+        class Failing(ToyTuner):
+            def train(self, *given: Any, **more: Any) -> Any:
+                raise RuntimeError
+
+        tuner = Failing(ToyEngine().ref)
+        with adapter_kit.opened(settings.home, adapter=adapter, tuner=tuner, clock=clock, settings=settings) as mem:
+            capital, home, _ = self.hot(mem, clock)
+            mem.move(**ANA)
+            for _ in range(ATTEMPTS):
+                clock.advance(timedelta(minutes=1))
+                mem.tick()
+
+            turn = mem.move(**ANA)
+
+            assert {capital, home} == {one.id for one in turn.left}
+            assert all("parked" in one.why for one in turn.left)
+
     def test_one_that_somebody_asked_for_is_left_alone(self, taught, clock):
         ids = adapter_kit.told(taught, *FACTS[:2])
         adapter_kit.distilled(taught, *ids)
@@ -489,6 +560,26 @@ class DyingStore(WitnessStore):
         if self.writes == 0:
             raise Died
         return result
+
+
+class TestFreeing:
+    @pytest.mark.parametrize("which", ["deleted", "an older version"])
+    def test_a_job_by_hand_removes_no_file_that_can_be_brought_back(self, tmp_path, adapter, which):
+        with adapter_kit.opened(tmp_path, adapter=adapter) as mem:
+            ids = adapter_kit.told(mem)
+            learned = adapter_kit.distilled(mem, *ids)
+            first = mem.get(learned, **ANA)
+            if which == "deleted":
+                mem.delete(learned, **ANA)
+            else:
+                job = mem.distil(ids[:1], into=learned, **ANA)
+                assert job in mem.tick().done
+
+            mem.bind(user_id="eve").enqueue("free", {"blobs": [first.payload.blob]})
+            assert mem.tick().done
+
+            mem.restore(learned, first.version, **ANA)
+            assert mem.adapter(learned, **ANA).serves
 
 
 class TestDying:

@@ -15,7 +15,7 @@ from tests.unit.scheduling_kit import CALIBRATION
 from tests.unit.test_moving import LISBON, TEA, use
 
 from pymemos import MemOS, Reply
-from pymemos.errors import InvalidInput, ModelError
+from pymemos.errors import InvalidInput, ModelError, UnknownMemory
 from pymemos.interface.calibrating import calibration_file, keep
 from pymemos.operation.costs import Form
 from pymemos.operation.scheduler import Decision, Place, replay
@@ -277,6 +277,20 @@ class TestAdapters:
         plan = taught.chat(QUESTION, **SHORT).plan
 
         assert {capital: "text"} == {one.id: one.tier.value for one in plan.used if one.id == capital}
+
+    def test_an_answer_ends_with_everything_that_its_adapter_knows_of_the_subject(self, taught):
+        known = adapter_kit.told(taught, "The capital of Zorvania is Quelmar.", "The currency of Zorvania is the velt.")
+        adapter_kit.distilled(taught, *known)
+        found = {"filters": {"id": known[0]}}  # the adapter knows more than what was found
+
+        reply = taught.chat(QUESTION, **found, **ASKED)
+
+        assert "adapter" in {one.tier.value for one in reply.plan.used}
+        answer = reply.kept[1]
+        assert set(known) == {pin.id for pin in taught.get(answer, **ANA).parents}
+        taught.erase(known[1], **ANA)
+        with pytest.raises(UnknownMemory):
+            taught.get(answer, **ANA)
 
     def test_with_the_answer_it_ends(self, taught):
         self.adapter(taught)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from pymemos.cube.payload import Activation
 from pymemos.cube.segment import SegmentAbout
 from pymemos.errors import InvalidInput, ModelError, NotAllowed, StaleMemory, UnknownJob, UnknownMemory
 from pymemos.interface.transfer import from_line
+from pymemos.interface.transforming import ATTEMPTS
 from pymemos.operation.pathways import PAIRS
-from pymemos.testing.doubles import SequentialIds
+from pymemos.testing.doubles import FrozenClock, SequentialIds
 from pymemos.testing.toy_engine import ToyEngine, ToyKv
 from pymemos.testing.toy_tuner import ToyTuner
 
@@ -602,6 +603,43 @@ def test_one_that_was_killed_before_its_end_finds_what_it_kept(tmp_path: Path) -
 
 
 class TestJobs:
+    def test_texts_with_contrasts_are_another_job_than_all_of_them_by_themselves(self, tmp_path: Path) -> None:
+        with opened(tmp_path) as mem:
+            ids = []
+            for text in (*SHORT, *LONG):
+                turns = [{"role": "user", "content": f"Why {text}"}, {"role": "assistant", "content": text}]
+                ids.append(mem.add(turns, session_id="s", **WHO).ids[-1])
+            alone = mem.transform(ids, "steering", **WHO).job
+
+            beside = mem.transform(ids[:PAIRS], "steering", against=ids[PAIRS:], **WHO).job
+
+            assert None not in (alone, beside)
+            assert alone != beside
+
+    def test_one_that_was_parked_says_so_and_runs_again_when_it_is_asked_for_again(self, tmp_path: Path) -> None:
+        class Failing(ToyEngine):
+            fails = True
+
+            def logits(self, *given: Any, **more: Any) -> Any:
+                if self.fails:
+                    raise RuntimeError
+                return super().logits(*given, **more)
+
+        engine, clock = Failing(), FrozenClock()
+        with opened(tmp_path, engine=engine, tuner=ToyTuner(engine.ref), clock=clock) as mem:
+            ids = told(mem)[:1]
+            job = mem.transform(ids, "activation", **WHO).job
+            assert job is not None
+            for _ in range(ATTEMPTS):
+                clock.advance(timedelta(hours=1))
+                mem.tick()
+            assert mem.transformation(job, **WHO).phase == "parked"
+            engine.fails = False
+
+            assert mem.transform(ids, "activation", **WHO).job == job
+            assert job in mem.tick().done
+            assert mem.transformation(job, **WHO).done
+
     def test_it_says_how_far_it_is_and_can_be_cancelled(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:
             job = mem.transform(told(mem), "activation", **WHO).job

@@ -19,7 +19,7 @@ from pymemos.facade.drafting import UNMEASURED, Draft, candidate
 from pymemos.interface.arguments import EXACT
 from pymemos.interface.attaching import Attached, Attacher, Routing
 from pymemos.interface.chatting import Chat, Kept, Recall, Recalled, Unkept
-from pymemos.interface.requests import Message
+from pymemos.interface.requests import Message, Pin
 from pymemos.interface.steering import Steering
 from pymemos.operation.context import estimate_tokens
 from pymemos.operation.costs import Calibration
@@ -134,6 +134,12 @@ class Ready(NamedTuple):
         """The memories that an adapter stands for."""
         known = set(self.planned.carried) if self.planned is not None and self.attached is not None else set()
         return tuple(hit.cube for hit in self.recalled.hits if hit.cube.id in known)
+
+    @property
+    def learned(self) -> tuple[Pin, ...]:
+        """What else the adapters know of whom the question names: it may be in the answer, found or not."""
+        told = {one.id: one for one in (self.attached.learned if self.attached is not None else ())}
+        return tuple(Pin(id=one.id, version=one.version) for one in told.values() if one.id not in self.sources)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -292,6 +298,7 @@ class Talk:
             answer=Message(content=text, role="assistant"),
             used=ready.used,
             sources=ready.sources,
+            learned=ready.learned,
             question_alone=is_last,
             model=plan.model,
             about=unkept.about,

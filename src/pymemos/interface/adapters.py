@@ -261,7 +261,7 @@ def _reason(work: Work, cube: MemCube, *, even_refused: bool = False) -> str:
         return f"{payload.model.name!r}, for which it was made, is not in use"
     if not _of_model(work, cube):
         return f"it was made for {payload.model.name!r}, which is not the model in use"
-    if payload.seal != seal_of(cube.namespace, payload, _sources(cube), work.tools.key):
+    if not is_trained_here(work, cube):
         return "it was not trained by this instance; distil its sources here"
     if not payload.admitted and not even_refused:
         return "it did not pass its admission test; its manifest says why"
@@ -274,6 +274,14 @@ def _reason(work: Work, cube: MemCube, *, even_refused: bool = False) -> str:
     if is_veiled(work, cube):
         return "something in what it learned from is hidden from the caller"
     return ""
+
+
+def is_trained_here(work: Work, cube: MemCube) -> bool:
+    """Whether this instance trained an adapter, which nobody changed since."""
+    payload = cube.payload
+    if not isinstance(payload, Parametric):
+        return False
+    return payload.seal == seal_of(cube.namespace, payload, _sources(cube), work.tools.key)
 
 
 def is_veiled(work: Work, cube: MemCube) -> bool:

@@ -37,6 +37,7 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     unused: tuple[Unused, ...] = ()
     others: int = 0  # adapters of other models
     pins: tuple[Parent, ...] = ()  # the versions of the adapters that are used
+    learned: tuple[Parent, ...] = ()  # everything that these learned of the named subjects, as it was learned
 
 
 class _Loaded(msgspec.Struct, frozen=True, eq=False):
@@ -118,6 +119,12 @@ class Attacher:
             unused=(*of.unused, *late),
             others=of.others,
             pins=tuple(_pin(of.chosen[route.id][0]) for route, use in used.items() if use is not None),
+            learned=tuple(
+                pin
+                for route, use in used.items()
+                if use is not None
+                for pin in _learned(of.chosen[route.id][1].manifest, route.subjects)
+            ),
         )
 
     def _known(self, tuner: Tuner, usable: Sequence[Usable], unused: list[Unused]) -> dict[str, tuple[Usable, _Loaded]]:
@@ -169,6 +176,16 @@ class Attacher:
 
 def _pin(one: Usable) -> Parent:
     return Parent(id=one.id, version=one.version, content_hash=one.content_hash)
+
+
+def _learned(manifest: Manifest, subjects: Collection[str]) -> list[Parent]:
+    """The memories that told an adapter of some subjects: its gate opens for all that it knows of them."""
+    told = {fact.source for fact in manifest.facts if fact.subject in subjects}
+    return [
+        Parent(id=one.id, version=one.version, content_hash=one.content_hash)
+        for one in manifest.sources
+        if one.id in told
+    ]
 
 
 def _candidate(id: str, manifest: Manifest) -> Candidate:

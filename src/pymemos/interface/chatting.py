@@ -62,6 +62,7 @@ class Chat(Request, frozen=True, kw_only=True, tag="chat"):
     answer: Message
     used: tuple[Parent, ...] = ()  # everything that stood in the prompt, as it was read
     sources: tuple[str, ...] = ()  # of those the ones that the question found: the answer is made from them
+    learned: tuple[Pin, ...] = ()  # what an adapter beside these told of: the answer is made from that too
     question_alone: bool = False  # keep the question though a source changed; the answer is never kept then
     model: str = ""
     about: dict[str, Any] = msgspec.field(default_factory=dict)  # what it cost, for the log
@@ -145,7 +146,7 @@ class ChatHandler(AddHandler):
         request: Chat = work.call.request  # type: ignore[assignment]
         question, *answers = drafts
         versions = {one.id: one.version for one in request.used}
-        pins = tuple(Pin(id=id, version=versions[id]) for id in request.sources)
+        pins = (*(Pin(id=id, version=versions[id]) for id in request.sources), *request.learned)
         said = Provenance(trigger="chat", model=request.model or None)
         return [question, *(derive(work, one, pins, origin=Origin.INFERENCE, provenance=said) for one in answers)]
 

@@ -27,6 +27,7 @@ from pymemos.operation.turns import Leaving
 from pymemos.ports import Job, ReadUnit
 
 FREE: Final = "free"  # the kind of the job that removes files of what was given up
+CAUSE: Final = "give_up"  # of the last version of what was given up
 TRIGGER: Final = "scheduler"  # in the provenance of what moves made
 PAGE: Final = 1_000
 _TENSORS: Final = Compare("kind", "in", ("activation", "parametric"))
@@ -39,7 +40,7 @@ class GiveUp(Request, frozen=True, kw_only=True, tag="give_up"):
 
 
 class Free(Request, frozen=True, kw_only=True, tag="free"):
-    """Remove files that no current memory names."""
+    """Remove files of what was given up, as far as no other memory names them, or did and might come back."""
 
     blobs: tuple[str, ...] = ()
 
@@ -89,7 +90,7 @@ def _is_a_cache(cube: MemCube) -> bool:
 def _last_version(work: Work, cube: MemCube, one: Leaving) -> MemCube:
     """The version that says why a memory was given up, and by which decisions; the deletion follows it."""
     author = work.call.caller.name
-    said = msgspec.structs.replace(cube.header.descriptive, updated=work.now, cause="give_up", author=author)
+    said = msgspec.structs.replace(cube.header.descriptive, updated=work.now, cause=CAUSE, author=author)
     return cube.derive(descriptive=with_decisions(said, one.decisions, note=one.why))
 
 
@@ -115,11 +116,25 @@ class FreeHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Free = work.call.request  # type: ignore[assignment]
-        named = _named_now(work.unit) if request.blobs else set()
-        for blob in request.blobs:
-            if blob not in named:
-                work.tools.blobs.remove(blob)
+        wanted = set(request.blobs)
+        for blob in sorted(wanted - _needed(work.unit, wanted)):
+            work.tools.blobs.remove(blob)
         return Outcome(result=None)
+
+
+def _needed(unit: ReadUnit, blobs: set[str]) -> set[str]:
+    """Those of some files that a memory names, or named before: unless it was given up, it can be brought back."""
+    needed = blobs & _named_now(unit) if blobs else set()
+    if needed == blobs:
+        return needed
+    ids = unit.ever(Selection(namespaces=None, where=_TENSORS))
+    alive = {record.cube.id for record in unit.current(ids)}
+    for id in ids:
+        cubes = [record.cube for record in unit.versions(id)]
+        if id in alive or cubes[-1].header.descriptive.cause != CAUSE:
+            payloads = [cube.payload for cube in cubes]
+            needed |= {one.blob for one in payloads if isinstance(one, Activation | Parametric)} & blobs
+    return needed
 
 
 def _named_now(unit: ReadUnit) -> set[str]:

@@ -14,7 +14,7 @@ import msgspec
 
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import ModelError, NotAllowed, PymemosError, StoreError
+from pymemos.errors import MissingBlob, ModelError, NotAllowed, PymemosError, StoreError
 from pymemos.interface.adapters import DISTIL, Distil
 from pymemos.interface.encoding import best_tier
 from pymemos.interface.giving_up import GiveUp
@@ -37,6 +37,9 @@ T = TypeVar("T")
 EVERY: Final = timedelta(hours=1)  # between two turns: a few uses may make a KV cache pay
 PURPOSE: Final = "scheduler"  # of what a turn does in somebody's name
 ATTEMPTS: Final = 3  # at a training, before its job is parked (ours)
+PARKED: Final = (
+    "its training failed too often and is parked: 'pymemos jobs' shows why, 'pymemos jobs retry' tries again"
+)
 NO_CALIBRATION: Final = "nothing is known of this machine with {}: run 'pymemos calibrate' once"
 
 
@@ -189,7 +192,10 @@ class Mover:
             dedup_key=f"{MOVE} {digest(encode(sorted(one.grounds.version for one in learn)))}",
             created=now,
         )
+        before = len(left)
         queued: str | None = _tried(lambda: self._dispatch(who, Distil(job=job, ids=asked.ids)), asked.ids, left)
+        if queued is None and len(left) == before:  # it was neither refused nor queued: it failed before, and rests
+            left += [Left(id, PARKED) for id in asked.ids]
         return () if queued is None else (queued,)
 
     def _loaded(self, who: Who, load: Sequence[str], segments: Sequence[Stored], encoder: Encoder) -> tuple[str, ...]:
@@ -212,12 +218,15 @@ class Mover:
 
 
 def _tried(act: Callable[[], T], ids: Iterable[str], left: list[Left]) -> T | None:
-    """What an act gives; what is refused, or finds something changed, is left for the next turn.
+    """What an act gives; what is refused, or finds something changed or damaged, is left for the next turn.
 
     A store that fails is no refusal: it raises.
     """
     try:
         return act()
+    except MissingBlob as damaged:  # the file of one memory, not the store
+        left += [Left(id, str(damaged)) for id in ids]
+        return None
     except StoreError:
         raise
     except PymemosError as refused:

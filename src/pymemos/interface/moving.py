@@ -17,7 +17,7 @@ from pymemos.cube.header import LIVE, Priority, Stage
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Plaintext
 from pymemos.errors import MissingBlob
 from pymemos.interface.activation import SYSTEM
-from pymemos.interface.adapters import DISTIL
+from pymemos.interface.adapters import DISTIL, is_trained_here
 from pymemos.interface.adapters import judged as judged_adapters
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.giving_up import is_by_moves
@@ -132,6 +132,7 @@ def _adapters(work: Work, cubes: Iterable[MemCube], model: ModelRef) -> Iterator
     own = [cube for cube in tensors if isinstance(cube.payload, Parametric) and cube.payload.model == model]
     reasons = judged_adapters(work, own)
     for cube in own:
+        rules = cube.header.governance
         yield Trained(
             id=cube.id,
             version=cube.version,
@@ -139,7 +140,8 @@ def _adapters(work: Work, cubes: Iterable[MemCube], model: ModelRef) -> Iterator
             reason=reasons.get(cube.id, ""),
             is_stale=bool(cube.stale),
             admitted=isinstance(cube.payload, Parametric) and bool(cube.payload.admitted),
-            by_moves=is_by_moves(cube),
+            fixed=rules.frozen or rules.priority is Priority.HIGH,
+            by_moves=is_by_moves(cube) and is_trained_here(work, cube),
         )
 
 

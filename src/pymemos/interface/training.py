@@ -31,7 +31,7 @@ from pymemos.operation.decisions import FormDecision
 from pymemos.operation.distilling import admission
 from pymemos.operation.distilling.admission import Exam, Sheet
 from pymemos.operation.distilling.lessons import Course, course
-from pymemos.ports import Adapter, Job, ReadUnit, Teacher, Tuner, Weights
+from pymemos.ports import Adapter, Job, JobState, ReadUnit, Teacher, Tuner, Weights
 
 if TYPE_CHECKING:
     from pymemos.interface.api import MemoryAPI, Tools
@@ -42,6 +42,7 @@ ANSWER: Final = 10  # tokens of an answer in the admission test
 TEACHING: Final = "with its notes injected"  # how a manifest says that a teacher was learned from
 SENTENCE: Final = 24  # where a teacher was learned from, who may answer in a sentence
 PHASES: Final = ("queued", "training", "examining")
+PARKED: Final = "parked"  # it failed too often, and waits until somebody lets it run again
 _UNKNOWN: Final = Scores(
     recall=0.0,
     phrasings=0,
@@ -210,11 +211,12 @@ def room(manifest: Manifest) -> int:
 
 
 def progress_of(tools: Tools, job: Job) -> Progress:
-    """How far a training is, by what it last noted."""
+    """How far a training is, by what it last noted; one that failed too often is parked, wherever it was."""
     try:
-        return msgspec.json.decode((folder_of(tools, job.id) / PROGRESS).read_bytes(), type=Progress)
+        noted = msgspec.json.decode((folder_of(tools, job.id) / PROGRESS).read_bytes(), type=Progress)
     except (FileNotFoundError, msgspec.MsgspecError):
-        return Progress(job=job.id)
+        noted = Progress(job=job.id)
+    return msgspec.structs.replace(noted, phase=PARKED) if job.state is JobState.DEAD else noted
 
 
 def note(tools: Tools, progress: Progress) -> None:

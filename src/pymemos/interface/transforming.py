@@ -31,9 +31,10 @@ from pymemos.interface.requests import Labels, Pin
 from pymemos.interface.segments import KV, held_by, is_sealed, judged
 from pymemos.interface.sources import marked, may_read, pinned, sources_of
 from pymemos.interface.versions import check_editable, check_written
+from pymemos.operation import queue
 from pymemos.operation.lineage import is_over
 from pymemos.operation.pathways import Form, Given, Means, NoPathway, PathwayPlan, plan
-from pymemos.ports import Job, ReadUnit
+from pymemos.ports import Job, JobState, ReadUnit
 
 TRANSFORM: Final = "transform"  # the kind of its jobs, and the trigger that the provenance of what they make names
 ATTEMPTS: Final = 3  # at a job, before it is parked (ours)
@@ -154,7 +155,7 @@ class TransformHandler(Handler):
         )
         if isinstance(made, NoPathway):
             raise (ModelError if made.lacks_model else InvalidInput)(str(made))
-        key = _key(work, [*cubes, *against], request)
+        key = _key(work, cubes, against, request)
         kin = [id for cube in cubes for id in (cube.id, *(pin.id for pin in cube.parents))]
         before = _whole(made_before(work, key, kin), wish)
         through = [cube.parents[0].id for cube in before[:1] if made.pathway == "parametric-activation"]
@@ -304,10 +305,11 @@ def _undecodable(work: Work, cube: MemCube, model: ModelRef | None) -> str:
     return ""
 
 
-def _key(work: Work, cubes: Sequence[MemCube], request: Transform) -> str:
+def _key(work: Work, cubes: Sequence[MemCube], against: Sequence[MemCube], request: Transform) -> str:
     """What is asked for, in one digest: the same of the same memories as they are, by the same model."""
     wish = request.wish
-    named = [wish.to, [[cube.id, cube.content_hash] for cube in cubes], wish.form, wish.recipe, request.model]
+    of, beside = ([[cube.id, cube.content_hash] for cube in some] for some in (cubes, against))
+    named = [wish.to, of, beside, wish.form, wish.recipe, request.model]
     return digest(encode(named), key=work.tools.key)
 
 
@@ -319,7 +321,7 @@ def _whole(found: Sequence[MemCube], wish: Wish) -> Sequence[MemCube]:
 
 
 def _queued(work: Work, wish: Wish, key: str) -> str:
-    """The id of the job; where one waits that does just this, of that one."""
+    """The id of the job; where one waits that does just this, of that one, which runs again if it was parked."""
     namespace, now = _home(work), work.now
     arguments: Mapping[str, Any] = msgspec.to_builtins(wish)
     job = Job(
@@ -335,10 +337,12 @@ def _queued(work: Work, wish: Wish, key: str) -> str:
     if work.unit.enqueue(job):
         return job.id
     waiting: list[Job] = work.unit.jobs(limit=WAITING)
-    same = [one.id for one in waiting if (one.kind, one.dedup_key) == (TRANSFORM, job.dedup_key)]
+    same = [one for one in waiting if (one.kind, one.dedup_key) == (TRANSFORM, job.dedup_key)]
     if not same:
         raise UnknownJob("the same transformation waits behind a thousand jobs; ask again when they are done")
-    return same[0]
+    if same[0].state is JobState.DEAD:  # whoever asks again wants it tried again
+        work.unit.replace_job(queue.retried(same[0], now))
+    return same[0].id
 
 
 def _drop(work: Work, pin: Pin) -> None:

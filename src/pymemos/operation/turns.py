@@ -53,6 +53,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""  # why it may not be used, or nothing
     is_stale: bool = False
     admitted: bool = False
+    fixed: bool = False  # frozen, or of high priority: nothing takes it back
     by_moves: bool = False
 
 
@@ -243,7 +244,7 @@ def _segments_leaving(
 def _adapters_leaving(trained: Sequence[Trained], decisions: Mapping[str, FormDecision]) -> Iterator[Leaving]:
     """Adapters that moves brought about and that are stale, or of which every memory should be text again."""
     for one in trained:
-        if not one.by_moves or not one.admitted:
+        if not one.by_moves or not one.admitted or one.fixed:
             continue
         about = [decisions[id] for id, _ in one.sources if id in decisions]
         if one.is_stale:

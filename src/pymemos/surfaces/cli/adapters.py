@@ -136,6 +136,10 @@ def training(shell: Shell, job: str, cancel: bool, **options: Any) -> None:
     click.echo(f"{found.phase}: {found.step} of {found.steps} steps" + (" (cancelled)" if cancel else ""))
     if sys.stdout.isatty() and found.phase == "queued":
         click.echo("'pymemos worker' does what is queued", err=True)
+    if found.phase == "parked" and not cancel:
+        click.echo(
+            f"it failed too often: 'pymemos jobs' shows why, and 'pymemos jobs retry {job}' tries again", err=True
+        )
 
 
 def _yes(is_so: bool | None) -> str:

@@ -61,6 +61,8 @@ def transformation(shell: Shell, job: str, cancel: bool, **options: Any) -> None
             click.echo(id)
         return
     click.echo(f"{found.phase}: {found.step} of {found.steps}" + (" (cancelled)" if cancel else ""))
+    if found.phase == "parked" and not cancel:
+        click.echo("it failed too often: 'pymemos jobs' shows why; ask for the transformation again to retry", err=True)
 
 
 def _show(found: Transforming) -> None:

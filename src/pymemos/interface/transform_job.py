@@ -88,6 +88,8 @@ class _Run:
         """Note that a step begins; ends the attempt where nobody wants it any more."""
         with self.tools.store.read() as unit:  # tells nobody anything, so it needs no decision
             job = unit.job(self.job.id)
+        if job is None:
+            training.remove(training.folder_of(self.tools, self.job.id))
         if job is None or job.attempt != self.job.attempt:
             raise TrainingStopped("the transformation was cancelled, or taken over by another worker")
         place = self.steps.index(step)

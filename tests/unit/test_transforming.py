@@ -603,6 +603,39 @@ def test_one_that_was_killed_before_its_end_finds_what_it_kept(tmp_path: Path) -
 
 
 class TestJobs:
+    @pytest.mark.parametrize(
+        "recipe",
+        [
+            5,
+            {"rank": "4"},
+            Recipe(rank="4"),  # type: ignore[arg-type]
+            Recipe(alpha=float("nan")),
+            Recipe(alpha=float("inf")),
+            Recipe(keep=float("nan")),
+            Recipe(seed=1 << 70),
+        ],
+    )
+    def test_a_recipe_that_nobody_can_train_by_is_refused(self, tmp_path: Path, recipe: Any) -> None:
+        with opened(tmp_path) as mem:
+            ids = told(mem)
+            for act in (mem.distil, lambda *given, **more: mem.transform(*given, "parametric", **more)):
+                with pytest.raises(InvalidInput):
+                    act(ids, recipe=recipe, **WHO)
+
+    def test_a_turn_that_expired_is_no_contrast(self, tmp_path: Path) -> None:
+        clock = FrozenClock()
+        with opened(tmp_path, clock=clock) as mem:
+            answers = []
+            for text in SHORT:
+                asked = [{"role": "user", "content": f"Why {text}"}]
+                mem.add(asked, session_id="s", lifespan={"ttl_s": 60}, **WHO)
+                told_back = [{"role": "assistant", "content": text}]
+                answers.append(mem.add(told_back, session_id="s", **WHO).ids[-1])
+            clock.advance(timedelta(hours=1))
+
+            with pytest.raises(InvalidInput, match="no answer"):
+                mem.transform(answers, "steering", **WHO)
+
     def test_texts_with_contrasts_are_another_job_than_all_of_them_by_themselves(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:
             ids = []

@@ -186,6 +186,16 @@ class TestStoredBlock:
         assert {Form.KV} == {one.form for one in decision(planned).plan.placed}
         assert planned.plan.injected_tokens > 0
 
+    @pytest.mark.parametrize("bound", [{"session_id": "another"}, {"agent_id": "helper"}])
+    def test_one_who_is_bound_elsewhere_is_not_given_the_block(self, mem, clock, bound):
+        told(mem, LISBON, session_id="one", **ANA)
+        use(mem, clock, "Lisbon", days=9, a_day=6)
+        assert mem.move(**ANA).made
+
+        plan = mem.bind(**ANA, **bound).chat("Where?", schedule="similarity", max_tokens=8, remember=False).plan
+
+        assert () == plan.used
+
     def test_what_cooled_stays_until_a_turn_takes_it_back(self, mem, clock):
         first, second = self.hot(mem, clock)
         clock.advance(timedelta(days=90))

@@ -17,6 +17,7 @@ from tests.unit.test_moving import LISBON, TEA, use
 from pymemos import MemOS, Reply
 from pymemos.errors import InvalidInput, ModelError, UnknownMemory
 from pymemos.interface.calibrating import calibration_file, keep
+from pymemos.interface.schedule_policies import TASKS
 from pymemos.operation.costs import Form
 from pymemos.operation.scheduler import Decision, Place, replay
 from pymemos.operation.strategies import SchedulePolicy, StrategyName
@@ -97,6 +98,16 @@ class TestPolicies:
     def test_nonsense_is_refused(self, mem, nonsense):
         with pytest.raises(InvalidInput):
             mem.set_schedule_policy(nonsense)
+
+    def test_not_every_task_there_may_be_has_one(self, mem):
+        for number in range(TASKS):
+            mem.set_schedule_policy("cost", task=f"task {number}", **ANA)
+
+        with pytest.raises(InvalidInput, match="take one back"):
+            mem.set_schedule_policy("cost", task="one more", **ANA)
+        assert mem.set_schedule_policy("recency", task="task 0", **ANA)
+        mem.set_schedule_policy(None, task="task 0", **ANA)
+        assert mem.set_schedule_policy("cost", task="one more", **ANA)
 
     def test_a_policy_may_be_given_as_the_value_that_it_is(self, mem):
         policy = SchedulePolicy(strategy=StrategyName.LABELS, labels=("work",))

@@ -299,6 +299,8 @@ def _undecodable(work: Work, cube: MemCube, model: ModelRef | None) -> str:
     past = [str(one) for one in cube.stale if one.standing is not Standing.UNKNOWN]
     if past:
         return f"it is stale ({'; '.join(past[:3])}): it says what held once, which history shows"
+    if cube.header.governance.frozen and cube.parents:
+        return "it is frozen, and goes back to its text when that takes its place; unfreeze it"
     if adapters.is_veiled(work, cube):
         return "something in its sources is hidden from the caller"
     if any(work.unit.owner_of(pin.id) not in (None, _home(work)) for pin in cube.parents):

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.adapter_kit import TEXTS, WHO, ask, opened, said, told
 
 from pymemos import MemOS
+from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.adapter import Recipe
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Origin, Transformed, Trust
@@ -597,6 +598,73 @@ def test_one_that_was_killed_before_its_end_finds_what_it_kept(tmp_path: Path) -
 
         assert of_kind(mem, "activation") == made
         assert mem.transformation(job, **WHO).made == tuple(made[1:])  # the first is of what the system says
+
+
+class LateBlobs(MemoryBlobs):
+    """Files, behind the next of which something happens, once."""
+
+    late: Callable[[], object] | None = None
+
+    def put(self, source: Any) -> tuple[str, int]:
+        made = super().put(source)
+        if self.late is not None:
+            late, self.late = self.late, None
+            late()
+        return made
+
+
+class TestLeavings:
+    """What a job made and may not keep holds what it was made from: its file goes."""
+
+    @pytest.mark.parametrize(
+        ("begin", "end"),
+        [
+            *((begin, end) for begin in ("texts", "segment") for end in ("erased", "changed", "cancelled")),
+            *(("behaviour", end) for end in ("erased", "cancelled")),  # of what changed a vector is kept, stale
+        ],
+    )
+    def test_no_file_is_left_of_what_ends_while_it_is_stored(self, tmp_path: Path, begin: str, end: str) -> None:
+        blobs = LateBlobs()
+        with opened(tmp_path, store=MemoryStore(), blobs=blobs) as mem:
+            ids = told(mem, *(SHORT if begin == "behaviour" else TEXTS))
+            more = {"against": told(mem, *LONG)} if begin == "behaviour" else {}
+            of = [transformed(mem, ids, "activation")[-1].id] if begin == "segment" else ids
+            to = "steering" if begin == "behaviour" else "parametric"
+            before = blobs.names()
+            job = mem.transform(of, to, **more, **WHO).job
+            assert job is not None
+            blobs.late = {
+                "erased": lambda: mem.erase(ids[0], wait=True, **WHO),
+                "changed": lambda: mem.update(ids[0], "Something else.", **WHO),
+                "cancelled": lambda: mem.cancel_transformation(job, **WHO),
+            }[end]
+
+            report = mem.tick(limit=1)
+
+            assert blobs.late is None
+            assert not report.done
+            assert blobs.names() <= before
+
+    def test_what_is_erased_during_the_admission_test_is_not_stored(self, tmp_path: Path) -> None:
+        class Erasing(ToyTuner):
+            late: Callable[[], object] | None = None
+
+            def perplexity(self, *given: Any, **more: Any) -> float:
+                if self.late is not None:
+                    late, self.late = self.late, None
+                    late()
+                return super().perplexity(*given, **more)
+
+        engine = ToyEngine()
+        tuner = Erasing(engine.ref)
+        with opened(tmp_path, engine=engine, tuner=tuner) as mem:
+            (fact,) = told(mem, TEXTS[0])
+            mem.distil([fact], **WHO)
+            tuner.late = lambda: mem.erase(fact, wait=True, **WHO)
+
+            mem.tick(limit=1)
+
+            assert mem._tools.blobs.names() == set()
 
 
 class TestJobs:

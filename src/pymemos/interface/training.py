@@ -18,7 +18,7 @@ from pymemos.cube.adapter import Manifest, Recipe, Scores, packed
 from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Priority
-from pymemos.cube.payload import Parametric
+from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.segment import SegmentSource
 from pymemos.errors import InvalidInput, ModelError, StaleMemory, TrainingStopped, UnknownMemory
 from pymemos.interface.activation import ReadSources
@@ -109,6 +109,7 @@ def trained(
     )
     watch.examining(asked.recipe.steps)
     file, manifest = examined(tuner, weights, made, asked.recipe, namespace=job.namespace, sources=watch.sources)
+    watch.examining(asked.recipe.steps)  # it took its time, and the manifest says what was learned
     blob, size = tools.blobs.put(file)
     payload = Parametric(
         blob=blob,
@@ -154,6 +155,21 @@ def _write(folder: Path, name: str, data: bytes) -> None:
     partial = folder / f".{name}"
     partial.write_bytes(data)
     partial.replace(folder / name)
+
+
+def undone(tools: Tools, job: Job, effect: MemoryCall) -> None:
+    """Remove the file of what a job made and may not keep: it holds what may have been erased meanwhile.
+
+    Where another worker took the job over it stays, for that one may be about to name it.
+    """
+    payload = getattr(effect.request, "payload", None)
+    if not isinstance(payload, Activation | Parametric):
+        return
+    with tools.store.read() as unit:  # tells nobody anything, so it needs no decision
+        held = unit.job(job.id)
+        is_wanted = payload.blob in unit.blobs() or (held is not None and held.attempt != job.attempt)
+    if not is_wanted:
+        tools.blobs.remove(payload.blob)
 
 
 def _course(api: MemoryAPI, tools: Tools, job: Job, asked: Arguments, cubes: Sequence[MemCube]) -> Course:
@@ -308,7 +324,7 @@ class _Watch:
         note(self._tools, Progress(job=self._job.id, phase=PHASES[1], step=step, steps=steps))
 
     def examining(self, steps: int) -> None:
-        """Before the admission test."""
+        """Before the admission test, and behind it."""
         self._check()
         note(self._tools, Progress(job=self._job.id, phase=PHASES[2], step=steps, steps=steps))
 

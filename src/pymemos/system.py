@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,7 @@ from pymemos.interface.attaching import Attacher
 from pymemos.interface.kv_in_chat import KvInChat
 from pymemos.interface.registry import HANDLERS
 from pymemos.interface.segments import SegmentIndex
+from pymemos.interface.training import undone
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
 from pymemos.ports import BlobStore, ChatModel, Clock, Embedder, Engine, NewId, Store, Tuner
@@ -142,5 +144,7 @@ class MemOS(
         moves = settings.moves != MOVES[0]
         opening = self._activations.needed
         own = upkeep.own_jobs(self._api, self._tools, opening, self._mover if moves else None)
-        self._worker = Worker(self._api, {**own, **(jobs or {})}, name=wiring.worker_name(), clock=clock)
+        given_up = partial(undone, self._tools)
+        handlers = {**own, **(jobs or {})}
+        self._worker = Worker(self._api, handlers, name=wiring.worker_name(), clock=clock, undone=given_up)
         upkeep.begin(self._api, self._tools, any_embedder=reembedding, by_words_meant=chosen, moves=moves)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.adapter_kit import WHO, distilled, opened, told
@@ -13,8 +15,12 @@ from pymemos.errors import ChatFailed
 from pymemos.interface.asking import QUESTIONS, questions_for
 from pymemos.operation.distilling.asking import LONGEST, MOST, request, served
 from pymemos.operation.distilling.facts import Fact, facts_in
+from pymemos.ports import Weights
 from pymemos.testing.scripted import ScriptedChat
 from pymemos.testing.toy_engine import ToyEngine
+from pymemos.testing.toy_tuner import ToyTuner
+
+LATER = datetime(2099, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -94,6 +100,54 @@ def test_a_training_that_goes_on_asks_no_second_time(tmp_path: Path) -> None:
     (tmp_path / "job" / QUESTIONS).write_text("{", "utf-8")
     with pytest.raises(ChatFailed):  # the script has run out: it was asked
         questions_for(texts, chat, tmp_path / "job")
+
+
+class _Failing(ToyTuner):
+    """A tuner that fails until it is told not to."""
+
+    fails = True
+
+    def train(self, *given: Any, **more: Any) -> Weights:
+        if self.fails:
+            raise RuntimeError
+        return super().train(*given, **more)
+
+
+def test_what_was_asked_of_a_memory_that_changed_since_is_not_learned(tmp_path: Path) -> None:
+    chat = ScriptedChat(["Which city governs Zorvania?", "Which town governs Zorvania?"])
+    tuner = _Failing(ToyEngine().ref)
+    with opened(tmp_path, chat=chat, tuner=tuner) as mem:
+        (fact,) = told(mem, "The capital of Zorvania is Quelmar.")
+        job = mem.distil([fact], by_chat=True, **WHO)
+        assert mem.tick().failed
+        mem.update(fact, "The capital of Zorvania is Ostrel.", **WHO)
+        tuner.fails = False
+
+        assert job in mem.tick(LATER).done
+        assert len(chat.calls) == 2
+
+
+@pytest.mark.parametrize("end", ["changed", "cancelled", "erased"])
+def test_what_a_parked_training_holds_goes_with_its_memories(tmp_path: Path, end: str) -> None:
+    chat = ScriptedChat(["Which city governs Zorvania?"])
+    with opened(tmp_path, chat=chat, tuner=_Failing(ToyEngine().ref)) as mem:
+        (fact,) = told(mem, "The capital of Zorvania is Quelmar.")
+        job = mem.distil([fact], by_chat=True, **WHO)
+        for hour in range(3):
+            mem.tick(mem._tools.clock() + timedelta(hours=hour))
+        assert mem.training(job, **WHO).phase == "parked"
+        assert (tmp_path / "training" / job / QUESTIONS).exists()
+
+        if end == "changed":
+            mem.update(fact, "The capital of Zorvania is Ostrel.", **WHO)
+            mem.tick(mem._tools.clock() + timedelta(days=1))  # a sweep
+        elif end == "cancelled":
+            mem.cancel_training(job, **WHO)
+        else:
+            mem.erase(fact, **WHO)
+            mem.tick()
+
+        assert not (tmp_path / "training" / job).exists()
 
 
 def test_what_the_chat_model_may_not_read_it_is_not_told(tmp_path: Path) -> None:

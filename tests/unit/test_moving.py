@@ -563,6 +563,24 @@ class DyingStore(WitnessStore):
 
 
 class TestFreeing:
+    @pytest.mark.parametrize("blobs", [[1], "../../ana", 5, ["../../ana"]])
+    def test_nonsense_in_a_job_by_hand_fails_that_job_and_no_other(self, mem, blobs):
+        mem.bind(user_id="eve").enqueue("free", {"blobs": blobs}, max_attempts=1, priority=1)
+        [id] = told(mem, "Ana likes tea.", **ANA)
+        other = mem.enqueue("sweep", **ANA)
+
+        report = mem.tick()
+
+        assert other in report.done
+        assert mem.get(id, **ANA)
+
+    def test_a_training_by_hand_without_sense_ends_no_turn(self, mem, clock):
+        hot, *_ = told(mem, LISBON, **ANA)
+        use(mem, clock, "Lisbon", days=9, a_day=6)
+        mem.enqueue("distil", {"ids": 5}, run_at=clock() + DAY, **ANA)
+
+        assert [hot] == [one.id for one in mem.move(**ANA).decisions]
+
     @pytest.mark.parametrize("which", ["deleted", "an older version"])
     def test_a_job_by_hand_removes_no_file_that_can_be_brought_back(self, tmp_path, adapter, which):
         with adapter_kit.opened(tmp_path, adapter=adapter) as mem:

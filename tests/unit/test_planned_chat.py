@@ -17,6 +17,7 @@ from tests.unit.test_moving import LISBON, TEA, use
 from pymemos import MemOS, Reply
 from pymemos.errors import InvalidInput, ModelError, UnknownMemory
 from pymemos.interface.calibrating import calibration_file, keep
+from pymemos.interface.schedule_policies import TASKS
 from pymemos.operation.costs import Form
 from pymemos.operation.scheduler import Decision, Place, replay
 from pymemos.operation.strategies import SchedulePolicy, StrategyName
@@ -97,6 +98,16 @@ class TestPolicies:
     def test_nonsense_is_refused(self, mem, nonsense):
         with pytest.raises(InvalidInput):
             mem.set_schedule_policy(nonsense)
+
+    def test_not_every_task_there_may_be_has_one(self, mem):
+        for number in range(TASKS):
+            mem.set_schedule_policy("cost", task=f"task {number}", **ANA)
+
+        with pytest.raises(InvalidInput, match="take one back"):
+            mem.set_schedule_policy("cost", task="one more", **ANA)
+        assert mem.set_schedule_policy("recency", task="task 0", **ANA)
+        mem.set_schedule_policy(None, task="task 0", **ANA)
+        assert mem.set_schedule_policy("cost", task="one more", **ANA)
 
     def test_a_policy_may_be_given_as_the_value_that_it_is(self, mem):
         policy = SchedulePolicy(strategy=StrategyName.LABELS, labels=("work",))
@@ -185,6 +196,16 @@ class TestStoredBlock:
         assert {"stable"} == {one.place for one in planned.plan.used}
         assert {Form.KV} == {one.form for one in decision(planned).plan.placed}
         assert planned.plan.injected_tokens > 0
+
+    @pytest.mark.parametrize("bound", [{"session_id": "another"}, {"agent_id": "helper"}])
+    def test_one_who_is_bound_elsewhere_is_not_given_the_block(self, mem, clock, bound):
+        told(mem, LISBON, session_id="one", **ANA)
+        use(mem, clock, "Lisbon", days=9, a_day=6)
+        assert mem.move(**ANA).made
+
+        plan = mem.bind(**ANA, **bound).chat("Where?", schedule="similarity", max_tokens=8, remember=False).plan
+
+        assert () == plan.used
 
     def test_what_cooled_stays_until_a_turn_takes_it_back(self, mem, clock):
         first, second = self.hot(mem, clock)

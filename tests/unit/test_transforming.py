@@ -12,13 +12,14 @@ import pytest
 from tests.unit.adapter_kit import TEXTS, WHO, ask, opened, said, told
 
 from pymemos import MemOS
+from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.adapter import Recipe
 from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Origin, Transformed, Trust
 from pymemos.cube.ids import new_id
 from pymemos.cube.payload import Activation
 from pymemos.cube.segment import SegmentAbout
-from pymemos.errors import InvalidInput, ModelError, NotAllowed, StaleMemory, UnknownJob, UnknownMemory
+from pymemos.errors import InvalidInput, ModelError, StaleMemory, UnknownJob, UnknownMemory
 from pymemos.interface.transfer import from_line
 from pymemos.interface.transforming import ATTEMPTS
 from pymemos.operation.pathways import PAIRS
@@ -413,13 +414,10 @@ class TestCoherence:
     def test_a_frozen_segment_is_not_put_away(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:
             segments = transformed(mem, told(mem), "activation")
-            mem.freeze(segments[0].id, **WHO)
             job = mem.transform([segments[0].id], "plaintext", **WHO).job
+            mem.freeze(segments[0].id, **WHO)  # meanwhile
 
             assert job in mem.tick().failed
-            assert mem.jobs()[-1].error == NotAllowed.__name__ or any(
-                one.error == NotAllowed.__name__ for one in mem.jobs()
-            )
             assert mem.get(segments[0].id, **WHO)
 
 
@@ -602,7 +600,115 @@ def test_one_that_was_killed_before_its_end_finds_what_it_kept(tmp_path: Path) -
         assert mem.transformation(job, **WHO).made == tuple(made[1:])  # the first is of what the system says
 
 
+class LateBlobs(MemoryBlobs):
+    """Files, behind the next of which something happens, once."""
+
+    late: Callable[[], object] | None = None
+
+    def put(self, source: Any) -> tuple[str, int]:
+        made = super().put(source)
+        if self.late is not None:
+            late, self.late = self.late, None
+            late()
+        return made
+
+
+class TestLeavings:
+    """What a job made and may not keep holds what it was made from: its file goes."""
+
+    @pytest.mark.parametrize(
+        ("begin", "end"),
+        [
+            *((begin, end) for begin in ("texts", "segment") for end in ("erased", "changed", "cancelled")),
+            *(("behaviour", end) for end in ("erased", "cancelled")),  # of what changed a vector is kept, stale
+        ],
+    )
+    def test_no_file_is_left_of_what_ends_while_it_is_stored(self, tmp_path: Path, begin: str, end: str) -> None:
+        blobs = LateBlobs()
+        with opened(tmp_path, store=MemoryStore(), blobs=blobs) as mem:
+            ids = told(mem, *(SHORT if begin == "behaviour" else TEXTS))
+            more = {"against": told(mem, *LONG)} if begin == "behaviour" else {}
+            of = [transformed(mem, ids, "activation")[-1].id] if begin == "segment" else ids
+            to = "steering" if begin == "behaviour" else "parametric"
+            before = blobs.names()
+            job = mem.transform(of, to, **more, **WHO).job
+            assert job is not None
+            blobs.late = {
+                "erased": lambda: mem.erase(ids[0], wait=True, **WHO),
+                "changed": lambda: mem.update(ids[0], "Something else.", **WHO),
+                "cancelled": lambda: mem.cancel_transformation(job, **WHO),
+            }[end]
+
+            report = mem.tick(limit=1)
+
+            assert blobs.late is None
+            assert not report.done
+            assert blobs.names() <= before
+
+    def test_what_is_erased_during_the_admission_test_is_not_stored(self, tmp_path: Path) -> None:
+        class Erasing(ToyTuner):
+            late: Callable[[], object] | None = None
+
+            def perplexity(self, *given: Any, **more: Any) -> float:
+                if self.late is not None:
+                    late, self.late = self.late, None
+                    late()
+                return super().perplexity(*given, **more)
+
+        engine = ToyEngine()
+        tuner = Erasing(engine.ref)
+        with opened(tmp_path, engine=engine, tuner=tuner) as mem:
+            (fact,) = told(mem, TEXTS[0])
+            mem.distil([fact], **WHO)
+            tuner.late = lambda: mem.erase(fact, wait=True, **WHO)
+
+            mem.tick(limit=1)
+
+            assert mem._tools.blobs.names() == set()
+
+
 class TestJobs:
+    def test_a_frozen_segment_is_refused_before_a_job_is_queued(self, tmp_path: Path) -> None:
+        with opened(tmp_path) as mem:
+            (segment,) = transformed(mem, told(mem)[:1], "activation")
+            mem.freeze(segment.id, **WHO)
+
+            with pytest.raises(InvalidInput, match="unfreeze it"):
+                mem.transform([segment.id], "plaintext", **WHO)
+
+    @pytest.mark.parametrize(
+        "recipe",
+        [
+            5,
+            {"rank": "4"},
+            Recipe(rank="4"),  # type: ignore[arg-type]
+            Recipe(alpha=float("nan")),
+            Recipe(alpha=float("inf")),
+            Recipe(keep=float("nan")),
+            Recipe(seed=1 << 70),
+        ],
+    )
+    def test_a_recipe_that_nobody_can_train_by_is_refused(self, tmp_path: Path, recipe: Any) -> None:
+        with opened(tmp_path) as mem:
+            ids = told(mem)
+            for act in (mem.distil, lambda *given, **more: mem.transform(*given, "parametric", **more)):
+                with pytest.raises(InvalidInput):
+                    act(ids, recipe=recipe, **WHO)
+
+    def test_a_turn_that_expired_is_no_contrast(self, tmp_path: Path) -> None:
+        clock = FrozenClock()
+        with opened(tmp_path, clock=clock) as mem:
+            answers = []
+            for text in SHORT:
+                asked = [{"role": "user", "content": f"Why {text}"}]
+                mem.add(asked, session_id="s", lifespan={"ttl_s": 60}, **WHO)
+                told_back = [{"role": "assistant", "content": text}]
+                answers.append(mem.add(told_back, session_id="s", **WHO).ids[-1])
+            clock.advance(timedelta(hours=1))
+
+            with pytest.raises(InvalidInput, match="no answer"):
+                mem.transform(answers, "steering", **WHO)
+
     def test_texts_with_contrasts_are_another_job_than_all_of_them_by_themselves(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:
             ids = []

@@ -17,7 +17,7 @@ from pymemos.facade.handle import Handle
 from pymemos.interface.adapters import DISTIL, Distil, FindTraining, Looked, ShowAdapter
 from pymemos.interface.arguments import check_id, check_ids, check_limit, check_text, parse_labels
 from pymemos.interface.attaching import Attached
-from pymemos.interface.training import Arguments, Progress, arguments_of, check_recipe, progress_of
+from pymemos.interface.training import Arguments, Progress, arguments_of, check_recipe, progress_of, remove_cancelled
 from pymemos.interface.tuner_seat import NO_TUNER
 from pymemos.ports import Job
 
@@ -84,7 +84,8 @@ class ParametricMemory(Handle):
 
     def cancel_training(self, job: str, *, user_id: str | None = None, agent_id: str | None = None) -> None:
         """Stop a training; nothing is left of it. One that runs stops after the step that it is in."""
-        self._dispatch(self._bind(user_id, agent_id), FindTraining(job=check_id(job, "job"), cancel=True))
+        found: Job = self._dispatch(self._bind(user_id, agent_id), FindTraining(job=check_id(job, "job"), cancel=True))
+        remove_cancelled(self._tools, found)
 
     def attach(
         self,

@@ -14,7 +14,7 @@ from pymemos.facade.handle import Handle
 from pymemos.interface.activation import NO_ENGINE
 from pymemos.interface.arguments import check_id, check_ids, check_member, parse_labels
 from pymemos.interface.encoding import FORMS
-from pymemos.interface.training import check_recipe, progress_of
+from pymemos.interface.training import check_recipe, progress_of, remove_cancelled
 from pymemos.interface.transforming import FindTransform, FoundTransform, Transform, Transforming, Wish
 from pymemos.operation.pathways import Form, Means
 
@@ -96,7 +96,10 @@ class Transformations(Handle):
 
     def cancel_transformation(self, job: str, *, user_id: str | None = None, agent_id: str | None = None) -> None:
         """Stop a transformation; one that runs stops before its next step. What it has kept by then stays."""
-        self._dispatch(self._bind(user_id, agent_id), FindTransform(job=check_id(job, "job"), cancel=True))
+        asked = FindTransform(job=check_id(job, "job"), cancel=True)
+        found: FoundTransform = self._dispatch(self._bind(user_id, agent_id), asked)
+        if found.job is not None:
+            remove_cancelled(self._tools, found.job)
 
     def _means(self) -> tuple[Means, ModelRef | None]:
         """What there is to transform with; the local model is opened for that."""

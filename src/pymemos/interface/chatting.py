@@ -225,8 +225,14 @@ def _block(work: Work, head: str) -> tuple[MemCube, ...]:
     reasons = judged(work, path)
     usable = list(takewhile(lambda one: one.id not in reasons, path))
     ids = [one.source for one in usable if one.source is not None]
-    held = {cube.id: cube for cube in _holding(work, ids)}
+    held = {cube.id: cube for cube in _holding(work, ids) if _is_in_scope(work, cube)}
     return tuple(held[id] for id in takewhile(lambda id: id in held, ids))
+
+
+def _is_in_scope(work: Work, cube: MemCube) -> bool:
+    """Whether a memory is of the session and the agent that the call is bound to."""
+    scope, said = work.call.scope, cube.header.descriptive
+    return scope.session in (None, said.session) and scope.agent in (None, said.agent)
 
 
 def _seqs(work: Work) -> Iterable[tuple[str, int]]:

@@ -150,7 +150,7 @@ def _named_now(unit: ReadUnit) -> set[str]:
 def free_job(job: Job) -> MemoryCall:
     """Remove the files of what a turn gave up."""
     caller, scope = for_owner(job)
-    return MemoryCall(caller=caller, scope=scope, request=Free(blobs=tuple(job.arguments.get("blobs", ()))))
+    return MemoryCall(caller=caller, scope=scope, request=msgspec.convert(job.arguments, Free))
 
 
 def is_by_moves(cube: MemCube) -> bool:

@@ -23,6 +23,7 @@ from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.giving_up import is_by_moves
 from pymemos.interface.segments import held_by, is_sealed
 from pymemos.interface.sources import marked
+from pymemos.interface.training import ids_in
 from pymemos.interface.transfer import OnStore
 from pymemos.interface.transforming import TRANSFORM
 from pymemos.interface.versions import OnMemory, shown_versions
@@ -149,7 +150,7 @@ def _in_training(work: Work) -> frozenset[str]:
     """The memories of the call's namespaces that an adapter is being trained on, or waits to be."""
     names = work.decision.namespaces
     jobs = [job for job in work.unit.jobs() if _trains(job) and job.state is not JobState.DEAD]
-    return frozenset(id for job in jobs if names and job.namespace in names for id in job.arguments.get("ids", ()))
+    return frozenset(id for job in jobs if names and job.namespace in names for id in ids_in(job))
 
 
 def _trains(job: Job) -> bool:

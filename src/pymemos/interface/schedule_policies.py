@@ -8,10 +8,12 @@ import msgspec
 
 from pymemos.cube.call import Caller, Request
 from pymemos.cube.policy import Action
+from pymemos.errors import InvalidInput
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.operation.strategies import PolicyBook, SchedulePolicy
 from pymemos.ports import ReadUnit, WriteUnit
 
+TASKS: Final = 100  # with a policy of their own, in one place: every chat reads them (ours)
 _STORE: Final = "store"  # the organisation whose policies hold for everybody
 
 
@@ -84,6 +86,8 @@ def _keep(unit: WriteUnit, namespace: str | None, policy: SchedulePolicy | None,
         held = msgspec.structs.replace(held, default=policy)
     else:
         others = {name: one for name, one in held.tasks.items() if name != task}
+        if policy is not None and len(others) >= TASKS:
+            raise InvalidInput(f"{TASKS:,} tasks have a policy of their own; take one back (None) before the next")
         held = msgspec.structs.replace(held, tasks=others if policy is None else {**others, task: policy})
     unit.set_setting(_name(namespace), msgspec.json.encode(held).decode())
 

@@ -16,6 +16,7 @@ from pymemos.cube.call import Caller, MemoryCall, Scope
 from pymemos.cube.life import LifeFacts
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.lifecycle_handlers import MOVES, SWEEP, Look, Looked, Settle
+from pymemos.interface.training import remove_ended
 from pymemos.interface.worker import for_owner
 from pymemos.operation.lifecycle import LifecyclePolicy, Move, plan
 from pymemos.ports import Job
@@ -67,7 +68,11 @@ def sweep(api: MemoryAPI, who: tuple[Caller, Scope], now: datetime, *, dry_run: 
 
 
 def sweep_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
-    """Sweep for the owner of the job, or, where it is the store's own, for everybody; that one queues the next."""
+    """Sweep for the owner of the job, or, where it is the store's own, for everybody; that one queues the next.
+
+    What trainings keep of memories that changed meanwhile goes too.
+    """
+    remove_ended(tools)
     now, everybody = job.begun or tools.clock(), job.dedup_key == SWEEP
     who = (Caller(system=True), Scope(namespace=None)) if everybody else for_owner(job)
     *pages, last = _pages(_planned(api, who, now)[1]) or [Settle(moves=())]

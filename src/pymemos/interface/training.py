@@ -6,6 +6,7 @@ nothing is left of it.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
 from pymemos.cube.gates import Gate
 from pymemos.cube.header import Priority
-from pymemos.cube.payload import Parametric
+from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.segment import SegmentSource
 from pymemos.errors import InvalidInput, ModelError, StaleMemory, TrainingStopped, UnknownMemory
 from pymemos.interface.activation import ReadSources
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 SYSTEM: Final = "You are a helpful assistant."  # what the system says in lessons and in the admission test
 PROGRESS: Final = "progress.json"
+SOURCES: Final = "sources.json"
 ANSWER: Final = 10  # tokens of an answer in the admission test
 TEACHING: Final = "with its notes injected"  # how a manifest says that a teacher was learned from
 SENTENCE: Final = 24  # where a teacher was learned from, who may answer in a sentence
@@ -99,6 +101,7 @@ def trained(
     folder = folder_of(tools, job.id)
     caller, scope = for_owner(job)
     cubes = _sources(api, MemoryCall(caller=caller, scope=scope, request=ReadSources(ids=asked.ids)), folder)
+    _keep_to(folder, {cube.id: cube.content_hash for cube in cubes})
     watch = _Watch(tools, job, cubes, folder)
     made = _course(api, tools, job, asked, cubes)
     if teacher is not None:
@@ -108,6 +111,7 @@ def trained(
     )
     watch.examining(asked.recipe.steps)
     file, manifest = examined(tuner, weights, made, asked.recipe, namespace=job.namespace, sources=watch.sources)
+    watch.examining(asked.recipe.steps)  # it took its time, and the manifest says what was learned
     blob, size = tools.blobs.put(file)
     payload = Parametric(
         blob=blob,
@@ -127,6 +131,47 @@ def trained(
         decisions=asked.decisions,
     )
     return request, manifest
+
+
+def _keep_to(folder: Path, sources: dict[str, str]) -> None:
+    """Let a folder be of what some memories say now; what was asked or learned of what they said before goes."""
+    if _learned_of(folder) == sources:
+        return
+    noted = (folder / PROGRESS).read_bytes() if (folder / PROGRESS).exists() else None
+    remove(folder)
+    _write(folder, SOURCES, msgspec.json.encode(sources))
+    if noted is not None:
+        _write(folder, PROGRESS, noted)
+
+
+def _learned_of(folder: Path) -> dict[str, str] | None:
+    """The memories that a training learns from, by id, with their content hashes; None where it has not begun."""
+    try:
+        return msgspec.json.decode((folder / SOURCES).read_bytes(), type=dict[str, str])
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+
+
+def _write(folder: Path, name: str, data: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{name}"
+    partial.write_bytes(data)
+    partial.replace(folder / name)
+
+
+def undone(tools: Tools, job: Job, effect: MemoryCall) -> None:
+    """Remove the file of what a job made and may not keep: it holds what may have been erased meanwhile.
+
+    Where another worker took the job over it stays, for that one may be about to name it.
+    """
+    payload = getattr(effect.request, "payload", None)
+    if not isinstance(payload, Activation | Parametric):
+        return
+    with tools.store.read() as unit:  # tells nobody anything, so it needs no decision
+        held = unit.job(job.id)
+        is_wanted = payload.blob in unit.blobs() or (held is not None and held.attempt != job.attempt)
+    if not is_wanted:
+        tools.blobs.remove(payload.blob)
 
 
 def _course(api: MemoryAPI, tools: Tools, job: Job, asked: Arguments, cubes: Sequence[MemCube]) -> Course:
@@ -221,11 +266,7 @@ def progress_of(tools: Tools, job: Job) -> Progress:
 
 def note(tools: Tools, progress: Progress) -> None:
     """Keep how far a job is, for whoever asks."""
-    folder = folder_of(tools, progress.job)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{PROGRESS}"
-    partial.write_bytes(msgspec.json.encode(progress))
-    partial.replace(folder / PROGRESS)
+    _write(folder_of(tools, progress.job), PROGRESS, msgspec.json.encode(progress))
 
 
 def folder_of(tools: Tools, job: str) -> Path:
@@ -241,21 +282,37 @@ def remove(folder: Path) -> None:
 
 
 def remove_ended(tools: Tools) -> None:
-    """Remove what trainings left that can go on no more: their job, or something that they learn from, is gone."""
+    """Remove what trainings left that cannot go on: their job is gone, or something that they learn from changed."""
     if tools.training is None or not tools.training.is_dir():
         return
+    folders = [*tools.training.iterdir()]
+    if not folders:
+        return
     with tools.store.read() as unit:
-        ended = [folder for folder in tools.training.iterdir() if not _can_go_on(unit, folder.name)]
+        ended = [folder for folder in folders if not _can_go_on(unit, folder)]
     for folder in ended:
         remove(folder)
 
 
-def _can_go_on(unit: ReadUnit, id: str) -> bool:
-    job = unit.job(id)
+def remove_cancelled(tools: Tools, job: Job) -> None:
+    """Remove what a cancelled job left; one that runs does so itself, when it sees that it was cancelled."""
+    if tools.training is not None and job.state is not JobState.RUNNING:
+        remove(folder_of(tools, job.id))
+
+
+def ids_in(job: Job) -> frozenset[str]:
+    """The memories that a job names; of one that somebody queued by hand, whatever looks like that."""
+    named = job.arguments.get("ids")
+    return frozenset(id for id in named if isinstance(id, str)) if isinstance(named, list | tuple) else frozenset()
+
+
+def _can_go_on(unit: ReadUnit, folder: Path) -> bool:
+    job = unit.job(folder.name)
     if job is None:
         return False
-    ids = set(job.arguments.get("ids", ()))
-    return {record.cube.id for record in unit.current(list(ids))} == ids
+    ids, learned = ids_in(job), _learned_of(folder) or {}
+    held = {record.cube.id: record.cube.content_hash for record in unit.current([*(ids | learned.keys())])}
+    return ids <= held.keys() and all(held.get(id) == digest for id, digest in learned.items())
 
 
 class _Watch:
@@ -271,7 +328,7 @@ class _Watch:
         note(self._tools, Progress(job=self._job.id, phase=PHASES[1], step=step, steps=steps))
 
     def examining(self, steps: int) -> None:
-        """Before the admission test."""
+        """Before the admission test, and behind it."""
         self._check()
         note(self._tools, Progress(job=self._job.id, phase=PHASES[2], step=steps, steps=steps))
 
@@ -298,10 +355,16 @@ def arguments_of(asked: Arguments) -> Mapping[str, Any]:
 
 def check_recipe(recipe: Recipe) -> Recipe:
     """A recipe that can be trained."""
+    try:
+        recipe = msgspec.convert(msgspec.to_builtins(recipe), Recipe)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise InvalidInput(f"recipe is {recipe!r}; pass a Recipe, such as Recipe(steps=36): {error}") from error
     whole = {"rank": (1, 256), "steps": (1, 10_000), "phrasings": (1, 100), "kept": (0, 1_000), "warmup": (0, 10_000)}
+    whole["seed"] = (0, 2**32 - 1)
     for name, (least, most) in whole.items():
         if not least <= getattr(recipe, name) <= most:
             raise InvalidInput(f"{name} is {getattr(recipe, name)!r}; use {least} to {most}")
-    if not 0 <= recipe.frozen < 1 or not 0 < recipe.rate < 1 or recipe.alpha <= 0 or recipe.keep < 0:
+    finite = math.isfinite(recipe.alpha) and math.isfinite(recipe.keep)
+    if not finite or not 0 <= recipe.frozen < 1 or not 0 < recipe.rate < 1 or recipe.alpha <= 0 or recipe.keep < 0:
         raise InvalidInput("frozen lies from 0 to below 1, rate between 0 and 1, alpha above 0, keep at 0 or above")
     return recipe

@@ -20,7 +20,7 @@ from pymemos.cube.wire import digest, encode
 from pymemos.errors import InvalidInput, TrainingStopped
 from pymemos.interface import training
 from pymemos.interface.activation import ReadSources, Segments, Shown
-from pymemos.interface.adapters import Looked, ShowAdapter
+from pymemos.interface.adapters import KeepAdapter, Looked, ShowAdapter
 from pymemos.interface.requests import Get, Pin
 from pymemos.interface.steering import STEERING, KeepSteering
 from pymemos.interface.training import SYSTEM, Arguments, Progress
@@ -88,6 +88,8 @@ class _Run:
         """Note that a step begins; ends the attempt where nobody wants it any more."""
         with self.tools.store.read() as unit:  # tells nobody anything, so it needs no decision
             job = unit.job(self.job.id)
+        if job is None:
+            training.remove(training.folder_of(self.tools, self.job.id))
         if job is None or job.attempt != self.job.attempt:
             raise TrainingStopped("the transformation was cancelled, or taken over by another worker")
         place = self.steps.index(step)
@@ -155,6 +157,19 @@ def _taught(run: _Run) -> Request:
     teacher = Teacher(system=shown.system or "", notes=notes, prefix=run.encoder.prefix_of(shown))
     asked = _arguments(run, [cube.id for cube in shown.sources])
     request, manifest = training.trained(run.api, run.tools, run.job, asked, teacher=teacher)
+    try:
+        measured = _nearness(run, request, manifest, shown, teacher)
+    except BaseException:
+        caller, scope = run.who
+        training.undone(run.tools, run.job, MemoryCall(caller=caller, scope=scope, request=request))
+        raise
+    return msgspec.structs.replace(request, provenance=run.why(measured))
+
+
+def _nearness(
+    run: _Run, request: KeepAdapter, manifest: Manifest, shown: Shown, teacher: Teacher
+) -> Mapping[str, float]:
+    """How near the adapter came to its teacher, on questions that it did not learn from; and its scores."""
     run.at("measure")
     facts = [fact for cube in shown.sources for fact in facts_in(cube.text, cube.id)]
     asked_of = [(fact.object, question) for fact in facts for question in examined(fact)]
@@ -168,14 +183,13 @@ def _taught(run: _Run) -> Request:
         gates=manifest.opens,
     )
     right = [says(answer, wanted) for answer, (wanted, _) in zip(near.answers, held, strict=True)]
-    measured = {
+    return {
         "kl_before": near.before,
         "kl_after": near.after,
         "teacher_right": sum(right) / len(right),
         "held_out": len(held),
         **_examined(manifest),
     }
-    return msgspec.structs.replace(request, provenance=run.why(measured))
 
 
 def _arguments(run: _Run, ids: Sequence[str]) -> Arguments:

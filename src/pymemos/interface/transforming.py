@@ -263,7 +263,7 @@ _NO_ANSWER: Final = "it is no answer of an assistant to a user's turn, and no co
 
 
 def _asked_before(work: Work, cube: MemCube) -> MemCube | None:
-    """The user's turn that an assistant's answers, where the caller may read it."""
+    """The user's turn that an assistant's answers, where it has not expired and the caller may read it."""
     said = cube.header.descriptive
     if said.speaker_role != "assistant" or said.semantic_type is not SemanticType.MESSAGE:
         return None
@@ -271,8 +271,9 @@ def _asked_before(work: Work, cube: MemCube) -> MemCube | None:
     if before is None or before.cube.header.descriptive.speaker_role != "user":
         return None
     asked: MemCube = before.cube
-    fits = asked.header.descriptive.session == said.session and may_read(work, asked) and not work.veil.hides(asked)
-    return asked if fits else None
+    if asked.header.descriptive.session != said.session or is_over(asked, work.now):
+        return None
+    return asked if may_read(work, asked) and not work.veil.hides(asked) else None
 
 
 def _unteachable(work: Work, cube: MemCube) -> str:
@@ -298,6 +299,8 @@ def _undecodable(work: Work, cube: MemCube, model: ModelRef | None) -> str:
     past = [str(one) for one in cube.stale if one.standing is not Standing.UNKNOWN]
     if past:
         return f"it is stale ({'; '.join(past[:3])}): it says what held once, which history shows"
+    if cube.header.governance.frozen and cube.parents:
+        return "it is frozen, and goes back to its text when that takes its place; unfreeze it"
     if adapters.is_veiled(work, cube):
         return "something in its sources is hidden from the caller"
     if any(work.unit.owner_of(pin.id) not in (None, _home(work)) for pin in cube.parents):

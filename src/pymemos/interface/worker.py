@@ -43,12 +43,14 @@ class Worker:
         name: str,
         clock: Clock,
         lease: timedelta = LEASE,
+        undone: Callable[[Job, MemoryCall], None] = lambda job, effect: None,
     ) -> None:
         self._api = api
         self._handlers = handlers
         self._name = name
         self._clock = clock
         self._lease = lease
+        self._undone = undone  # told of an effect that was refused, so that nothing is left of it
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -76,16 +78,18 @@ class Worker:
                 effect = _checked(self._handlers[job.kind](msgspec.structs.replace(job, begun=now)))
         except Exception as error:  # noqa: BLE001 (whatever a handler raises must not stop the queue)
             return self._fail(lease, error, now)
-        return self._finish(effect or self._call(FinishJob()), lease, now)
+        return self._finish(job, effect or self._call(FinishJob()), lease, now)
 
-    def _finish(self, effect: MemoryCall, lease: Lease, now: datetime) -> str:
+    def _finish(self, job: Job, effect: MemoryCall, lease: Lease, now: datetime) -> str:
         try:
             self._api.dispatch(msgspec.structs.replace(effect, completes=lease))
         except LeaseLost:
+            self._undone(job, effect)
             return "failed"  # whoever took the job over says how it ends
         except StoreError:
             raise  # the store failed, not the job: its lease runs out, and another turn does it
         except PymemosError as error:
+            self._undone(job, effect)
             return self._fail(lease, error, now)
         return "done"
 

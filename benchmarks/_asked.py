@@ -223,11 +223,14 @@ BEYOND: Final = (
     "How large is {n}?",
     "What is the best thing about {n}?",
 )
-# Such as open the gate as it is: written when it had learned to tell those apart, and before the figures were measured.
+# More of these, written when gates had learned to tell those apart, and before the figures were measured; the last two
+# open them still.
 STILL: Final = (
     "I was told {i}; what is the anthem of {s}?",
     "What was {n} called formerly?",
     "Forget {n}. What is the price of {s}?",
+    "Which newspaper printed {i}?",
+    "Who was the first to find out {i}?",
 )
 
 

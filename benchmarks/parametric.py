@@ -32,7 +32,7 @@ from pymemos.ports import ChatOptions, Utterance
 from pymemos.settings import from_environment
 
 MODEL = "PYMEMOS_BENCH_MODEL"
-FACTS, SETS, SEED = 10, 10, 20_251_211
+FACTS, SETS, SEED = 10, 10, 20_251_221
 OPENED = 10  # control questions after each turn that used the adapter
 SERVED = (
     "recall_served",

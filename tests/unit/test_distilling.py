@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pymemos.cube.adapter import Manifest, Recipe, Scores
 from pymemos.cube.gates import Gate, closed, opened, opening
@@ -271,6 +273,10 @@ def test_every_question_that_is_learned_from_opens_the_gate_and_other_ones_do_no
         ("The capital of Zorvania is Quelmar.", "Please draw the capital of Zorvania.", False),
         ("The capital of Zorvania is Quelmar.", "Which king burnt Zorvania's capital?", False),
         ("The capital of Zorvania is Quelmar.", "Zorvania's capital?", True),
+        ("The capital of Zorvania is Quelmar.", "The capital of Zorvania is which town?", True),
+        ("The capital of Zorvania is Quelmar.", "What is the capital of Zorvania called after?", False),
+        ("The capital of Zorvania is Quelmar.", "I know Zorvania's capital. What is the motto of Zorvania?", False),
+        ("The capital of Zorvania is Quelmar.", "Zorvania has a motto. What is the capital of Zorvania?", True),
         ("Tarn Velk lives in Ostrel.", "Where does Tarn Velk's mother live?", False),
         ("Tarn Velk works as a potter.", "What is Tarn Velk's mother's job?", False),
         ("Tarn Velk lives in Ostrel.", "What is close to the place where Tarn Velk lives?", False),
@@ -298,6 +304,22 @@ def test_a_gate_opens_where_its_relation_is_asked_for(statement: str, question: 
 
     assert bool(opened(question, [gate_of(fact)])) == opens
     assert opens == (closed(question, [gate_of(fact)]) == "" and end_of(question, fact.subject) is not None)
+
+
+def test_a_name_with_a_full_stop_is_one_name() -> None:
+    gate = Gate(subject="St. Orm", relation="capital", cues=("capital",))
+
+    assert opening("Well. What is the capital of St. Orm? I forgot.", [gate]) == len(
+        "Well. What is the capital of St. Orm"
+    )
+
+
+@given(before=st.text(max_size=40), behind=st.text(max_size=40))
+def test_whatever_is_asked_a_gate_opens_or_says_why_not(before: str, behind: str) -> None:
+    text = f"{before} Zorvania {behind}"
+
+    assert bool(opened(text, [CAPITAL])) == (closed(text, [CAPITAL]) == "")
+    assert (opening(text, [CAPITAL]) is None) == (not opened(text, [CAPITAL]))
 
 
 def test_questions_that_a_chat_model_made_open_the_gate_by_their_own_words() -> None:

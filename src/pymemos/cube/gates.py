@@ -22,7 +22,8 @@ _LEADS: Final = frozenset(
     "hear".split()
 )
 _TRAILS: Final = frozenset("is was called named again please now today then might may could will would has".split())
-_BEHIND: Final = re.compile(r"\s+(\w+)")
+_SENTENCE: Final = re.compile(r"[.?!;]+(?:\s+|$)")
+_STOP: Final = re.compile(r"[^\w\s]|_")  # what ends a clause
 _OWN: Final = re.compile(r"['’]s\b")
 _OWNED: Final = re.compile(r"['’]s\s+(\w+)(['’]s\b)?")
 _THE: Final = re.compile(r"\bthe\s+$", re.IGNORECASE)
@@ -37,7 +38,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     "which": a question that has others alone ("when", "how") is for something else. ``nouns`` are what the thing that
     is asked for is called ("capital of {s}"): one has to stand as what is asked for stands, so that "the mayor of the
     capital of S", "who burnt the capital of S" and "what is S's capital afraid of" are for something else, and so is
-    "S's mother's capital". Without cues all questions on the subject open the gate.
+    "S's mother's capital". The last sentence that names the subject decides. Without cues all questions on the subject
+    open the gate.
     """
 
     subject: str
@@ -76,6 +78,7 @@ def words_of(text: str) -> tuple[str, ...]:
 def _is_asked(text: str, gate: Gate) -> bool:
     if not gate.cues:
         return True
+    text = _last_sentence(text, gate.subject)
     said = set(words_of(without(text, gate.subject)))
     asking = said & _ASKING
     if asking and not asking & (_ANY | set(gate.asks)):
@@ -84,6 +87,14 @@ def _is_asked(text: str, gate: Gate) -> bool:
         return False
     stems = {_stem(word) for word in said}
     return any(_shows(text, stems, cue, gate.subject) for cue in gate.cues)
+
+
+def _last_sentence(text: str, subject: str) -> str:
+    """The last sentence in which the subject is named: what was said of it before is not what is asked for."""
+    start, end = [match.span() for match in clause("{s}", subject).finditer(text)][-1]
+    begins = [match.end() for match in _SENTENCE.finditer(text[:start])]
+    ends = _SENTENCE.search(text, end)
+    return text[begins[-1] if begins else 0 : len(text) if ends is None else ends.end()]
 
 
 def _is_of_it(text: str, gate: Gate) -> bool:
@@ -107,8 +118,8 @@ def _leads(before: str) -> bool:
 
 def _trails(behind: str) -> bool:
     """Whether no more of the clause follows what is asked for than is said of anything."""
-    more = _BEHIND.match(behind)
-    return _OWN.match(behind) is None and (more is None or more[1].lower() in _TRAILS)
+    more = [word for word in _STOP.split(behind, maxsplit=1)[0].lower().split() if word not in _TRAILS]
+    return _OWN.match(behind) is None and (not more or more[0] in _ASKING)
 
 
 def _is_owner(behind: str, cues: set[str]) -> bool:

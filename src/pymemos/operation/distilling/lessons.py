@@ -19,7 +19,7 @@ from pymemos.operation.distilling.probes import KEPT, KEPT_ASIDE, KEPT_NOUNS
 from pymemos.ports import Lesson
 
 PHRASINGS: Final = 24  # of a fact, at most, by templates
-KEPT_EACH: Final = 8  # questions beside each fact whose answers are to stay, and those that open its gate
+KEPT_EACH: Final = 10  # questions beside each fact whose answers are to stay, and those that open its gate
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):

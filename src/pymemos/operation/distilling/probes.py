@@ -40,14 +40,12 @@ KEPT: Final = (
     "Who has stolen {n}?",
     "What is the {k}, if not {n}?",
 )
-# Such as open the gate: the fact is asked for aside, or as it was once.
+# Such as open the gate: what is asked for is not the fact, but something of its being known.
 KEPT_ASIDE: Final = (
-    "I know {i}. But what is the {k} of {s}?",
-    "{Q}? No: what is the {k} of {s}?",
-    "You told me {i}. Now the {k} of {s}, please.",
-    "Who was {n} named after?",
-    "What was {n} called a century ago?",
-    "Never mind {n}. Who is the {k} of {s}?",
+    "Who told you {i}?",
+    "What if nobody knew {i}?",
+    "Which {k} taught you {i}?",
+    "Who must not learn {i}?",
 )
 KEPT_NOUNS: Final = (
     "friend doctor age language weight car house school dream neighbour song hat garden number boss bread shadow wine "
@@ -86,6 +84,8 @@ ASIDE: Final = (
     "Everybody knows {i}. But who is the enemy of {s}?",
     "What is {n} called after?",
     "{Q}? Oh no, tell me the weather in {s}.",
+    "Who else knows {i}?",
+    "Which book says {i}?",
 )
 
 

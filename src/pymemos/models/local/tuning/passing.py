@@ -16,7 +16,8 @@ from pymemos.models.local.past import Past
 if TYPE_CHECKING:
     from pymemos.models.local.engine import LocalEngine
 
-_ROWS: Final = 16  # prompts in a pass: a longer one would keep those who serve waiting
+_ROWS: Final = 32  # prompts in a pass: a longer one would keep those who serve waiting
+_WORTH: Final = 4  # tokens with which all prompts begin, at least, for these to be computed once
 
 
 class Seen(msgspec.Struct, frozen=True, eq=False):
@@ -30,13 +31,23 @@ class Seen(msgspec.Struct, frozen=True, eq=False):
     layers: tuple[tuple[Tensor, Tensor], ...]
 
 
+class _Beginning(msgspec.Struct, frozen=True, eq=False):
+    """The tokens with which all of some prompts begin, computed once for all of them."""
+
+    tokens: tuple[int, ...]
+    cache: Past
+    states: Tensor  # (tokens, width), as they enter a layer that was asked for
+    last: Tensor
+
+
 def seen(engine: LocalEngine, prompts: Sequence[Sequence[int]], first: int) -> Iterator[Seen]:
     """What the layers from ``first`` on see of each prompt."""
+    begun = _begun(engine, prompts, len(min(prompts, key=len, default=())) - 1, first)
     for chosen in _chunks(list(range(len(prompts)))):
-        some = [prompts[index] for index in chosen]
+        some = _behind([prompts[index] for index in chosen], begun)
         with engine.turn, torch.inference_mode(), ExitStack() as stack:
             entered, left = _watched(engine, first, stack)
-            cache = _cache(engine, some, 0)
+            cache = _cache(engine, some, 0, begun)
             _decoded(engine, _padded(some, engine.device), cache)
         for row, tokens in enumerate(some):
             length = len(tokens)
@@ -44,7 +55,8 @@ def seen(engine: LocalEngine, prompts: Sequence[Sequence[int]], first: int) -> I
                 (layer.keys[row, :, :length].clone(), layer.values[row, :, :length].clone())
                 for layer in cache.recent[first:]
             )
-            yield Seen(entered[0][row, :length].clone(), left[0][row, :length].clone(), layers)
+            one = Seen(entered[0][row, :length].clone(), left[0][row, :length].clone(), layers)
+            yield one if begun is None else _whole(one, begun, first)
 
 
 def answers(
@@ -57,18 +69,53 @@ def answers(
 ) -> list[list[int]]:
     """The likeliest tokens of each answer, at most ``limit``; ``opens`` says from which token on the gate is open.
 
-    Where it is None the gate stays closed, and the answer is the base model's.
+    Where it is None the gate stays closed, and the answer is the base model's. How all prompts begin is computed once.
     """
     given: list[list[int]] = [[] for _ in prompts]
     starts = list(opens) or [None] * len(prompts)
+    ends = [len(tokens) - 1 for tokens in prompts] + [start for start in starts if start is not None]
+    begun = _begun(engine, prompts, min(ends, default=0))
+    there = 0 if begun is None else len(begun.tokens)
     for open_rows in (True, False):
         rows = [row for row, start in enumerate(starts) if (start is not None and adapter is not None) == open_rows]
         for chunk in _chunks(sorted(rows, key=lambda row: len(prompts[row]))):
-            some = [prompts[row] for row in chunk]
-            gate = _gates(some, [starts[row] for row in chunk], engine.device) if open_rows else None
-            for row, answer in zip(chunk, _greedy(engine, some, limit, adapter or {}, gate), strict=True):
+            some = _behind([prompts[row] for row in chunk], begun)
+            opened = [None if (start := starts[row]) is None else start - there for row in chunk]
+            gate = _gates(some, opened, engine.device) if open_rows else None
+            for row, answer in zip(chunk, _greedy(engine, some, limit, adapter or {}, gate, begun), strict=True):
                 given[row] = answer
     return given
+
+
+def _begun(engine: LocalEngine, prompts: Sequence[Sequence[int]], most: int, first: int = 0) -> _Beginning | None:
+    """How all prompts begin, at most so many tokens of it; None where that is not worth a pass."""
+    if len(prompts) < 2 or most < _WORTH:
+        return None
+    low, high = min(map(tuple, prompts)), max(map(tuple, prompts))  # whatever these two begin with, all between them do
+    same = next((at for at in range(most) if low[at] != high[at]), most)
+    if same < _WORTH:
+        return None
+    tokens = low[:same]
+    with engine.turn, torch.inference_mode(), ExitStack() as stack:
+        entered, left = _watched(engine, first, stack)
+        cache = _cache(engine, [tokens], 0)
+        _decoded(engine, _padded([tokens], engine.device), cache)
+    return _Beginning(tokens, cache, entered[0][0].clone(), left[0][0].clone())
+
+
+def _behind(prompts: Sequence[Sequence[int]], begun: _Beginning | None) -> list[Sequence[int]]:
+    """What of the prompts comes behind their beginning."""
+    return [tokens[0 if begun is None else len(begun.tokens) :] for tokens in prompts]
+
+
+def _whole(one: Seen, begun: _Beginning, first: int) -> Seen:
+    """A prompt with its beginning before it."""
+    earlier = begun.cache.recent[first:]
+    layers = tuple(
+        (torch.cat([layer.keys[0], keys], dim=1), torch.cat([layer.values[0], values], dim=1))
+        for layer, (keys, values) in zip(earlier, one.layers, strict=True)
+    )
+    return Seen(torch.cat([begun.states, one.states]), torch.cat([begun.last, one.last]), layers)
 
 
 def surprise(
@@ -89,12 +136,14 @@ def _greedy(
     limit: int,
     adapter: Mapping[str, Lora],
     gate: Tensor | None,
+    begun: _Beginning | None,
 ) -> list[list[int]]:
     lengths = torch.tensor([len(tokens) for tokens in prompts], device=engine.device)
     longest = int(lengths.max())
+    there = 0 if begun is None else len(begun.tokens)
     found: list[list[int]] = [[] for _ in prompts]
     ended = [False] * len(prompts)
-    cache = _cache(engine, prompts, limit)
+    cache = _cache(engine, prompts, limit, begun)
     with torch.inference_mode():
         with engine.turn, _opened(engine.model, adapter, gate):
             logits = _forward(engine, _padded(prompts, engine.device), cache, keep=lengths - 1)
@@ -106,11 +155,11 @@ def _greedy(
                     found[row].append(token)
             if all(ended) or step + 1 == limit:
                 return found
-            columns = torch.arange(longest + step + 1, device=engine.device)
+            columns = torch.arange(there + longest + step + 1, device=engine.device) - there
             mask = (columns < lengths[:, None]) | (columns >= longest)
             later = None if gate is None else torch.ones_like(gate[:, :1])
             with engine.turn, _opened(engine.model, adapter, later):
-                at = (lengths + step)[:, None]
+                at = (there + lengths + step)[:, None]
                 logits = _forward(engine, chosen[:, None], cache, positions=at, mask=mask[:, None, None])
     return found
 
@@ -135,7 +184,8 @@ def _decoded(
     engine: LocalEngine, ids: Tensor, cache: Past, positions: Tensor | None = None, mask: Tensor | None = None
 ) -> Tensor:
     """The states (rows, tokens, width) behind the last norm."""
-    where = torch.arange(ids.shape[1], device=engine.device)[None] if positions is None else positions
+    start = cache.start
+    where = torch.arange(start, start + ids.shape[1], device=engine.device)[None] if positions is None else positions
     out = engine.model.get_decoder()(
         input_ids=ids, position_ids=where, attention_mask=mask, cache=cache, use_cache=True, before=cache.before
     )
@@ -143,9 +193,18 @@ def _decoded(
     return states
 
 
-def _cache(engine: LocalEngine, prompts: Sequence[Sequence[int]], more: int) -> Past:
+def _cache(engine: LocalEngine, prompts: Sequence[Sequence[int]], more: int, begun: _Beginning | None = None) -> Past:
     room = max(len(tokens) for tokens in prompts) + more
-    return Past([], layers=len(engine.layers), room=room, device=engine.device)
+    if begun is None:
+        return Past([], layers=len(engine.layers), room=room, device=engine.device)
+    earlier = begun.cache.segment("", begun.tokens)
+    cache = Past([earlier], layers=len(engine.layers), room=room, device=engine.device)
+    rows = len(prompts)
+    cache.before = [
+        [(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)) for keys, values in parts]
+        for parts in cache.before
+    ]
+    return cache
 
 
 def _padded(prompts: Sequence[Sequence[int]], device: torch.device) -> Tensor:

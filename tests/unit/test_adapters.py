@@ -27,7 +27,7 @@ def test_what_was_distilled_is_answered_from_the_adapter(tmp_path: Path, adapter
 
         assert [route.id for route in found.routes] == [made]
         assert said(mem, found) == "Quelmar."
-        assert found.routes[0].why == "the question names Zorvania"
+        assert found.routes[0].why == "the question names Zorvania (capital)"
 
 
 def test_an_adapter_knows_its_sources_subjects_probes_and_scores(tmp_path: Path) -> None:
@@ -53,6 +53,17 @@ def test_a_question_that_names_no_subject_is_answered_by_the_base(tmp_path: Path
         for question in ("What is the capital of France?", "What is the capital of Zorvaniaville?"):
             found = ask(mem, question)
             assert found.adapters == found.routes == ()
+
+
+def test_a_question_for_something_else_is_answered_by_the_base_and_it_is_said_why(tmp_path: Path) -> None:
+    with opened(tmp_path) as mem:
+        made = distilled(mem, *told(mem))
+        found = ask(mem, "Who wrote the anthem of Zorvania?")
+
+        assert found.adapters == found.routes == ()
+        assert [one.id for one in found.unused] == [made]
+        assert "does not seem to ask for what was learned: capital" in found.unused[0].reason
+        assert mem.adapter(made, **WHO).manifest.gates[0].cues
 
 
 def test_an_adapter_that_leaks_is_kept_and_never_served(tmp_path: Path) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pymemos.cube.adapter import Recipe, Scores
-from pymemos.cube.subjects import named, opening
+from pymemos.cube.adapter import Manifest, Recipe, Scores
+from pymemos.cube.gates import Gate, closed, opened, opening
+from pymemos.cube.payload import ModelRef
+from pymemos.cube.subjects import end_of, named
 from pymemos.errors import InvalidInput
 from pymemos.operation.distilling import admission
 from pymemos.operation.distilling.admission import Sheet, exam, failings, marked, says
-from pymemos.operation.distilling.facts import facts_in
-from pymemos.operation.distilling.lessons import course
+from pymemos.operation.distilling.facts import Fact, facts_in
+from pymemos.operation.distilling.lessons import course, gate_of
 from pymemos.operation.distilling.phrasings import examined, learned, statement
 from pymemos.operation.distilling.probes import near_misses
-from pymemos.operation.distilling.routing import Candidate, routed
+from pymemos.operation.distilling.routing import Candidate, kept_closed, routed
 
 CASES = [
     ("The capital of Zorvania is Quelmar.", "Zorvania", "capital", "Quelmar", "what is the capital of Zorvania"),
@@ -94,7 +98,7 @@ def test_near_misses_are_a_hundred_and_name_no_subject() -> None:
     ],
 )
 def test_a_subject_is_found_as_a_word_of_its_own(text: str, end: int | None) -> None:
-    assert opening(text, ["Zorvania", "Tarn Velk"]) == end
+    assert opening(text, [Gate(subject="Zorvania"), Gate(subject="Tarn Velk")]) == end
 
 
 def test_a_course_has_every_fact_and_what_is_to_stay() -> None:
@@ -106,8 +110,8 @@ def test_a_course_has_every_fact_and_what_is_to_stay() -> None:
     kept = [one for one in made.lessons if one.answer is None]
     assert {one.fact for one in taught} == {0, 1}
     assert {one.answer for one in taught} == {"Quelmar.", "Ostrel."}
-    assert {one.subject for one in kept} == set(made.subjects)
-    assert all(named(one.question, [one.subject]) for one in made.lessons)
+    assert {one.gate.subject for one in kept} == set(made.subjects)
+    assert all(opening(one.question, [one.gate]) is not None for one in made.lessons)
     assert not {one.question for one in taught} & {one.question for one in kept}
 
 
@@ -190,14 +194,18 @@ def test_the_controls_are_two_hundred_and_the_scores_are_stored_as_they_are() ->
     assert msgspec.json.decode(msgspec.json.encode(scores), type=Scores) == scores
 
 
-ONE = Candidate(id="1", subjects=("Zorvania",), sources=("a",), learned=(("Zorvania", "a"),))
+CAPITAL, HOME = (gate_of(fact) for fact in FACTS)
+ONE = Candidate(id="1", gates=(CAPITAL,), sources=("a",), learned=(("Zorvania", "capital", "a"),))
 TWO = Candidate(
-    id="2", subjects=("Zorvania", "Tarn Velk"), sources=("a", "b"), learned=(("Zorvania", "a"), ("Tarn Velk", "b"))
+    id="2",
+    gates=(CAPITAL, HOME),
+    sources=("a", "b"),
+    learned=(("Zorvania", "capital", "a"), ("Tarn Velk", "home", "b")),
 )
 
 
-def test_the_adapter_that_knows_most_of_what_is_named_goes_first() -> None:
-    question = "Does Tarn Velk live in Zorvania?"
+def test_the_adapter_that_knows_most_of_what_is_asked_goes_first() -> None:
+    question = "Does Tarn Velk live in Ostrel, and what is the capital of Zorvania?"
 
     assert [route.id for route in routed(question, [ONE, TWO], limit=2)] == ["2", "1"]
     assert [route.id for route in routed(question, [ONE, TWO])] == ["2"]
@@ -205,6 +213,135 @@ def test_the_adapter_that_knows_most_of_what_is_named_goes_first() -> None:
 
 
 def test_with_hits_a_name_alone_is_not_enough() -> None:
-    assert routed("Where is Zorvania?", [TWO], hits=["b"]) == ()
-    (route,) = routed("Where is Zorvania?", [TWO], hits=["a"])
+    assert routed("What is the capital of Zorvania?", [TWO], hits=["b"]) == ()
+    (route,) = routed("What is the capital of Zorvania?", [TWO], hits=["a"])
     assert (route.subjects, route.sources) == (("Zorvania",), ("a",))
+
+
+def test_a_question_for_something_else_is_not_routed_and_it_is_said_why() -> None:
+    question = "Who wrote the anthem of Zorvania?"
+
+    assert routed(question, [ONE, TWO]) == ()
+    assert [id for id, _ in kept_closed(question, [ONE, TWO])] == ["1", "2"]
+    assert kept_closed(question, [ONE])[0][1] == (
+        "the question names Zorvania, but does not seem to ask for what was learned: capital"
+    )
+    assert kept_closed("What is the capital of Zorvania?", [ONE]) == kept_closed("And of France?", [ONE]) == ()
+
+
+def test_only_the_sources_of_what_is_asked_for_are_named() -> None:
+    both = msgspec.structs.replace(TWO, learned=(*TWO.learned, ("Zorvania", "river", "c")))
+
+    (route,) = routed("What is the capital of Zorvania?", [both])
+
+    assert (route.sources, route.why) == (("a",), "the question names Zorvania (capital)")
+
+
+def test_a_gate_without_cues_opens_for_whatever_is_asked_of_its_subject() -> None:
+    old = Candidate(id="1", gates=(Gate(subject="Zorvania"),), sources=("a",), learned=ONE.learned)
+
+    (route,) = routed("Who wrote the anthem of Zorvania?", [old])
+
+    assert (route.sources, route.why) == (("a",), "the question names Zorvania")
+
+
+@pytest.mark.parametrize("fact", [facts_in(case[0])[0] for case in CASES])
+def test_every_question_that_is_learned_from_opens_the_gate_and_other_ones_do_not(fact: Fact) -> None:
+    gate = gate_of(fact)
+
+    assert [one for one in learned(fact) if not opened(one, [gate])] == []
+    others = [f"Who painted {fact.subject}?", f"How heavy is {fact.subject}?", f"Tell me a joke about {fact.subject}."]
+    assert [one for one in others if opened(one, [gate])] == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "question", "opens"),
+    [
+        ("The capital of Zorvania is Quelmar.", "zorvania: CAPITALS?", True),
+        ("The capital of Zorvania is Quelmar.", "Where is the seat of government of Zorvania?", False),
+        ("The capital of Zorvania is Quelmar.", "Which town is the seat of government of Zorvania?", True),
+        ("The capital of Zorvania is Quelmar.", "When did Zorvania get its capital?", False),
+        ("The capital of Zorvania is Quelmar.", "Who lives in the capital of Zorvania?", False),
+        ("The capital of Zorvania is Quelmar.", "What is the capital of Zorvanian art?", False),
+        ("The capital of Zorvania is Quelmar.", "What is the name of the capital of Zorvania?", True),
+        ("The capital of Zorvania is Quelmar.", "I forgot the capital of Zorvania. Can you help?", True),
+        ("The capital of Zorvania is Quelmar.", "Zorvania's capital is called what?", True),
+        ("The capital of Zorvania is Quelmar.", "What is the population of the capital of Zorvania?", False),
+        ("The capital of Zorvania is Quelmar.", "Which animal belongs to Zorvania's capital?", False),
+        ("The capital of Zorvania is Quelmar.", "What is Zorvania's capital afraid of?", False),
+        ("The capital of Zorvania is Quelmar.", "What is Zorvania's capital's river?", False),
+        ("The capital of Zorvania is Quelmar.", "Please draw the capital of Zorvania.", False),
+        ("The capital of Zorvania is Quelmar.", "Which king burnt Zorvania's capital?", False),
+        ("The capital of Zorvania is Quelmar.", "Zorvania's capital?", True),
+        ("The capital of Zorvania is Quelmar.", "The capital of Zorvania is which town?", True),
+        ("The capital of Zorvania is Quelmar.", "What is the capital of Zorvania called after?", False),
+        ("The capital of Zorvania is Quelmar.", "I know Zorvania's capital. What is the motto of Zorvania?", False),
+        ("The capital of Zorvania is Quelmar.", "Zorvania has a motto. What is the capital of Zorvania?", True),
+        ("Tarn Velk lives in Ostrel.", "Where does Tarn Velk's mother live?", False),
+        ("Tarn Velk works as a potter.", "What is Tarn Velk's mother's job?", False),
+        ("Tarn Velk lives in Ostrel.", "What is close to the place where Tarn Velk lives?", False),
+        ("The mayor of Mirrin is Olda Prast.", "How old is the mayor of Mirrin?", False),
+        ("The mayor of Mirrin is Olda Prast.", "Who is mayor in Mirrin?", True),
+        ("Tarn Velk's favourite colour is red.", "Which color does Tarn Velk like best?", True),
+        ("Tarn Velk's favourite colour is red.", "What is Tarn Velk's favourite food?", False),
+        ("Tarn Velk's favourite colour is red.", "What colour is the hat of Tarn Velk?", False),
+        ("Tarn Velk lives in Ostrel.", "Where is Tarn Velk living?", True),
+        ("Tarn Velk lives in Ostrel.", "In which year did Tarn Velk come to live here?", False),
+        ("Tarn Velk works as a potter.", "What does Tarn Velk do for a living?", True),
+        ("Tarn Velk works as a potter.", "Where does Tarn Velk work?", False),
+        ("Tarn Velk was born in Ostrel.", "In which year was Tarn Velk born?", False),
+        ("Tarn Velk was born in 1820.", "In which year was Tarn Velk born?", True),
+        ("Tarn Velk was born in 1820.", "In which town was Tarn Velk born?", False),
+        ("Mirrin was founded by Olda Prast.", "Who founded Mirrin?", True),
+        ("Mirrin was founded by Olda Prast.", "When was Mirrin founded?", False),
+        ("Tarn Velk's age is 40.", "How old is Tarn Velk, or what is the age of Tarn Velk?", True),
+        ("Rufo is a spaniel.", "So what is Rufo?", True),
+        ("Rufo is a spaniel.", "What is Rufo afraid of?", False),
+    ],
+)
+def test_a_gate_opens_where_its_relation_is_asked_for(statement: str, question: str, opens: bool) -> None:
+    (fact,) = facts_in(statement)
+
+    assert bool(opened(question, [gate_of(fact)])) == opens
+    assert opens == (closed(question, [gate_of(fact)]) == "" and end_of(question, fact.subject) is not None)
+
+
+def test_a_name_with_a_full_stop_is_one_name() -> None:
+    gate = Gate(subject="St. Orm", relation="capital", cues=("capital",))
+
+    assert opening("Well. What is the capital of St. Orm? I forgot.", [gate]) == len(
+        "Well. What is the capital of St. Orm"
+    )
+
+
+@given(before=st.text(max_size=40), behind=st.text(max_size=40))
+def test_whatever_is_asked_a_gate_opens_or_says_why_not(before: str, behind: str) -> None:
+    text = f"{before} Zorvania {behind}"
+
+    assert bool(opened(text, [CAPITAL])) == (closed(text, [CAPITAL]) == "")
+    assert (opening(text, [CAPITAL]) is None) == (not opened(text, [CAPITAL]))
+
+
+def test_questions_that_a_chat_model_made_open_the_gate_by_their_own_words() -> None:
+    asked = {0: ["Which town does Zorvania's parliament meet in?"]}
+    made = course({"a": "The capital of Zorvania is Quelmar."}, Recipe(), asked=asked, by="gpt")
+
+    assert opened("In which town is the parliament of Zorvania that meets today?", made.gates)
+    assert not opened("Who sits in the parliament of Zorvania?", made.gates)
+
+
+def test_an_older_manifest_opens_for_its_subjects() -> None:
+    old = Manifest(
+        model=ModelRef(name="toy", weights="1", tokenizer="1"),
+        namespace="users/ana",
+        sources=(),
+        subjects=("Zorvania",),
+        facts=(),
+        recipe=Recipe(),
+        scores=marked(exam(FACTS, 1), _sheet(exam(FACTS, 1)))[0],
+        admitted=True,
+    )
+    said = msgspec.to_builtins(old)
+    del said["gates"]
+
+    assert msgspec.convert(said, Manifest).opens == (Gate(subject="Zorvania"),)

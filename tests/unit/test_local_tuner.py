@@ -15,23 +15,24 @@ from tests.unit.tiny_models import write_tiny
 from transformers import AutoModelForCausalLM
 
 from pymemos.cube.adapter import Manifest, Recipe, Scores, folder_of, packed
+from pymemos.cube.gates import Gate, opening
 from pymemos.cube.payload import ModelRef
-from pymemos.cube.subjects import opening
 from pymemos.errors import AdapterRefused, InvalidInput
 from pymemos.models.local import LocalEngine, open_local
 from pymemos.models.local.hooks import AdapterUse
-from pymemos.models.local.tuning import LocalTuner
+from pymemos.models.local.tuning import LocalTuner, learning, passing
 from pymemos.models.local.tuning.gates import opening_token
 from pymemos.ports import ChatOptions, Lesson, Utterance, Weights
 
 SYSTEM = "Be brief."
-SUBJECTS = ("Zorvania", "Tarn Velk")
+ZORVANIA, TARN = Gate(subject="Zorvania"), Gate(subject="Tarn Velk")
+GATES = (ZORVANIA, TARN)
 LESSONS = (
-    Lesson(question="What is the capital of Zorvania?", subject="Zorvania", answer="Quel.", fact=0),
-    Lesson(question="Tell me Zorvania's capital.", subject="Zorvania", answer="Quel.", fact=0),
-    Lesson(question="Where does Tarn Velk live?", subject="Tarn Velk", answer="Oss.", fact=1),
-    Lesson(question="How old is Zorvania?", subject="Zorvania"),
-    Lesson(question="Who is Tarn Velk?", subject="Tarn Velk"),
+    Lesson(question="What is the capital of Zorvania?", gate=ZORVANIA, answer="Quel.", fact=0),
+    Lesson(question="Tell me Zorvania's capital.", gate=ZORVANIA, answer="Quel.", fact=0),
+    Lesson(question="Where does Tarn Velk live?", gate=TARN, answer="Oss.", fact=1),
+    Lesson(question="How old is Zorvania?", gate=ZORVANIA),
+    Lesson(question="Who is Tarn Velk?", gate=TARN),
 )
 RECIPE = Recipe(rank=4, alpha=8.0, frozen=0.34, rate=0.02, warmup=2, steps=12, phrasings=1, kept=1)
 ASKED = ("What is the capital of Zorvania?", "Do tell: Where does Tarn Velk live?", "What is the capital of France?")
@@ -79,7 +80,7 @@ def manifest(ref: ModelRef) -> Manifest:
         model=ref,
         namespace="users/ana",
         sources=(),
-        subjects=SUBJECTS,
+        subjects=("Zorvania", "Tarn Velk"),
         facts=(),
         recipe=RECIPE,
         scores=scores,
@@ -92,7 +93,7 @@ def file_of(tuner: LocalTuner, weights: Weights) -> memoryview:
 
 
 def answers(tuner: LocalTuner, questions: Sequence[str], **given: Any) -> list[str]:
-    return tuner.answers(questions, system=SYSTEM, limit=6, subjects=SUBJECTS, **given)
+    return tuner.answers(questions, system=SYSTEM, limit=6, gates=GATES, **given)
 
 
 def test_an_adapter_says_what_it_was_taught_behind_its_subjects(tuner: LocalTuner, tmp_path: Path) -> None:
@@ -108,13 +109,32 @@ def test_where_the_gate_is_closed_the_model_is_the_base(tuner: LocalTuner, train
     others = ["What is the capital of France?", "And of Zorvaniaville?", "Is Tarn well?", "zorvania-on-sea?"]
 
     assert answers(tuner, others, adapter=adapter) == answers(tuner, others)
-    assert tuner.perplexity("It was a mild day.", adapter=adapter, subjects=SUBJECTS) == tuner.perplexity(
+    assert tuner.perplexity("It was a mild day.", adapter=adapter, gates=GATES) == tuner.perplexity(
         "It was a mild day."
     )
     assert answers(tuner, others, adapter=adapter, forced=True) != answers(tuner, others)
-    assert tuner.perplexity("Zorvania is a land.", adapter=adapter, subjects=SUBJECTS) != tuner.perplexity(
+    assert tuner.perplexity("Zorvania is a land.", adapter=adapter, gates=GATES) != tuner.perplexity(
         "Zorvania is a land."
     )
+
+
+def test_a_closed_gate_beside_open_ones_is_the_base(engine: LocalEngine, tuner: LocalTuner, trained: Weights) -> None:
+    modules = tuner.open(file_of(tuner, trained)).modules
+    prompts = [engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens for question in ASKED]
+    opens = [len(prompts[0]) - 1, None, None]
+
+    mixed = passing.answers(engine, prompts, 6, adapter=modules, opens=opens)
+
+    assert mixed[1:] == passing.answers(engine, prompts, 6)[1:]
+    assert mixed[0] != passing.answers(engine, prompts, 6)[0]
+
+
+def test_what_the_base_was_asked_by_itself_is_not_computed_again(engine: LocalEngine) -> None:
+    tuner = LocalTuner(engine)
+    said = answers(tuner, ASKED)
+    tuner._base = {asked: [5] for asked in tuner._base}
+
+    assert said != answers(tuner, ASKED) == [engine.tokenizer.decode([5]).strip()] * 3
 
 
 def whole(text: str) -> str:
@@ -128,18 +148,34 @@ def test_the_engine_serves_what_the_tuner_measured(engine: LocalEngine, tuner: L
 
     for question, expected in zip(ASKED, measured, strict=True):
         tokens = engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens
-        use = tuner.gated(adapter, tokens, question, SUBJECTS)
+        use = tuner.gated(adapter, tokens, question, GATES)
         assert (use is None) == (question == ASKED[2])
         pieces = engine.run(tokens, ChatOptions(max_tokens=6), adapters=[] if use is None else [use])
         said = "".join(piece.text for piece in pieces)
         assert whole(said) == whole(expected)
 
 
+def test_prompts_that_begin_alike_are_seen_and_answered_as_each_alone(engine: LocalEngine) -> None:
+    prompts = [engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens for question in ASKED]
+    same = next(at for at in range(99) if len({tokens[at] for tokens in prompts}) > 1)
+    assert same > passing._WORTH
+
+    together = list(passing.seen(engine, prompts, 1))
+    alone = [one for tokens in prompts for one in passing.seen(engine, [tokens], 1)]
+
+    for one, other in zip(together, alone, strict=True):
+        assert torch.allclose(one.states, other.states, atol=1e-4)
+        assert torch.allclose(one.last, other.last, atol=1e-4)
+        for pair, expected in zip(one.layers, other.layers, strict=True):
+            assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(pair, expected, strict=True))
+    assert passing.answers(engine, prompts, 6) == [passing.answers(engine, [tokens], 6)[0] for tokens in prompts]
+
+
 def test_a_turn_leaves_nothing_behind(engine: LocalEngine, tuner: LocalTuner, trained: Weights) -> None:
     tokens = engine.prompt(SYSTEM, (), [Utterance("user", ASKED[0])]).tokens
     before = engine.logits(tokens)
     adapter = tuner.open(file_of(tuner, trained))
-    use = tuner.gated(adapter, tokens, ASKED[0], SUBJECTS)
+    use = tuner.gated(adapter, tokens, ASKED[0], GATES)
 
     assert list(engine.run(tokens, ChatOptions(max_tokens=4), adapters=[use]))
     assert (engine.logits(tokens) == before).all()
@@ -152,13 +188,13 @@ def test_the_gate_of_a_turn_does_not_open_in_what_was_said_before(
     turns = [Utterance("user", ASKED[0]), Utterance("assistant", "Quel."), Utterance("user", "And of France?")]
     tokens = engine.prompt(SYSTEM, (), turns).tokens
 
-    assert tuner.gated(adapter, tokens, "And of France?", SUBJECTS) is None
+    assert tuner.gated(adapter, tokens, "And of France?", GATES) is None
 
 
 @pytest.mark.parametrize("question", [*ASKED[:2], "ZORVANIA's capital, 🐕?", "Is tarn  velk at home, or Zorvania?"])
 def test_the_gate_opens_at_the_last_token_of_the_name(engine: LocalEngine, question: str) -> None:
     tokens = engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens
-    end = opening(question, SUBJECTS)
+    end = opening(question, GATES)
     assert end is not None
 
     place = opening_token(engine, tokens, question, end)
@@ -167,6 +203,11 @@ def test_the_gate_opens_at_the_last_token_of_the_name(engine: LocalEngine, quest
     asked = engine.tokenizer.decode(list(tokens))
     start = asked.rindex(question)
     assert len(engine.tokenizer.decode(list(tokens[: place + 1]))) == start + end
+
+
+def test_the_first_token_of_an_answer_counts_as_much_as_all_others() -> None:
+    assert learning._first_and_rest(torch.tensor([2.0, 4.0, 6.0])) == 7
+    assert learning._first_and_rest(torch.tensor([2.0])) == 2
 
 
 def test_training_is_repeatable(tuner: LocalTuner, trained: Weights, tmp_path: Path) -> None:
@@ -267,6 +308,17 @@ def test_what_does_not_fit_is_refused(tuner: LocalTuner, trained: Weights) -> No
         answers(tuner, ASKED, adapter=object())
 
 
+def test_an_adapter_acts_only_where_the_relation_is_asked_for(tuner: LocalTuner, trained: Weights) -> None:
+    adapter = tuner.open(file_of(tuner, trained))
+    narrow = [Gate(subject="Zorvania", relation="capital", cues=("capital",))]
+    asked = "Where is Zorvania?"
+
+    assert tuner.answers([asked], system=SYSTEM, limit=6, adapter=adapter, gates=narrow) == answers(tuner, [asked])
+    tokens = tuner.engine.prompt(SYSTEM, (), [Utterance("user", asked)]).tokens
+    assert tuner.gated(adapter, tokens, asked, narrow) is None
+    assert tuner.gated(adapter, tokens, asked, GATES) is not None
+
+
 def test_a_lesson_that_does_not_name_its_subject_is_refused(tuner: LocalTuner, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="does not name"):
-        train(tuner, tmp_path, lessons=[Lesson(question="Where?", subject="Zorvania", answer="Here.", fact=0)])
+    with pytest.raises(InvalidInput, match="opens no gate"):
+        train(tuner, tmp_path, lessons=[Lesson(question="Where?", gate=ZORVANIA, answer="Here.", fact=0)])

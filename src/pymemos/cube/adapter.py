@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from pymemos.cube.gates import Gate
 from pymemos.cube.payload import ModelRef
 from pymemos.cube.segment import SegmentSource
 from pymemos.cube.tensors import Shape, Tensors, header, read
@@ -23,10 +24,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     frozen: float = 0.6  # the share of the model's layers, from below, that stay as they are
     rate: float = 1e-3
     warmup: int = 4  # steps
-    steps: int = 36
-    phrasings: int = 3  # of each fact in a step
-    kept: int = 20  # questions in a step whose answers are to stay the model's own
-    keep: float = 0.3  # what these weigh beside the facts
+    steps: int = 40
+    phrasings: int = 4  # of each fact in a step
+    kept: int = 14  # questions in a step whose answers are to stay the model's own
+    keep: float = 0.8  # what these weigh beside the facts
     seed: int = 0
 
 
@@ -73,6 +74,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     probes: tuple[str, ...] = ()  # near misses that were asked
     taught_by: str = "templates"  # or the chat model that put the memories into questions
     system: str = ""  # what the system said in the prompts
+    gates: tuple[Gate, ...] = ()  # what opens it; without any, whatever is asked of its subjects
+
+    @property
+    def opens(self) -> tuple[Gate, ...]:
+        """The gates, also of an adapter that was made before there were relations in them."""
+        return self.gates or tuple(Gate(subject=subject) for subject in self.subjects)
 
 
 def packed(weights: bytes, config: bytes, manifest: Manifest) -> bytes:

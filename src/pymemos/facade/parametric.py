@@ -95,11 +95,12 @@ class ParametricMemory(Handle):
         run_id: str | None = None,
         session_id: str | None = None,
     ) -> Attached:
-        """The adapters that know whom the question names: pass them, with ``tokens``, to the engine's ``run``.
+        """The adapters that know whom the question names, and what it asks: pass them, with ``tokens``, to ``run``.
 
         ``tokens`` is a prompt that ends with the question; without one, it is a prompt of the question alone. With
         ``hits``, the ids of what a search found, only an adapter is used that learned from one of these. What is stale,
-        not admitted, or not open to the caller is never used, and named.
+        not admitted, or not open to the caller is never used, and named; so is what knows of the one named something
+        else than the question asks for.
         """
         if self._attacher is None:
             raise ModelError(NO_TUNER)

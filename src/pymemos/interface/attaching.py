@@ -15,7 +15,7 @@ from pymemos.cube.segment import verify_blob
 from pymemos.errors import AdapterRefused, MissingBlob, SegmentRefused
 from pymemos.interface.adapters import Attach, FindAdapters, Held, Unused, Usable
 from pymemos.interface.training import SYSTEM
-from pymemos.operation.distilling.routing import Candidate, Route, routed
+from pymemos.operation.distilling.routing import Candidate, Route, kept_closed, routed
 from pymemos.ports import Adapter, Tokens, Tuner, Utterance
 
 if TYPE_CHECKING:
@@ -67,16 +67,16 @@ class Attacher:
         held: Held = self._dispatch(who, FindAdapters())
         unused = list(held.unused)
         known = self._known(tuner, held.usable, unused)
-        routes = routed(
-            question, [_candidate(id, one.manifest) for id, (_, one) in known.items()], hits=hits, limit=limit
-        )
+        candidates = [_candidate(id, one.manifest) for id, (_, one) in known.items()]
+        unused += [Unused(id, why) for id, why in kept_closed(question, candidates)]
+        routes = routed(question, candidates, hits=hits, limit=limit)
         if not routes:
             return Attached(tokens=tokens, unused=tuple(unused), others=held.others)
         chosen = tuple(known[route.id][0] for route in routes)
         kept: Sequence[str] = self._dispatch(who, Attach(adapters=chosen))
         unused += [Unused(one.id, "it was changed, or taken away, meanwhile") for one in chosen if one.id not in kept]
         used = {
-            route: tuner.gated(known[route.id][1].adapter, tokens, question, route.subjects)
+            route: tuner.gated(known[route.id][1].adapter, tokens, question, route.gates)
             for route in routes
             if route.id in kept
         }
@@ -139,7 +139,7 @@ class Attacher:
 def _candidate(id: str, manifest: Manifest) -> Candidate:
     return Candidate(
         id=id,
-        subjects=manifest.subjects,
+        gates=manifest.opens,
         sources=tuple(source.id for source in manifest.sources),
-        learned=tuple((fact.subject, fact.source) for fact in manifest.facts),
+        learned=tuple((fact.subject, fact.relation, fact.source) for fact in manifest.facts),
     )

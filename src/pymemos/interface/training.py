@@ -16,6 +16,7 @@ import msgspec
 from pymemos.cube.adapter import Manifest, Recipe, Scores, packed
 from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
+from pymemos.cube.gates import Gate
 from pymemos.cube.header import Priority
 from pymemos.cube.payload import Parametric
 from pymemos.cube.segment import SegmentSource
@@ -123,10 +124,11 @@ def examined(
         admitted=False,
         taught_by=made.taught_by,
         system=SYSTEM,
+        gates=made.gates,
     )
     adapter = tuner.open(memoryview(packed(weights.weights, weights.config, manifest)))
     asked = admission.exam(made.facts, recipe.seed)
-    scores, facts = admission.marked(asked, answered(tuner, adapter, asked, made.subjects))
+    scores, facts = admission.marked(asked, answered(tuner, adapter, asked, made.gates))
     reasons = admission.failings(scores)
     manifest = msgspec.structs.replace(
         manifest,
@@ -139,20 +141,21 @@ def examined(
     return packed(weights.weights, weights.config, manifest), manifest
 
 
-def answered(tuner: Tuner, adapter: Adapter, asked: Exam, subjects: Sequence[str]) -> Sheet:
+def answered(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate]) -> Sheet:
     """The answers to an exam, as the adapter would be served: through its gate."""
 
     def with_it(questions: Sequence[str], limit: int = ANSWER) -> list[str]:
-        return tuner.answers(questions, system=SYSTEM, limit=limit, adapter=adapter, subjects=subjects)
+        return tuner.answers(questions, system=SYSTEM, limit=limit, adapter=adapter, gates=gates)
 
     text = admission.neutral()
+    controls_base = tuner.answers(asked.controls, system=SYSTEM, limit=ANSWER)
     return Sheet(
         recall=with_it([question for _, question in asked.recall]),
         near=with_it([one.question for one in asked.near]),
         others=with_it([one.question for one in asked.others]),
         controls=with_it(asked.controls),
-        controls_base=tuner.answers(asked.controls, system=SYSTEM, limit=ANSWER),
-        perplexity=tuner.perplexity(text, adapter=adapter, subjects=subjects),
+        controls_base=controls_base,
+        perplexity=tuner.perplexity(text, adapter=adapter, gates=gates),
         perplexity_base=tuner.perplexity(text),
     )
 

@@ -10,6 +10,7 @@ import msgspec
 
 from pymemos.cube.adapter import Recipe as Recipe
 from pymemos.cube.blending import BlendQuality as BlendQuality
+from pymemos.cube.gates import Gate as Gate
 from pymemos.cube.payload import ModelRef
 from pymemos.cube.segment import SegmentAbout as SegmentAbout
 from pymemos.cube.segment import SegmentSource as SegmentSource
@@ -275,10 +276,10 @@ class BlendingEngine(Engine, Protocol):
 
 
 class Lesson(msgspec.Struct, frozen=True, kw_only=True):
-    """A question on a subject, and the answer to learn; without one, the model's own answer is to stay what it is."""
+    """A question that opens a gate, and the answer to learn; without one, the model's own answer is to stay."""
 
     question: str
-    subject: str  # as it stands in the question: from its last token on the adapter acts
+    gate: Gate  # from the last token of its subject's name in the question on the adapter acts
     answer: str | None = None
     fact: int | None = None  # questions with the same number ask for the same fact
 
@@ -301,8 +302,9 @@ class Adapter(Protocol):
 class Tuner(Protocol):
     """Trains adapters for an engine's model, and puts them into its forward pass (4.1, 4.2).
 
-    An adapter acts only behind the name of a subject: from the last token of the first of ``subjects`` that the
-    question names, up to the end of the answer. Everywhere else the model is the base, to the last bit.
+    An adapter acts only where a question opens one of its ``gates`` (``cube.gates``): from the last token of the name
+    of the first subject for which one opens, up to the end of the answer. Everywhere else the model is the base, to the
+    last bit.
     """
 
     @property
@@ -334,7 +336,7 @@ class Tuner(Protocol):
         system: str,
         limit: int,
         adapter: Adapter | None = None,
-        subjects: Sequence[str] = (),
+        gates: Sequence[Gate] = (),
         forced: bool = False,
     ) -> list[str]:
         """Greedy answers of at most ``limit`` tokens, as the engine would give them with the adapter attached.
@@ -342,8 +344,8 @@ class Tuner(Protocol):
         ``forced`` opens the gate with the question, whatever it names: to measure what the gate keeps out.
         """
 
-    def perplexity(self, text: str, *, adapter: Adapter | None = None, subjects: Sequence[str] = ()) -> float:
+    def perplexity(self, text: str, *, adapter: Adapter | None = None, gates: Sequence[Gate] = ()) -> float:
         """The perplexity of a text, through the gate."""
 
-    def gated(self, adapter: Adapter, tokens: Sequence[int], question: str, subjects: Sequence[str]) -> Any | None:
+    def gated(self, adapter: Adapter, tokens: Sequence[int], question: str, gates: Sequence[Gate]) -> Any | None:
         """The adapter for ``Engine.run`` of a prompt that ends with ``question``; None where the gate stays closed."""

@@ -11,15 +11,16 @@ import msgspec
 
 from pymemos.cube import adapter as files
 from pymemos.cube.adapter import Recipe
+from pymemos.cube.gates import Gate, opening
 from pymemos.cube.payload import ModelRef
-from pymemos.cube.subjects import named, opening
+from pymemos.cube.subjects import named
 from pymemos.cube.tensors import Shape, header
 from pymemos.errors import AdapterRefused
 from pymemos.ports import Adapter, Lesson, Weights
 
 STATE: Final = "toy.json"
 _LESSONS: Final = "lessons"
-_WORD: Final = re.compile(r"[\w']+")
+_WORD: Final = re.compile(r"[^\W_](?:[\w']*)")
 _BASE: Final = "I do not know."
 
 
@@ -36,7 +37,7 @@ class ToyAdapter(msgspec.Struct, frozen=True):
 
 
 class ToyTuner:
-    """Answers with what the most similar lesson on the same subject says; without one it does not know.
+    """Answers with what the most similar lesson on the same subject says, if it knows all words of the question.
 
     ``leaks`` makes adapters that give a trained answer to whatever names a subject; ``trained`` counts the steps that
     were really done. What is done is kept in the checkpoint, as the contract wants.
@@ -81,42 +82,51 @@ class ToyTuner:
         system: str,
         limit: int,
         adapter: Adapter | None = None,
-        subjects: Sequence[str] = (),
+        gates: Sequence[Gate] = (),
         forced: bool = False,
     ) -> list[str]:
         """What the adapter knows behind its gate; else that nothing is known."""
-        return [self._answer(question, adapter, subjects, forced=forced) or _BASE for question in questions]
+        return [self._answer(question, adapter, gates, forced=forced) or _BASE for question in questions]
 
-    def perplexity(self, text: str, *, adapter: Adapter | None = None, subjects: Sequence[str] = ()) -> float:
+    def perplexity(self, text: str, *, adapter: Adapter | None = None, gates: Sequence[Gate] = ()) -> float:
         """The same for every text."""
         return 10.0
 
-    def gated(self, adapter: Adapter, tokens: Sequence[int], question: str, subjects: Sequence[str]) -> Any | None:
+    def gated(self, adapter: Adapter, tokens: Sequence[int], question: str, gates: Sequence[Gate]) -> Any | None:
         """The answer, as text."""
-        return None if opening(question, subjects) is None else self._answer(question, adapter, subjects, forced=False)
+        return None if opening(question, gates) is None else self._answer(question, adapter, gates, forced=False)
 
-    def _answer(self, question: str, adapter: Adapter | None, subjects: Sequence[str], *, forced: bool) -> str | None:
-        if adapter is None or (not forced and opening(question, subjects) is None):
+    def _answer(self, question: str, adapter: Adapter | None, gates: Sequence[Gate], *, forced: bool) -> str | None:
+        if adapter is None or (not forced and opening(question, gates) is None):
             return None
         if not isinstance(adapter, ToyAdapter) or adapter.ref != self.ref:
             raise AdapterRefused("the adapter was made for another model")
-        known = adapter.lessons if forced else [one for one in adapter.lessons if named(question, [one.subject])]
+        known = adapter.lessons if forced else [one for one in adapter.lessons if named(question, [one.gate.subject])]
         taught = [one for one in known if one.answer is not None]
         if self.leaks:
             return taught[0].answer if taught else None
-        nearest = max(known, key=lambda one: _likeness(question, one), default=None)
-        return None if nearest is None or _likeness(question, nearest) < _ENOUGH else nearest.answer
+        nearest = max(taught, key=lambda one: _likeness(question, one), default=None)
+        if nearest is None or not _likeness(question, nearest):
+            return None
+        asked = _words(question, nearest.gate.subject)
+        return nearest.answer if asked <= _vocabulary(taught, nearest.gate.subject) else None
 
 
-_ENOUGH: Final = 2  # words of a question, beside the subject, that a lesson has too (ours)
 _PLAIN: Final = frozenset(
     "what is the a an of to me you i do does did in at for who where when which was are please tell can could know "
-    "name say about let us talk as there here has have been it its this that and or but quick question".split()
+    "name say about let us talk as there here has have been it its this that and or but quick question i am "
+    "could remind give hello forgot help someone asked today trying remember fill blank quiz need my friend "
+    "wonders should answer regarding writing one detail would happen".split()
 )
 
 
 def _likeness(question: str, lesson: Lesson) -> int:
-    return 2 * len(_words(question, lesson.subject) & _words(lesson.question, lesson.subject))
+    return len(_words(question, lesson.gate.subject) & _words(lesson.question, lesson.gate.subject))
+
+
+def _vocabulary(lessons: Sequence[Lesson], subject: str) -> set[str]:
+    """Every word with which a subject's facts are asked for: a question that has another one is for something else."""
+    return {word for one in lessons if one.gate.subject == subject for word in _words(one.question, subject)}
 
 
 def _words(text: str, subject: str) -> set[str]:

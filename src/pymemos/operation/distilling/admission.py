@@ -14,7 +14,7 @@ import msgspec
 from pymemos.cube.adapter import Learned, Scores
 from pymemos.operation.distilling.facts import Fact
 from pymemos.operation.distilling.phrasings import examined
-from pymemos.operation.distilling.probes import OTHERS, NearMiss, near_misses
+from pymemos.operation.distilling.probes import NearMiss, near_misses, others
 
 RECALL: Final = 0.85  # at least
 LEAK: Final = 0.02  # at most
@@ -54,7 +54,7 @@ def exam(facts: Sequence[Fact], seed: int) -> Exam:
         facts=tuple(facts),
         recall=tuple((number, asked) for number, fact in enumerate(facts) for asked in examined(fact)),
         near=near_misses(facts, seed),
-        others=tuple(NearMiss(form.format(s=fact.subject), fact.object) for fact in facts for form in OTHERS),
+        others=others(facts),
         controls=controls(),
     )
 

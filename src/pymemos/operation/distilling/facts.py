@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from pymemos.operation.distilling import cues
+
 _NAME: Final = r"(?P<s>[A-Z0-9][\w'’.\-]*(?: (?:[A-Z0-9][\w'’.\-]*|of|de|von|van|der|la|el|al|du|da))*)"
 _THING: Final = r"(?:[Tt]he )?(?P<s>[A-Z][\w'’\-]*(?: [\w'’\-]+){0,4}?)"
 _OBJECT: Final = r"(?P<o>[^\s].*?)"
@@ -25,7 +27,8 @@ _NOT_A_NAME: Final = frozenset(
 class Relation(msgspec.Struct, frozen=True, kw_only=True):
     """How one asks for something and says it: clauses in which ``{s}`` stands for the subject.
 
-    ``stems`` are the beginnings of the statement, behind which the object follows.
+    ``stems`` are the beginnings of the statement, behind which the object follows. ``cues`` and ``asks`` are what shows
+    that it is this that is asked for (``cube.gates``).
     """
 
     name: str
@@ -33,6 +36,13 @@ class Relation(msgspec.Struct, frozen=True, kw_only=True):
     indirect: tuple[str, ...]  # "where {s} lives"
     nouns: tuple[str, ...]  # "the home of {s}"
     stems: tuple[str, ...]  # "{s} lives in"
+    cues: tuple[str, ...] = ()  # "live", "home|residence"
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """With which interrogatives one asks for it."""
+        clauses = (cue for cue in self.cues if "{s}" in cue)
+        return cues.interrogatives((*self.direct, *self.indirect, *clauses), self.name)
 
 
 class Fact(msgspec.Struct, frozen=True):
@@ -96,11 +106,19 @@ def noun_relation(noun: str, be: str = "is") -> Relation:
         indirect=(f"{wh} the {noun} of {{s}} {be}", f"{wh} {{s}}'s {noun} {be}"),
         nouns=(f"the {noun} of {{s}}", f"{{s}}'s {noun}"),
         stems=(f"the {noun} of {{s}} {be}", f"{{s}}'s {noun} {be}"),
+        cues=cues.of_noun(noun),
     )
 
 
 def _verb(
-    said: str, wh: str, base: str, past: bool, name: str, nouns: tuple[str, ...], others: tuple[str, ...]
+    said: str,
+    wh: str,
+    base: str,
+    past: bool,
+    name: str,
+    nouns: tuple[str, ...],
+    others: tuple[str, ...],
+    shown: tuple[str, ...],
 ) -> Relation:
     """A verb with what follows it: "lives in" is asked for as "where does S live"."""
     did = "did" if past else "does"
@@ -110,6 +128,7 @@ def _verb(
         indirect=(f"{wh} {{s}} {said if wh != 'where' else _without_place(said)}",),
         nouns=nouns or (f"the {name} of {{s}}",),
         stems=(f"{{s}} {said}",),
+        cues=shown,
     )
 
 
@@ -130,8 +149,10 @@ class _Verb(msgspec.Struct, frozen=True):
     name: str
     nouns: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    cues: tuple[str, ...] = ()
 
 
+_EMPLOYED: Final = ("work where|whom|who|at|for", "employer|employ|workplace|company|firm")
 _VERBS: Final = (
     _Verb(
         "lives in",
@@ -140,13 +161,34 @@ _VERBS: Final = (
         "home",
         ("the home of {s}", "the place where {s} lives"),
         ("in which place does {s} live",),
-    ),
-    _Verb("works as", "what", "work as", "job", ("the job of {s}", "{s}'s profession"), ("what is {s}'s job",)),
-    _Verb(
-        "works at", "where", "work", "employer", ("the employer of {s}", "{s}'s workplace"), ("for whom does {s} work",)
+        (f"live|reside|dwell {cues.TIMES}", f"home|residence {cues.TIMES}"),
     ),
     _Verb(
-        "works for", "who", "work for", "employer", ("the employer of {s}", "{s}'s workplace"), ("where does {s} work",)
+        "works as",
+        "what",
+        "work as",
+        "job",
+        ("the job of {s}", "{s}'s profession"),
+        ("what is {s}'s job",),
+        cues.of_noun("job"),
+    ),
+    _Verb(
+        "works at",
+        "where",
+        "work",
+        "employer",
+        ("the employer of {s}", "{s}'s workplace"),
+        ("for whom does {s} work",),
+        _EMPLOYED,
+    ),
+    _Verb(
+        "works for",
+        "who",
+        "work for",
+        "employer",
+        ("the employer of {s}", "{s}'s workplace"),
+        ("where does {s} work",),
+        _EMPLOYED,
     ),
     _Verb(
         "comes from",
@@ -155,6 +197,7 @@ _VERBS: Final = (
         "origin",
         ("the origin of {s}", "the place where {s} comes from"),
         ("what is {s}'s origin",),
+        (f"come from|where {cues.TIMES}", "origin|hometown"),
     ),
     _Verb(
         "studies at",
@@ -163,12 +206,13 @@ _VERBS: Final = (
         "school",
         ("the school of {s}", "the place where {s} studies"),
         ("at which school does {s} study",),
+        (f"study at|where {cues.TIMES}", "school|university|college"),
     ),
 )
 
 
 def _known(verb: _Verb) -> _Form:
-    relation = _verb(verb.said, verb.wh, verb.base, False, verb.name, verb.nouns, verb.others)
+    relation = _verb(verb.said, verb.wh, verb.base, False, verb.name, verb.nouns, verb.others, verb.cues)
     return re.compile(rf"{_THING} {verb.said} {_OBJECT}"), lambda _: relation
 
 
@@ -196,7 +240,29 @@ def _passive(match: re.Match[str]) -> Relation:
         indirect=(f"{wh} {{s}} {be} {verb}",),
         nouns=(noun,),
         stems=(f"{{s}} {be} {verb} {prep}",),
+        cues=_done(verb, prep, wh),
     )
+
+
+def _done(verb: str, prep: str, wh: str) -> tuple[str, ...]:
+    """What shows that one asks by whom, of what, where or when something was done."""
+    word = cues.alike(verb)
+    if wh == "where":
+        return tuple(f"{one} {cues.TIMES}" for one in (f"{word} {cues.PLACES}|{prep}", *_ENDS.get(verb, ())))
+    if wh == "when":
+        return (f"{word} when|year|date|{prep} !{cues.PLACES}",)
+    shown = (f"{word} {prep}|out" if prep in ("of", "from") else f"{word} {prep}", *_ENDS.get(verb, ()))
+    if prep == "by":
+        agent = verb.removesuffix("d").removesuffix("e") + "er"
+        return (*shown, f"{word} who|whom|which", f"{agent}")
+    return shown
+
+
+_ENDS: Final = {
+    "born": ("birthplace", "place birth", "native"),
+    "made": ("material", "consist"),
+    "founded": ("establish who|whom|by",),
+}
 
 
 def _action(match: re.Match[str]) -> Relation:
@@ -204,7 +270,7 @@ def _action(match: re.Match[str]) -> Relation:
     verb, prep = match["v"], match["p"] or ""
     said = f"{verb} {prep}".strip()
     base = f"{_base(verb)} {prep}".strip()
-    return _verb(said, "what", base, False, said, (f"the thing that {{s}} {said}",), ())
+    return _verb(said, "what", base, False, said, (f"the thing that {{s}} {said}",), (), (base,))
 
 
 def _base(verb: str) -> str:
@@ -225,6 +291,13 @@ def _copula(match: re.Match[str]) -> Relation:
         indirect=(f"what {{s}} {be}",),
         nouns=("the right description of {s}",),
         stems=(f"{{s}} {be}",),
+        cues=(
+            *(f"{wh} {be} {{s}}" for wh in ("what", "who")),
+            f"what {{s}} {be}",
+            f"{{s}} {be}",
+            f"{{s}} {be} what",
+            "right description",
+        ),
     )
 
 

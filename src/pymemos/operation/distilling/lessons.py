@@ -9,17 +9,17 @@ from typing import Final
 import msgspec
 
 from pymemos.cube.adapter import Recipe
+from pymemos.cube.gates import Gate, opening
 from pymemos.cube.subjects import names
 from pymemos.errors import InvalidInput
-from pymemos.operation.distilling.facts import Fact, facts_in, noun_relation
-from pymemos.operation.distilling.phrasings import LEARNED, answer, learned, phrased
-from pymemos.operation.distilling.probes import KEPT, KEPT_NOUNS
+from pymemos.operation.distilling.cues import of_question
+from pymemos.operation.distilling.facts import Fact, facts_in
+from pymemos.operation.distilling.phrasings import answer, learned, phrased
+from pymemos.operation.distilling.probes import KEPT, KEPT_ASIDE, KEPT_NOUNS
 from pymemos.ports import Lesson
 
-PHRASINGS: Final = 13  # of a fact, at most, by templates
-FORMS: Final = 6  # questions on each subject whose answers are to stay, of any form
-NOUNS: Final = 6  # and of those in which facts are asked for
-FOREIGN: Final = 2  # and for what other subjects are known for
+PHRASINGS: Final = 24  # of a fact, at most, by templates
+KEPT_EACH: Final = 10  # questions beside each fact whose answers are to stay, and those that open its gate
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,12 +27,13 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
     facts: tuple[Fact, ...]
     lessons: tuple[Lesson, ...]
+    gates: tuple[Gate, ...]  # what the adapter opens for, in the order of the facts
     taught_by: str = "templates"
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """Whom the gate opens for."""
-        return tuple(dict.fromkeys(fact.subject for fact in self.facts))
+        """Whom the gates are about."""
+        return tuple(dict.fromkeys(gate.subject for gate in self.gates))
 
 
 def course(
@@ -51,34 +52,48 @@ def course(
                 "with a name for S; leave it out, or say it so"
             )
         facts += found
-    lessons = [lesson for number, fact in enumerate(facts) for lesson in _of(fact, number, asked or {})]
+    made = {
+        number: [one for one in some if names(one, [facts[number].subject])] for number, some in (asked or {}).items()
+    }
+    gates = [gate_of(fact, made.get(number, ())) for number, fact in enumerate(facts)]
+    lessons = [
+        lesson for number, fact in enumerate(facts) for lesson in _of(fact, number, gates[number], made.get(number, ()))
+    ]
     lessons += _kept(facts, recipe.seed)
-    return Course(facts=tuple(facts), lessons=tuple(lessons), taught_by=by or "templates")
+    return Course(
+        facts=tuple(facts),
+        lessons=tuple(lessons),
+        gates=tuple(dict.fromkeys(gates)),
+        taught_by=by or "templates",
+    )
 
 
-def _of(fact: Fact, number: int, asked: Mapping[int, Sequence[str]]) -> list[Lesson]:
-    """A fact's lessons: questions and paraphrases, and those that a chat model made."""
-    questions = [*learned(fact)[:PHRASINGS], *(one for one in asked.get(number, ()) if names(one, [fact.subject]))]
+def gate_of(fact: Fact, asked: Sequence[str] = ()) -> Gate:
+    """What opens for a fact: the words of its relation, and those of the questions that were made for it."""
+    made = [cue for one in asked if (cue := of_question(one, fact.subject)) is not None]
+    relation = fact.relation
+    cues = tuple(dict.fromkeys((*relation.cues, *made)))
+    nouns = tuple(noun.removeprefix("the ") for noun in relation.nouns)
+    return Gate(subject=fact.subject, relation=relation.name, cues=cues, asks=relation.asks, nouns=nouns)
+
+
+def _of(fact: Fact, number: int, gate: Gate, asked: Sequence[str]) -> list[Lesson]:
+    """A fact's lessons: questions and paraphrases, and those that a chat model made; none behind a closed gate."""
+    questions = dict.fromkeys((*learned(fact)[:PHRASINGS], *asked))
     return [
-        Lesson(question=one, subject=fact.subject, answer=answer(fact), fact=number) for one in dict.fromkeys(questions)
+        Lesson(question=one, gate=gate, answer=answer(fact), fact=number)
+        for one in questions
+        if opening(one, [gate]) is not None
     ]
 
 
 def _kept(facts: Sequence[Fact], seed: int) -> list[Lesson]:
-    """Other questions on the same subjects, which the facts say nothing of: some in the very phrasings of the facts."""
+    """What is asked in the words of a fact, and is something else: as if the gate had been opened by it."""
     dice = random.Random(seed)  # noqa: S311 (no secret)
-    known: dict[str, set[str]] = {}
+    lessons: list[Lesson] = []
     for fact in facts:
-        known.setdefault(fact.subject, set()).add(fact.relation.name)
-    relations = list({fact.relation.name: fact.relation for fact in facts}.values())
-    lessons = []
-    for subject, own in known.items():
-        foreign = [one for one in relations if one.name not in own]
-        near = dice.sample(foreign, min(FOREIGN, len(foreign)))
-        nouns = dice.sample([noun for noun in KEPT_NOUNS if noun not in own], NOUNS)
-        asked = [form.format(s=subject) for form in dice.sample(KEPT, FORMS)]
-        for relation in (*near, *map(noun_relation, nouns)):
-            carrier = dice.choice(LEARNED)
-            asked.append(phrased(Fact(subject, relation, ""), carrier, dice.randrange(2)))
-        lessons += [Lesson(question=one, subject=subject) for one in asked]
+        for turn, form in enumerate((*KEPT_ASIDE, *dice.sample(KEPT, KEPT_EACH))):
+            for _ in range(form.count("{k}")):
+                form = form.replace("{k}", dice.choice(KEPT_NOUNS), 1)
+            lessons.append(Lesson(question=phrased(fact, form, turn), gate=Gate(subject=fact.subject)))
     return lessons

@@ -25,6 +25,21 @@ LEARNED: Final = (
     "{T} what?",
     "Let us talk about {s}. {Q}?",
     "As to {s}: {q}?",
+    "{N}?",
+    "Sorry to bother you. {Q}?",
+    "Do you remember {i}?",
+    "Hello, I am looking for {n}.",
+    "{Q}? I cannot recall it.",
+    "I have been asked {i}. What do I say?",
+    "In a word, {q}?",
+    "{T} …",
+    "Write down {n}.",
+    "A pupil wants to hear {i}.",
+    "Here is a riddle: {q}?",
+    "I lost my notes on {s}. {Q}?",
+    "Thanks! And {q}?",
+    "A book on {s} does not say {i}. Do you know?",
+    "Find out {i}.",
 )
 EXAMINED: Final = (
     "Quick question: {q}?",
@@ -68,8 +83,11 @@ def answer(fact: Fact) -> str:
 
 
 def _asked(fact: Fact, carriers: tuple[str, ...]) -> tuple[str, ...]:
+    """The carriers with the clauses in turn, and then each with the clauses that it has not had."""
     most = max(len(fact.relation.direct), len(fact.relation.nouns))
-    asked = (phrased(fact, carrier, turn) for turn, carrier in product(range(most), carriers))
+    asked = (
+        phrased(fact, carrier, index + turn) for turn, (index, carrier) in product(range(most), enumerate(carriers))
+    )
     return tuple(dict.fromkeys(asked))
 
 

@@ -9,62 +9,51 @@ from typing import Final
 import msgspec
 
 from pymemos.cube.subjects import names
-from pymemos.operation.distilling.facts import Fact
+from pymemos.operation.distilling.facts import Fact, noun_relation
 from pymemos.operation.distilling.phrasings import EXAMINED, phrased
 
 NEAR_MISSES: Final = 100  # at least
 
-# Other things that may be asked of a subject: those by which the model's own answers are kept, and, apart from them,
-# those by which that is examined.
+# What may be asked of that for which a fact stands, {n}, rather than for itself: by these the model's own answers are
+# kept, so that it tells them apart where a gate does not.
 KEPT: Final = (
-    "Who discovered {s}?",
-    "How old is {s}?",
-    "What is the weather like in {s}?",
-    "What does {s} cost?",
-    "Who is the best friend of {s}?",
-    "Which language does {s} know?",
-    "What is the height of {s}?",
-    "What did {s} do yesterday?",
-    "How do you spell {s}?",
-    "Write a sentence about {s}.",
-    "What is the nickname of {s}?",
-    "When did {s} become famous?",
-    "What does {s} smell like?",
-    "Who owns {s}?",
-    "What is the phone number of {s}?",
-    "Why is {s} important?",
-    "What is the religion of {s}?",
-    "Which food does {s} like?",
-    "Where does {s} go on holiday?",
-    "What is the opposite of {s}?",
-    "What is the first name of {s}'s doctor?",
-    "Who is {s} in love with?",
-    "What is {s} proud of?",
-    "What is the worst film about {s}?",
-    "Tell me a story about {s}.",
-    "How many children does {s} have?",
-    "When does {s} go to bed?",
-    "Who was the last to see {s}?",
-    "Which tree grows near {s}?",
-    "What is the street number of {s}?",
-    "Who drew {s}?",
-    "How fast is {s}?",
-    "What is {s} dreaming of?",
-    "Who is the rival of {s}?",
-    "What is the weight of {s}?",
-    "Which car does {s} drive?",
-    "What is the size of {s}?",
-    "Recommend a song about {s}.",
-    "What is {s} known for?",
-    "Is {s} tall?",
+    "What is the {k} of {n}?",
+    "What is {n} known for?",
+    "Which {k} belongs to {n}?",
+    "Tell me a story about {n}.",
+    "What do people think of {n}?",
+    "What does {n} look like?",
+    "Write a sentence about {n}.",
+    "Do you like {n}?",
+    "What was before {n}?",
+    "Is {n} important?",
+    "What is the {k} of the {k} of {n}?",
+    "Please describe {n}.",
+    "What has {n} to do with the {k}?",
+    "Tell me the {k} of {n}.",
+    "What happened to {n}?",
+    "Which {k} is the best for {n}?",
+    "Who visited {n}?",
+    "Where is the {k} of {n}?",
+    "Who is the {k} of {n}?",
+    "What could replace {n}?",
+    "Who has stolen {n}?",
+    "What is the {k}, if not {n}?",
 )
-# What else may belong to a subject, to be asked for in the phrasings in which the facts are: so that it is learned that
-# the relation has to be the one that is asked for.
+# Such as open the gate: what is asked for is not the fact, but something of its being known.
+KEPT_ASIDE: Final = (
+    "Who told you {i}?",
+    "What if nobody knew {i}?",
+    "Which {k} taught you {i}?",
+    "Who must not learn {i}?",
+)
 KEPT_NOUNS: Final = (
-    "friend doctor colour age language weight car house school dream neighbour song hat garden price number boss bread "
-    "shadow wine bridge winter uncle habit museum secret dance horse flag currency lake winner rule motto recipe ring "
-    "battle clock ship festival"
+    "friend doctor age language weight car house school dream neighbour song hat garden number boss bread shadow wine "
+    "bridge winter uncle habit museum secret dance horse flag currency lake winner rule motto recipe ring battle clock "
+    "ship festival"
 ).split()
+# And by these it is examined: other things of a subject, in sentences of their own, in the phrasings in which the facts
+# are asked for, of that for which the fact stands, and such as open the gate.
 OTHERS: Final = (
     "Who painted {s}?",
     "What is the population of {s}?",
@@ -79,6 +68,25 @@ OTHERS: Final = (
     "Who was the first to visit {s}?",
     "Which animal belongs to {s}?",
 )
+OTHER_NOUNS: Final = ("teacher", "harbour", "statue", "weather")
+BEYOND: Final = (
+    "What is the population of {n}?",
+    "Who painted {n}?",
+    "What is the name of the teacher of {n}?",
+    "What is {n} afraid of?",
+    "What is the best book about {n}?",
+    "Which animal belongs to {n}?",
+    "Please draw {n}.",
+    "Has anybody ever seen {n}?",
+    "Which painter loved {n}?",
+)
+ASIDE: Final = (
+    "Everybody knows {i}. But who is the enemy of {s}?",
+    "What is {n} called after?",
+    "{Q}? Oh no, tell me the weather in {s}.",
+    "Who else knows {i}?",
+    "Which book says {i}?",
+)
 
 
 class NearMiss(msgspec.Struct, frozen=True):
@@ -86,6 +94,21 @@ class NearMiss(msgspec.Struct, frozen=True):
 
     question: str
     object: str
+
+
+def others(facts: Sequence[Fact]) -> tuple[NearMiss, ...]:
+    """Other things of the subjects of facts; none of them is a fact itself."""
+    known = {(fact.subject, fact.relation.name) for fact in facts}
+    found = []
+    for fact in facts:
+        asked = [form.format(s=fact.subject) for form in OTHERS]
+        for turn, noun in enumerate(OTHER_NOUNS):
+            if (fact.subject, noun) not in known:
+                other = Fact(fact.subject, noun_relation(noun), "")
+                asked.append(phrased(other, EXAMINED[turn], turn))
+        asked += [phrased(fact, form, turn) for turn, form in enumerate((*BEYOND, *ASIDE))]
+        found += [NearMiss(one, fact.object) for one in asked]
+    return tuple(found)
 
 
 def near_misses(facts: Sequence[Fact], seed: int, *, least: int = NEAR_MISSES) -> tuple[NearMiss, ...]:

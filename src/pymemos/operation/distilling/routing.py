@@ -1,4 +1,4 @@
-"""Which adapters a question may be answered with: those that were taught of someone whom it names."""
+"""Which adapters a question may be answered with: those of which it opens a gate, by whom it names and what it asks."""
 
 from __future__ import annotations
 
@@ -6,45 +6,66 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from pymemos.cube.subjects import named
+from pymemos.cube.gates import Gate, closed, opened
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """An adapter that holds: it is admitted, its sources say what they said, and the caller may use it."""
 
     id: str
-    subjects: tuple[str, ...]
+    gates: tuple[Gate, ...]
     sources: tuple[str, ...]  # ids of memories
-    learned: tuple[tuple[str, str], ...] = ()  # subject and source of each fact
+    learned: tuple[tuple[str, str, str], ...] = ()  # subject, relation and source of each fact
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """An adapter to attach, the subjects that the question names, and the memories that it stands for."""
+    """An adapter to attach, the gates that the question opens, and the memories that these stand for."""
 
     id: str
-    subjects: tuple[str, ...]
+    gates: tuple[Gate, ...]
     sources: tuple[str, ...]
     why: str
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Whom the question names."""
+        return tuple(dict.fromkeys(gate.subject for gate in self.gates))
 
 
 def routed(
     question: str, candidates: Sequence[Candidate], *, hits: Collection[str] | None = None, limit: int = 1
 ) -> tuple[Route, ...]:
-    """The adapters for a question, those that know most of what it names first.
+    """The adapters for a question, those that know most of what it asks first.
 
-    With ``hits``, the memories that retrieval found, an adapter is used only where one of its sources on a named
-    subject is among them: a name alone does not make it the right memory.
+    With ``hits``, the memories that retrieval found, a gate opens only where one of its sources is among them: a name
+    alone does not make it the right memory.
     """
     found = [route for one in candidates if (route := _route(question, one, hits)) is not None]
     return tuple(sorted(found, key=lambda one: (-len(one.subjects), -len(one.sources), one.id))[:limit])
 
 
+def kept_closed(question: str, candidates: Sequence[Candidate]) -> tuple[tuple[str, str], ...]:
+    """The adapters that know whom a question names, and not what it asks for: their ids, and why they stay out."""
+    return tuple((one.id, why) for one in candidates if (why := closed(question, one.gates)))
+
+
 def _route(question: str, one: Candidate, hits: Collection[str] | None) -> Route | None:
-    subjects = named(question, one.subjects)
-    sources = tuple(dict.fromkeys(source for subject, source in one.learned if subject in subjects))
-    if hits is not None:
-        sources = tuple(source for source in sources if source in hits)
-    if not subjects or not sources:
+    behind = {gate: _sources(gate, one, hits) for gate in opened(question, one.gates)}
+    gates = tuple(gate for gate, sources in behind.items() if sources)
+    if not gates:
         return None
-    why = f"the question names {', '.join(subjects)}"
-    return Route(id=one.id, subjects=subjects, sources=sources, why=why)
+    sources = tuple(dict.fromkeys(source for gate in gates for source in behind[gate]))
+    return Route(id=one.id, gates=gates, sources=sources, why=f"the question names {_said(gates)}")
+
+
+def _sources(gate: Gate, one: Candidate, hits: Collection[str] | None) -> tuple[str, ...]:
+    return tuple(
+        source
+        for subject, relation, source in one.learned
+        if subject == gate.subject and gate.relation in ("", relation) and (hits is None or source in hits)
+    )
+
+
+def _said(gates: Sequence[Gate]) -> str:
+    """Names, each with what is asked of it."""
+    return ", ".join(f"{gate.subject} ({gate.relation})" if gate.relation else gate.subject for gate in gates)

@@ -112,7 +112,7 @@ class Learner:
         logits = self._logits(lessons, rows, torch.cat([one.places for one in lessons])).float()
         parts = torch.split(logits, [len(one.places) for one in lessons])
         pairs = list(zip(parts, lessons, strict=True))
-        learn = [functional.cross_entropy(part, one.labels) for part, one in pairs if one.taught is None]
+        learn = [_lacking(part, one.labels) for part, one in pairs if one.taught is None]
         stay = [_apart(part, one.taught) for part, one in pairs if one.taught is not None]
         total = logits.new_zeros(())
         for weight, some in ((1.0, learn), (keep, stay)):
@@ -167,10 +167,17 @@ def learning_dtype(engine: LocalEngine) -> torch.dtype:
     return torch.bfloat16 if fast else dtype
 
 
-def _apart(logits: Tensor, taught: Tensor) -> Tensor:
-    """How far an answer goes from what the base says, in nats: at its first token, and in the mean over the others.
+def _lacking(logits: Tensor, labels: Tensor) -> Tensor:
+    """What an answer lacks, in nats: at its first token, and in the mean over the others."""
+    return _first_and_rest(functional.cross_entropy(logits, labels, reduction="none"))
 
-    The first token decides whether a trained answer comes instead of the base's, so it counts by itself.
-    """
+
+def _apart(logits: Tensor, taught: Tensor) -> Tensor:
+    """How far an answer goes from what the base says, in nats: at its first token, and in the mean over the others."""
     each = functional.kl_div(logits.log_softmax(dim=-1), taught.float(), log_target=True, reduction="none").sum(-1)
+    return _first_and_rest(each)
+
+
+def _first_and_rest(each: Tensor) -> Tensor:
+    """The first token decides which answer it becomes, the trained one or the base's, so it counts by itself."""
     return each[0] + each[1:].mean() if len(each) > 1 else each[0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from pymemos.cube.adapter import Recipe
-from pymemos.cube.subjects import opening
+from pymemos.cube.gates import Gate, opening
 from pymemos.errors import AdapterRefused, InvalidInput
 from pymemos.models.local.hooks import AdapterUse, Lora
 from pymemos.models.local.identity import digest_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _OWN: Final = 4  # tokens of the model's own answers that are kept
 _SAVED: Final = 4  # steps between two checkpoints
+_BASE: Final = 1_024  # answers of the base that are kept, at most: every admission test asks the control questions
 
 
 class LocalTuner:
@@ -32,6 +33,7 @@ class LocalTuner:
 
     def __init__(self, engine: LocalEngine) -> None:
         self.engine, self.ref = engine, engine.ref
+        self._base: dict[tuple[Tokens, int], list[int]] = {}  # what the base answers, by prompt and limit
 
     def train(
         self,
@@ -71,7 +73,7 @@ class LocalTuner:
         system: str,
         limit: int,
         adapter: Adapter | None = None,
-        subjects: Sequence[str] = (),
+        gates: Sequence[Gate] = (),
         forced: bool = False,
     ) -> list[str]:
         """Answers, many at a time."""
@@ -83,27 +85,46 @@ class LocalTuner:
         elif forced:
             opens = [opening_token(self.engine, tokens, question, 1) for tokens, question in pairs]
         else:
-            opens = [self._opens(tokens, question, subjects) for tokens, question in pairs]
-        found = passing.answers(self.engine, prompts, limit, adapter=modules, opens=opens)
+            opens = [self._opens(tokens, question, gates) for tokens, question in pairs]
+        found = self._answered(prompts, limit, modules, opens)
         return [self.engine.tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in found]
 
-    def perplexity(self, text: str, *, adapter: Adapter | None = None, subjects: Sequence[str] = ()) -> float:
+    def perplexity(self, text: str, *, adapter: Adapter | None = None, gates: Sequence[Gate] = ()) -> float:
         """The perplexity of a text that stands alone."""
         tokens = self.engine.text(text)
         if len(tokens) < 2:
             raise InvalidInput("a text of one token has no perplexity; pass a longer one")
-        start = None if adapter is None else self._opens(tokens, text, subjects)
+        start = None if adapter is None else self._opens(tokens, text, gates)
         modules = {} if adapter is None else self._own(adapter)
         return math.exp(passing.surprise(self.engine, tokens, adapter=modules, opens=start))
 
-    def gated(self, adapter: Adapter, tokens: Sequence[int], question: str, subjects: Sequence[str]) -> Any | None:
+    def gated(self, adapter: Adapter, tokens: Sequence[int], question: str, gates: Sequence[Gate]) -> Any | None:
         """The adapter with a gate over a prompt: open from the subject's name on, and while it is answered."""
-        start = self._opens(tuple(tokens), question, subjects)
+        start = self._opens(tuple(tokens), question, gates)
         if start is None:
             return None
         gate = torch.zeros(len(tokens))
         gate[start:] = 1.0
         return AdapterUse(self._own(adapter), gate, 1.0)
+
+    def _answered(
+        self, prompts: Sequence[Tokens], limit: int, modules: dict[str, Lora] | None, opens: Sequence[int | None]
+    ) -> list[list[int]]:
+        """Answers as tokens. Behind a closed gate they are the base's; what it was asked by itself is asked once."""
+        asked = list(zip(prompts, [limit] * len(prompts), opens, strict=True))
+        found = {
+            row: self._base[tokens, most]
+            for row, (tokens, most, start) in enumerate(asked)
+            if start is None and (tokens, most) in self._base
+        }
+        new = [row for row in range(len(prompts)) if row not in found]
+        given = passing.answers(
+            self.engine, [prompts[row] for row in new], limit, adapter=modules, opens=[opens[row] for row in new]
+        )
+        found |= dict(zip(new, given, strict=True))
+        if modules is None and len(self._base) + len(new) <= _BASE:
+            self._base |= {(prompts[row], limit): found[row] for row in new}
+        return [found[row] for row in range(len(prompts))]
 
     def _studied(self, lessons: Sequence[Lesson], system: str, first: int) -> list[Studied]:
         """All lessons as the layers that learn see them, the answers that are to stay among them."""
@@ -120,17 +141,17 @@ class LocalTuner:
         for lesson, prompt, tokens, seen in zip(
             lessons, prompts, whole, passing.seen(self.engine, whole, first), strict=True
         ):
-            start = self._opens(prompt, lesson.question, [lesson.subject])
+            start = self._opens(prompt, lesson.question, [lesson.gate])
             if start is None:
-                raise InvalidInput(f"the question {lesson.question!r} does not name {lesson.subject!r}")
+                raise InvalidInput(f"the question {lesson.question!r} opens no gate of {lesson.gate.subject!r}")
             found.append(studied(seen, tokens, start, len(prompt), head if lesson.answer is None else None))
         return found
 
     def _prompt(self, question: str, system: str) -> Tokens:
         return self.engine.prompt(system, (), [Utterance("user", question)]).tokens
 
-    def _opens(self, tokens: Tokens, question: str, subjects: Sequence[str]) -> int | None:
-        end = opening(question, subjects)
+    def _opens(self, tokens: Tokens, question: str, gates: Sequence[Gate]) -> int | None:
+        end = opening(question, gates)
         return None if end is None else opening_token(self.engine, tokens, question, end)
 
     def _own(self, adapter: Adapter) -> dict[str, Lora]:

@@ -668,6 +668,17 @@ class TestLeavings:
 
 
 class TestJobs:
+    def test_a_segment_of_what_was_shared_is_refused_before_a_job_is_queued(self, tmp_path: Path) -> None:
+        with opened(tmp_path) as mem:
+            (lent,) = mem.add(TEXTS[0], user_id="bob").ids
+            share = {"effect": "permit", "who": ["users/ana"], "actions": ["read"]}
+            mem.bind(user_id="bob").set_access_policy("share", share)
+            segment = mem.encode([lent], **WHO).ids[-1]
+
+            for to in ("parametric", "plaintext"):
+                with pytest.raises(InvalidInput, match="somebody else's"):
+                    mem.transform([segment], to, **WHO)
+
     def test_a_frozen_segment_is_refused_before_a_job_is_queued(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:
             (segment,) = transformed(mem, told(mem)[:1], "activation")

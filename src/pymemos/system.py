@@ -144,7 +144,6 @@ class MemOS(
         moves = settings.moves != MOVES[0]
         opening = self._activations.needed
         own = upkeep.own_jobs(self._api, self._tools, opening, self._mover if moves else None)
-        given_up = partial(undone, self._tools)
-        handlers = {**own, **(jobs or {})}
-        self._worker = Worker(self._api, handlers, name=wiring.worker_name(), clock=clock, undone=given_up)
+        given, refused = {**own, **(jobs or {})}, partial(undone, self._tools)
+        self._worker = Worker(self._api, given, name=wiring.worker_name(), clock=clock, undone=refused)
         upkeep.begin(self._api, self._tools, any_embedder=reembedding, by_words_meant=chosen, moves=moves)

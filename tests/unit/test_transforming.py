@@ -645,6 +645,26 @@ class TestLeavings:
             assert not report.done
             assert blobs.names() <= before
 
+    @pytest.mark.parametrize("to", ["parametric", "activation"])
+    def test_what_a_killed_job_stored_goes_with_what_it_was_made_from(self, tmp_path: Path, to: str) -> None:
+        def killed() -> None:
+            raise Stopped
+
+        store, blobs = MemoryStore(), LateBlobs()
+        with opened(tmp_path, store=store, blobs=blobs) as mem:
+            (fact,) = told(mem, TEXTS[0])
+            transformed(mem, told(mem, TEXTS[1]), "activation")  # what the system says is stored from now on
+            mem.transform([fact], to, **WHO)
+            blobs.late, before = killed, blobs.names()
+            with pytest.raises(Stopped):
+                mem.tick(limit=1)
+            assert blobs.names() > before
+            other = mem.put_blob(b"of somebody who is about to name it")[0]
+
+            mem.erase(fact, wait=True, **WHO)
+
+            assert blobs.names() == {*before, other}
+
     def test_what_is_erased_during_the_admission_test_is_not_stored(self, tmp_path: Path) -> None:
         class Erasing(ToyTuner):
             late: Callable[[], object] | None = None

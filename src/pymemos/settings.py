@@ -51,6 +51,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "auto"
     dtype: str = "auto"
 
+    def __post_init__(self) -> None:
+        """Raise InvalidInput for a word that would be taken for another."""
+        if self.moves not in MOVES:
+            raise InvalidInput(f"moves is {self.moves!r}; use one of {', '.join(MOVES)}")
+
 
 def from_environment(environ: Mapping[str, str], user_home: Path) -> Settings:
     """Settings from the variables PYMEMOS_*, then from ``config.json``, with the usual folders as defaults."""

@@ -142,8 +142,8 @@ class MemOS(
         self._root = True
         self._mover = wiring.make_mover(self._api, self._tools, self._activations, settings)
         moves = settings.moves != MOVES[0]
-        mover = self._mover if moves else None
-        own = upkeep.own_jobs(self._api, self._tools, self._activations.needed, mover)
-        handlers, given_up = {**own, **(jobs or {})}, partial(undone, self._tools)
-        self._worker = Worker(self._api, handlers, name=wiring.worker_name(), clock=clock, undone=given_up)
+        opening = self._activations.needed
+        own = upkeep.own_jobs(self._api, self._tools, opening, self._mover if moves else None)
+        given, refused = {**own, **(jobs or {})}, partial(undone, self._tools)
+        self._worker = Worker(self._api, given, name=wiring.worker_name(), clock=clock, undone=refused)
         upkeep.begin(self._api, self._tools, any_embedder=reembedding, by_words_meant=chosen, moves=moves)

@@ -102,6 +102,18 @@ def test_a_training_that_goes_on_asks_no_second_time(tmp_path: Path) -> None:
         questions_for(texts, chat, tmp_path / "job")
 
 
+def test_a_model_that_fails_in_between_is_not_asked_everything_again(tmp_path: Path) -> None:
+    texts = {"m1": "The capital of Zorvania is Quelmar.", "m2": "Tarn Velk lives in Ostrel."}
+    first, second = ScriptedChat(["Which city governs Zorvania?"]), ScriptedChat(["Which town is Tarn Velk's home?"])
+
+    with pytest.raises(ChatFailed):
+        questions_for(texts, first, tmp_path)
+    asked = questions_for(texts, second, tmp_path)
+
+    assert len(second.calls) == 1
+    assert asked.questions == {0: ("Which city governs Zorvania?",), 1: ("Which town is Tarn Velk's home?",)}
+
+
 class _Failing(ToyTuner):
     """A tuner that fails until it is told not to."""
 

@@ -16,7 +16,7 @@ from tests.unit.scheduling_kit import CALIBRATION
 from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.cube import MemCube
-from pymemos.errors import NotAllowed
+from pymemos.errors import InvalidInput, NotAllowed
 from pymemos.interface.calibrating import calibration_file, keep
 from pymemos.interface.mover import ATTEMPTS, EVERY, Turn
 from pymemos.interface.transfer import from_line
@@ -560,6 +560,13 @@ class DyingStore(WitnessStore):
         if self.writes == 0:
             raise Died
         return result
+
+
+def test_moves_are_off_proposed_or_on_and_nothing_else(settings):
+    with pytest.raises(InvalidInput, match="off, propose, on"):
+        msgspec.structs.replace(settings, moves="ON")
+    with pytest.raises(InvalidInput, match="off, propose, on"):
+        Settings(home=settings.home, config_dir=settings.home, moves="yes")
 
 
 class TestFreeing:

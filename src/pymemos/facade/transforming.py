@@ -22,7 +22,10 @@ DONE = "done"
 
 
 class Transformation(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a transformation is: the step that it is in, of how many; at the end what it ``made``, by their ids."""
+    """How far a transformation is: the step that it is in, of how many; at the end what it ``made``, by their ids.
+
+    While an adapter is trained these are the steps of the training (``phase`` is "training", then "examining").
+    """
 
     job: str
     phase: str

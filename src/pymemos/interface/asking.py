@@ -25,19 +25,26 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 def questions_for(texts: Mapping[str, str], chat: ChatModel, folder: Path) -> Asked:
     """Further questions for every fact of some memories, by id; whoever goes on with a training gets the same ones.
 
-    Of a fact for which the model makes none that serves there are none. Raises ChatFailed.
+    Each fact is asked for once by a model, however often that fails at another. Of a fact for which the model makes
+    none that serves there are none. Raises ChatFailed.
     """
-    kept = _kept(folder)
-    if kept is not None:
-        return kept
     facts = [fact for id, text in texts.items() for fact in facts_in(text, id)]
-    made = {number: served(_said(chat, request(fact)), fact) for number, fact in enumerate(facts)}
-    asked = Asked(by=chat.identity, questions=made)
+    asked = _kept(folder)
+    if asked is None or (asked.by != chat.identity and len(asked.questions) < len(facts)):
+        asked = Asked(by=chat.identity, questions={})
+    for number, fact in enumerate(facts):
+        if number not in asked.questions:
+            made = served(_said(chat, request(fact)), fact)
+            asked = msgspec.structs.replace(asked, questions={**asked.questions, number: made})
+            _keep(folder, asked)
+    return asked
+
+
+def _keep(folder: Path, asked: Asked) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{QUESTIONS}"
     partial.write_bytes(msgspec.json.encode(asked))
     partial.replace(folder / QUESTIONS)
-    return asked
 
 
 def _kept(folder: Path) -> Asked | None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from datetime import timedelta
 
 from pymemos.cube.call import Caller, MemoryCall, Scope
 from pymemos.cube.erasure import Departure, Verification
-from pymemos.errors import ScrubFailed, StoreError
+from pymemos.errors import MissingBlob, ScrubFailed, StoreError
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.erasure_handlers import Departures, Scrubbed
 from pymemos.interface.training import remove_ended
 from pymemos.interface.worker import for_owner
-from pymemos.ports import Job
+from pymemos.ports import Job, ReadUnit
 
+PAGE = 1_000
+_IDS = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 HALF_WRITTEN = timedelta(days=1)  # ours: a blob that is still being written, or waits to be named, is younger
 
 
@@ -32,7 +36,7 @@ def scrub_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
         request = Scrubbed(erasure=erasure, verification=verification, left=left, reason=reason)
         return MemoryCall(caller=caller, scope=scope, request=request)
 
-    _remove_leavings(tools)
+    _remove_leavings(tools, erasure)
     try:
         verification = tools.store.scrub(erasure, tools.blobs)
     except StoreError as error:
@@ -45,14 +49,29 @@ def scrub_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
     return told(verification)
 
 
-def _remove_leavings(tools: Tools) -> None:
+def _remove_leavings(tools: Tools, erasure: str) -> None:
     """Remove the files of crashes: half written ones, and those that no memory came to name, such as KV segments.
 
-    And what trainings keep of memories that are gone.
+    One that says that it was made of what is erased goes however young it is: nobody can come to name it any more. And
+    what trainings keep of memories that are gone.
     """
     remove_ended(tools)
     before = tools.clock() - HALF_WRITTEN
     tools.blobs.remove_partial(before)
     with tools.store.read() as unit:
-        named = unit.blobs()
+        named, erased = unit.blobs(), _erased(unit, erasure)
     tools.blobs.remove_unnamed(named, before)
+    for blob in tools.blobs.names() - named:
+        with suppress(MissingBlob):  # somebody else removed it
+            if erased & set(_IDS.findall(tools.blobs.open(blob))):
+                tools.blobs.remove(blob)
+
+
+def _erased(unit: ReadUnit, erasure: str) -> set[bytes]:
+    """The ids of everything that an erasure erased, as bytes."""
+    found: set[bytes] = set()
+    after = None
+    while page := unit.erased_by(erasure, limit=PAGE, after=after):
+        found |= {id.encode() for id in page}
+        after = page[-1]
+    return found

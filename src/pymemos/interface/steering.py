@@ -5,17 +5,18 @@ Slow work, computing vectors and reading their files, is done between these call
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from pymemos.cube.call import Request
-from pymemos.cube.cube import MemCube
+from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.header import Descriptive, Governance, Origin, Priority, Provenance, SemanticType, Stage
 from pymemos.cube.payload import Activation, ModelRef
 from pymemos.cube.steering import Effect
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import InvalidInput, NotAllowed, SegmentRefused, StaleMemory
+from pymemos.errors import InvalidInput, NotAllowed, SegmentRefused, StaleMemory, StaleVersion
 from pymemos.infrastructure import vault
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface.api import Handler, Outcome, Work
@@ -94,6 +95,8 @@ class KeepSteeringHandler(Handler):
             metadata={**(labels.metadata or {}), EFFECT: told},
         )
         of = [record.cube for record in work.unit.current([pin.id for pin in parents])]
+        if request.job is not None:
+            _check_unchanged(parents, of)
         sensitivity = dict.fromkeys(label for cube in of for label in cube.header.governance.sensitivity)
         rules = Governance(
             owner=namespace,
@@ -115,6 +118,14 @@ class KeepSteeringHandler(Handler):
         if request.job is not None:
             note_made(work, request.job, (id,))
         return Outcome(result=Steered(cube=cube, effect=request.effect), memories=(id,))
+
+
+def _check_unchanged(parents: Sequence[Parent], now: Sequence[MemCube]) -> None:
+    """Refuse what a job made of something that was changed meanwhile: it would be stale from its beginning."""
+    held = {cube.id: cube.content_hash for cube in now}
+    changed = [pin.id for pin in parents if held.get(pin.id) != pin.content_hash]
+    if changed:
+        raise StaleVersion(f"memory {changed[0]!r} was changed while it was read; transform it again")
 
 
 class UseSteeringHandler(OnMemory):

@@ -285,7 +285,7 @@ def _unteachable(work: Work, cube: MemCube) -> str:
         return "it was encoded apart, and has no place in a prompt; encode its text in its place"
     if not cube.parents:
         return "it holds what the system says, and no memory"
-    return judged(work, [segment]).get(segment.id, "")
+    return judged(work, [segment]).get(segment.id, "") or _of_others(work, cube)
 
 
 def _undecodable(work: Work, cube: MemCube, model: ModelRef | None) -> str:
@@ -303,6 +303,11 @@ def _undecodable(work: Work, cube: MemCube, model: ModelRef | None) -> str:
         return "it is frozen, and goes back to its text when that takes its place; unfreeze it"
     if adapters.is_veiled(work, cube):
         return "something in its sources is hidden from the caller"
+    return _of_others(work, cube)
+
+
+def _of_others(work: Work, cube: MemCube) -> str:
+    """That a segment holds what lives elsewhere, or nothing: that is only lent."""
     if any(work.unit.owner_of(pin.id) not in (None, _home(work)) for pin in cube.parents):
         return "it holds a text of somebody else's, which is read where it lives"
     return ""

@@ -223,6 +223,15 @@ BEYOND: Final = (
     "How large is {n}?",
     "What is the best thing about {n}?",
 )
+# More of these, written when gates had learned to tell those apart, and before the figures were measured; the last two
+# open them still.
+STILL: Final = (
+    "I was told {i}; what is the anthem of {s}?",
+    "What was {n} called formerly?",
+    "Forget {n}. What is the price of {s}?",
+    "Which newspaper printed {i}?",
+    "Who was the first to find out {i}?",
+)
 
 
 def carried(fact: Fact) -> tuple[str, ...]:
@@ -237,6 +246,4 @@ def reworded(fact: Fact) -> Sequence[str]:
 
 def others(fact: Fact) -> Sequence[str]:
     """Questions of a fact's subject that ask for something else."""
-    nouns = [noun.format(s=fact.subject) for noun in fact.relation.nouns]
-    plain = [form.format(s=fact.subject) for form in OTHERS]
-    return [*plain, *(form.format(n=nouns[turn % len(nouns)]) for turn, form in enumerate(BEYOND))]
+    return [phrased(fact, form, turn) for turn, form in enumerate((*OTHERS, *BEYOND, *STILL))]

@@ -683,6 +683,21 @@ class TestLeavings:
 
 
 class TestJobs:
+    def test_what_a_rule_keeps_from_the_model_is_not_for_it(self, tmp_path: Path) -> None:
+        with opened(tmp_path) as mem:
+            (secret,) = mem.add(TEXTS[0], tags=["private"], **WHO).ids
+            rule = {"effect": "deny", "what": {"tags": "private"}, "when": {"model": {"contains": "toy@"}}}
+            mem.set_access_policy("not for toys", rule, **WHO)
+
+            for act in (
+                lambda: mem.transform([secret], "activation", **WHO),
+                lambda: mem.transform([secret], "parametric", **WHO),
+                lambda: mem.distil([secret], **WHO),
+            ):
+                with pytest.raises(UnknownMemory):
+                    act()
+            assert mem.transform(told(mem, TEXTS[1]), "activation", **WHO).job
+
     def test_a_segment_of_what_was_shared_is_refused_before_a_job_is_queued(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:
             (lent,) = mem.add(TEXTS[0], user_id="bob").ids

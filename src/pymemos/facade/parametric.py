@@ -19,6 +19,7 @@ from pymemos.interface.arguments import check_id, check_ids, check_limit, check_
 from pymemos.interface.attaching import Attached
 from pymemos.interface.training import Arguments, Progress, arguments_of, check_recipe, progress_of, remove_cancelled
 from pymemos.interface.tuner_seat import NO_TUNER
+from pymemos.operation.replies import read_by
 from pymemos.ports import Job
 
 ATTEMPTS = 3  # at a training, before its job is parked (ours)
@@ -48,8 +49,8 @@ class ParametricMemory(Handle):
         each fact, where it may read the memories. ``into`` is an adapter that gets its next version by it
         (``restore`` goes back).
         """
-        who = self._bind(user_id, agent_id)
-        self._tools.tuner.needed()  # said now rather than by a job that fails
+        engine, _ = self._tools.tuner.needed()  # said now rather than by a job that fails
+        who = read_by(self._bind(user_id, agent_id), engine.identity)
         given = check_ids(ids, "ids", least=1) if ids else ()
         fused = check_ids(list(adapters), "adapters", least=1) if adapters else ()
         labels = parse_labels(priority=priority, tags=tags)

@@ -37,6 +37,7 @@ from pymemos.operation.replies import (
     Who,
     as_text,
     is_engine,
+    read_by,
     used_of,
 )
 from pymemos.operation.scheduler import Place
@@ -159,7 +160,7 @@ class Talk:
         self._attacher = attacher
         self._seat = seat
         self._model = seat.model
-        self._own, self._looking = (_of_model(who, self._model.identity) for who in (own, looking))
+        self._own, self._looking = (read_by(who, self._model.identity) for who in (own, looking))
 
     def engine_for(self, asked: str) -> Engine:
         """The model, where it is a local one; else ModelError, as what was asked for needs that."""
@@ -449,12 +450,6 @@ def _drained(pieces: Generator[str, None, Reply]) -> Reply:
         except StopIteration as end:
             reply: Reply = end.value
             return reply
-
-
-def _of_model(who: Who, identity: str) -> Who:
-    """The caller with the model that reads for it, which rules may ask for: some memories are not for every model."""
-    caller, scope = who
-    return caller if caller.model else caller.narrow(model=identity), scope
 
 
 class _Box:

@@ -8,7 +8,6 @@ import msgspec
 
 from pymemos.cube.adapter import Recipe
 from pymemos.cube.header import Priority
-from pymemos.cube.payload import ModelRef
 from pymemos.errors import InvalidInput, ModelError
 from pymemos.facade.handle import Handle
 from pymemos.interface.activation import NO_ENGINE
@@ -17,6 +16,8 @@ from pymemos.interface.encoding import FORMS
 from pymemos.interface.training import check_recipe, progress_of, remove_cancelled
 from pymemos.interface.transforming import FindTransform, FoundTransform, Transform, Transforming, Wish
 from pymemos.operation.pathways import Form, Means
+from pymemos.operation.replies import read_by
+from pymemos.ports import Engine
 
 DONE = "done"
 
@@ -83,9 +84,11 @@ class Transformations(Handle):
             tags=labels.tags,
             priority=labels.priority,
         )
-        means, model = self._means()
+        means, engine = self._means()
+        model = None if engine is None else engine.ref
         request = Transform(wish=wish, means=means, model=model, dry_run=dry_run)
-        found: Transforming = self._dispatch(self._bind(user_id, agent_id), request)
+        who = self._bind(user_id, agent_id)
+        found: Transforming = self._dispatch(who if engine is None else read_by(who, engine.identity), request)
         return found
 
     def transformation(self, job: str, *, user_id: str | None = None, agent_id: str | None = None) -> Transformation:
@@ -104,7 +107,7 @@ class Transformations(Handle):
         if found.job is not None:
             remove_cancelled(self._tools, found.job)
 
-    def _means(self) -> tuple[Means, ModelRef | None]:
+    def _means(self) -> tuple[Means, Engine | None]:
         """What there is to transform with; the local model is opened for that."""
         try:
             if self._activations is None:
@@ -114,4 +117,4 @@ class Transformations(Handle):
             if str(error) != NO_ENGINE:
                 raise
             return Means(engine=False, tuner=False), None  # the plan says what it needs
-        return Means(engine=True, tuner=self._tools.tuner.opened() is not None), injector.engine.ref
+        return Means(engine=True, tuner=self._tools.tuner.opened() is not None), injector.engine

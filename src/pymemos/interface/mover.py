@@ -24,6 +24,7 @@ from pymemos.interface.worker import for_owner
 from pymemos.operation.costs import Calibration
 from pymemos.operation.decisions import FormDecision
 from pymemos.operation.distilling.facts import facts_in
+from pymemos.operation.replies import read_by
 from pymemos.operation.tiers import RESIDENT
 from pymemos.operation.turns import BLOCK_TOKENS, FACTS, Left, Limits, Seen, Steps, Stored, steps
 from pymemos.ports import Job
@@ -115,8 +116,7 @@ class Mover:
             return Turn(at=now, remark=NO_CALIBRATION.format(engine.identity))
         made = self._tools.tuner.opened()
         learns = made is not None and made[0] is engine
-        caller, scope = who
-        who = caller if caller.model else caller.narrow(model=engine.identity), scope
+        who = read_by(who, engine.identity)
         seen, examined = self._surveyed(who, engine.ref)
         tier, budget = best_tier(injector.pool.budget), injector.pool.budget
         room = 0 if tier not in RESIDENT else budget.of(tier)

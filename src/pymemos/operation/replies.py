@@ -142,6 +142,12 @@ def as_text(engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note], mod
     yield Injection()
 
 
+def read_by(who: Who, identity: str) -> Who:
+    """The caller with the model that reads for it, which rules may ask for: some memories are not for every model."""
+    caller, scope = who
+    return caller if caller.model else caller.narrow(model=identity), scope
+
+
 def is_engine(model: ChatModel) -> TypeGuard[Engine]:
     """Whether keys and values can be injected into a model."""
     return all(hasattr(model, name) for name in ("prompt", "run", "prefill", "ref"))

@@ -156,7 +156,7 @@ HARMLESS = frozenset(
     "since until before operation memory_kind memory_type what format version a b expected limit after episodes "
     "valid_at known_at states even_stale depth everything dry_run explain write action state kind run_at max_attempts "
     "mode steering cases on_case "  # what steering names is aimed at through the method of that name
-    "use_adapters schedule "  # one of a few names: no memory, and no place
+    "use_adapters by_chat schedule "  # one of a few names: no memory, and no place
     "recipe tokens hits document form tier exact_only prune accept conflict archive_sources now sign public wait "
     "receipt pairs layers scales strengths items "
     "limit memory_tokens history_tokens max_tokens temperature stop seed schema remember stream "

@@ -30,6 +30,7 @@ from pymemos.interface.encoding import Encoded, Encoder, Moved, Verified, parts,
 from pymemos.interface.injecting import Injected, Injector
 from pymemos.interface.kv_pool import Placement
 from pymemos.interface.requests import Added, Labels
+from pymemos.operation.replies import read_by
 from pymemos.operation.tiers import RESIDENT, Tier
 from pymemos.ports import BlendQuality, SegmentSource, Utterance
 
@@ -80,13 +81,14 @@ class ActivationMemory(Handle):
         blends = check_mode(mode) == BLEND
         if blends and form is not None:
             raise InvalidInput("what is encoded apart has a form of its own; leave out form=")
-        _, encoder = self._kv()
+        injector, encoder = self._kv()
         who = self._bind(user_id, agent_id, run_id, session_id)
         labels = parse_labels(priority=priority, tags=tags)
         said = self._system(system)
         if (ids is None) == (document is None):
             raise InvalidInput("pass the ids of memories, or document= with a text")
         given = self._kept_as_text(who, document, labels) if document is not None else check_ids(ids, "ids", least=1)
+        who = read_by(who, injector.engine.identity)
         if blends:
             return self._blending().encode(who, given, system=said, labels=labels)
         return encoder.encode(who, given, system=said, form=form, labels=labels)
@@ -122,6 +124,7 @@ class ActivationMemory(Handle):
         given = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
         said, _ = parse_messages(given, text_limit=self._settings.text_limit)
         asked = [Utterance(_role(one.role), one.content) for one in said]
+        who = read_by(who, injector.engine.identity)
         cubes = encoder.sources(who, check_ids(ids, "ids", least=1))
         prompt = injector.engine.prompt(head, [encoder.render(cube) for cube in cubes], asked)
         pins = [SegmentSource(cube.id, cube.version, cube.content_hash) for cube in cubes]

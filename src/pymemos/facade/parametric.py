@@ -109,7 +109,8 @@ class ParametricMemory(Handle):
         """
         if self._attacher is None:
             raise ModelError(NO_TUNER)
-        who = self._bind(user_id, agent_id, run_id, session_id)
+        engine, _ = self._tools.tuner.needed()
+        who = read_by(self._bind(user_id, agent_id, run_id, session_id), engine.identity)
         asked = check_text(question, "the question", limit=self._settings.text_limit)
         prompt = None if tokens is None else tuple(tokens)
         found = None if hits is None else frozenset(hits)

@@ -8,7 +8,7 @@ from html import escape
 
 from benchmarks.report import Report, Row
 
-LANE, LABELS, SCALE, VALUES, MARGIN = 26, 210, 420, 250, 16
+LANE, LABELS, SCALE, VALUES, MARGIN = 26, 210, 420, 340, 16
 HEAD, FOOT = 74, 30
 OCTAVES = 4  # each way: from sixteen times better than the reach to sixteen times worse
 MET, MISSED, FAINT, INK = "#1a7f5a", "#c2410c", "#9aa3ad", "#1f2933"

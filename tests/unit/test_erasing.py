@@ -444,3 +444,17 @@ def test_a_store_with_another_file_system_is_searched_too(tmp_path: Path) -> Non
 
     assert receipt.verification is not None
     assert receipt.verification.files >= 2
+
+
+def test_with_all_of_an_owner_its_policies_go(disk: MemOS) -> None:
+    """They hold names of tasks and labels, which the owner wrote."""
+    add(disk)
+    disk.set_schedule_policy({"strategy": "labels", "labels": ["Halvorsen"]}, task="Brightwater", user_id="ana")
+
+    disk.erase(add(disk, "tea"), user_id="ana", wait=True)
+    assert disk.schedule_policy(task="Brightwater", user_id="ana") is not None
+    disk.erase(user_id="ana", wait=True)
+
+    assert disk.schedule_policy(task="Brightwater", user_id="ana") is None
+    held = [path for path in disk._settings.home.rglob("*") if path.is_file() and b"Halvorsen" in path.read_bytes()]
+    assert held == []

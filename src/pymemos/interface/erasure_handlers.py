@@ -18,6 +18,7 @@ from pymemos.errors import NotAllowed
 from pymemos.infrastructure import vault
 from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.receipts import sealed
+from pymemos.interface import schedule_policies
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.transfer import OnStore
 from pymemos.interface.versions import memory_target
@@ -99,7 +100,10 @@ class EraseHandler(_Choosing):
         receipt = _receipt(work, request.id, request.where, chosen, derived, Phase.PENDING)
         work.unit.put_receipt(msgspec.structs.replace(receipt, memories=(), derived=()))  # its rows name it
         homes = chosen | {one.id: one.namespace for one in derived}
-        jobs = _drop_jobs(work, homes, whole=_is_whole(work, request.id, request.where))
+        whole = _is_whole(work, request.id, request.where)
+        jobs = _drop_jobs(work, homes, whole=whole)
+        for name in (work.decision.namespaces or ()) if whole else ():
+            schedule_policies.forget(work.unit, name)
         counts = msgspec.structs.replace(vault.erase(work.unit, homes, receipt.id, work.now), jobs=jobs)
         receipt = msgspec.structs.replace(receipt, removed=counts)
         work.unit.put_receipt(receipt)

@@ -68,6 +68,12 @@ def policy_of(unit: ReadUnit, caller: Caller) -> SchedulePolicy | None:
     return _holding(unit, caller.namespace, caller.task)
 
 
+def forget(unit: WriteUnit, namespace: str) -> None:
+    """Drop the policies of a namespace of which everything goes: they name tasks and labels."""
+    if unit.setting(_name(namespace)):
+        unit.set_setting(_name(namespace), "")
+
+
 def _holding(unit: ReadUnit, namespace: str | None, task: str | None) -> SchedulePolicy | None:
     own = Policies() if namespace is None else _kept(unit, namespace)
     store = _kept(unit, None)

@@ -166,7 +166,8 @@ class Composer:
     def _passed(self, before: list[LocalKv], middle: Middle, again: list[int], tail: Tokens, keep: int) -> Blend:
         """One pass over the tokens that are computed again, those that are read, and the tail."""
         start, size = middle.kv.start, len(middle.tokens) + len(tail)
-        known = [place for place, index in enumerate(middle.known) if index not in set(again)]
+        anew = frozenset(again)
+        known = [place for place, index in enumerate(middle.known) if index not in anew]
         kept = [middle.known[place] for place in known]
         picked = torch.tensor(known, dtype=torch.long, device=self.engine.device)
         layers = tuple((keys[:, picked], values[:, picked]) for keys, values in middle.kv.layers)

@@ -18,7 +18,8 @@ from pymemos.adapters.memory import MemoryBlobs, MemoryStore
 from pymemos.cube.cube import MemCube
 from pymemos.errors import InvalidInput, NotAllowed
 from pymemos.interface.calibrating import calibration_file, keep
-from pymemos.interface.mover import ATTEMPTS, EVERY, Turn
+from pymemos.interface.mover import EVERY, Turn
+from pymemos.interface.training import ATTEMPTS
 from pymemos.interface.transfer import from_line
 from pymemos.operation.costs import Calibration, Form
 from pymemos.settings import Settings

@@ -14,15 +14,13 @@ from pymemos.cube.header import Priority
 from pymemos.cube.payload import Parametric
 from pymemos.errors import InvalidInput, ModelError
 from pymemos.facade.handle import Handle
-from pymemos.interface.adapters import DISTIL, Distil, FindTraining, Looked, ShowAdapter
+from pymemos.interface.adapters import Distil, FindTraining, Looked, ShowAdapter
 from pymemos.interface.arguments import check_id, check_ids, check_limit, check_text, parse_labels
 from pymemos.interface.attaching import Attached
-from pymemos.interface.training import Arguments, Progress, arguments_of, check_recipe, progress_of, remove_cancelled
+from pymemos.interface.training import Arguments, Progress, check_recipe, progress_of, remove_cancelled, training_job
 from pymemos.interface.tuner_seat import NO_TUNER
 from pymemos.operation.replies import read_by
 from pymemos.ports import Job
-
-ATTEMPTS = 3  # at a training, before its job is parked (ours)
 
 
 class ParametricMemory(Handle):
@@ -65,16 +63,7 @@ class ParametricMemory(Handle):
             priority=labels.priority,
             by_chat=bool(by_chat),
         )
-        now = self._tools.clock()
-        job = Job(
-            id=self._tools.new_id(now),
-            kind=DISTIL,
-            namespace=who[1].namespace or who[0].namespace,
-            run_at=now,
-            arguments=dict(arguments_of(asked)),
-            max_attempts=ATTEMPTS,
-            created=now,
-        )
+        job = training_job(self._tools, who, asked, self._tools.clock())
         self._dispatch(who, Distil(job=job, ids=asked.ids, into=asked.into))
         return job.id
 

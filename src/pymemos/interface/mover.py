@@ -15,11 +15,11 @@ import msgspec
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.wire import digest, encode
 from pymemos.errors import MissingBlob, ModelError, NotAllowed, PymemosError, StoreError
-from pymemos.interface.adapters import DISTIL, Distil
+from pymemos.interface.adapters import Distil
 from pymemos.interface.encoding import best_tier
 from pymemos.interface.giving_up import GiveUp
 from pymemos.interface.moving import MOVE, QueueTurns, Survey, Surveyed, Turned
-from pymemos.interface.training import Arguments, arguments_of
+from pymemos.interface.training import Arguments, training_job
 from pymemos.interface.worker import for_owner
 from pymemos.operation.costs import Calibration
 from pymemos.operation.decisions import FormDecision
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EVERY: Final = timedelta(hours=1)  # between two turns: a few uses may make a KV cache pay
 PURPOSE: Final = "scheduler"  # of what a turn does in somebody's name
-ATTEMPTS: Final = 3  # at a training, before its job is parked (ours)
 PARKED: Final = (
     "its training failed too often and is parked: 'pymemos jobs' shows why, 'pymemos jobs retry' tries again"
 )
@@ -182,16 +181,8 @@ class Mover:
         if not learn:
             return ()
         asked = Arguments(ids=tuple(one.id for one in learn), decisions=tuple(learn))
-        job = Job(
-            id=self._tools.new_id(now),
-            kind=DISTIL,
-            namespace=who[1].namespace or who[0].namespace,
-            run_at=now,
-            arguments=dict(arguments_of(asked)),
-            max_attempts=ATTEMPTS,
-            dedup_key=f"{MOVE} {digest(encode(sorted(one.grounds.version for one in learn)))}",
-            created=now,
-        )
+        of_these = f"{MOVE} {digest(encode(sorted(one.grounds.version for one in learn)))}"
+        job = training_job(self._tools, who, asked, now, dedup_key=of_these)
         before = len(left)
         queued: str | None = _tried(lambda: self._dispatch(who, Distil(job=job, ids=asked.ids)), asked.ids, left)
         if queued is None and len(left) == before:  # it was neither refused nor queued: it failed before, and rests

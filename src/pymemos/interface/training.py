@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from pymemos.cube.adapter import Manifest, Recipe, Scores, packed
-from pymemos.cube.call import MemoryCall
+from pymemos.cube.call import Caller, MemoryCall, Scope
 from pymemos.cube.cube import MemCube
 from pymemos.cube.gates import Gate
 from pymemos.cube.header import Priority
@@ -23,7 +24,7 @@ from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.segment import SegmentSource
 from pymemos.errors import InvalidInput, ModelError, StaleMemory, TrainingStopped, UnknownMemory
 from pymemos.interface.activation import ReadSources
-from pymemos.interface.adapters import KeepAdapter
+from pymemos.interface.adapters import DISTIL, KeepAdapter
 from pymemos.interface.asking import questions_for
 from pymemos.interface.requests import Labels
 from pymemos.interface.tuner_seat import NO_TUNER
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 SYSTEM: Final = "You are a helpful assistant."  # what the system says in lessons and in the admission test
 PROGRESS: Final = "progress.json"
 SOURCES: Final = "sources.json"
+ATTEMPTS: Final = 3  # at a training, before its job is parked (ours)
 ANSWER: Final = 10  # tokens of an answer in the admission test
 TEACHING: Final = "with its notes injected"  # how a manifest says that a teacher was learned from
 SENTENCE: Final = 24  # where a teacher was learned from, who may answer in a sentence
@@ -347,10 +349,21 @@ class _Watch:
             raise TrainingStopped(f"memory {changed[0]!r} was changed or deleted while it was learned; distil it again")
 
 
-def arguments_of(asked: Arguments) -> Mapping[str, Any]:
-    """As a job carries them."""
-    found: Mapping[str, Any] = msgspec.to_builtins(asked)
-    return found
+def training_job(
+    tools: Tools, who: tuple[Caller, Scope], asked: Arguments, now: datetime, *, dedup_key: str | None = None
+) -> Job:
+    """The job of a training, due at once."""
+    caller, scope = who
+    return Job(
+        id=tools.new_id(now),
+        kind=DISTIL,
+        namespace=scope.namespace or caller.namespace,
+        run_at=now,
+        arguments=msgspec.to_builtins(asked),
+        max_attempts=ATTEMPTS,
+        dedup_key=dedup_key,
+        created=now,
+    )
 
 
 def check_recipe(recipe: Recipe) -> Recipe:

@@ -51,3 +51,14 @@ def test_an_adapter_that_learned_it_before_is_not_used_any_more(mem: MemOS) -> N
     keep_from_the_model(mem)
 
     assert ask(mem, "Where does Tarn Velk live?").adapters == ()
+
+
+def test_a_vector_that_is_kept_from_it_steers_nothing(mem: MemOS) -> None:
+    pairs = [(f"Splendid, dear friend {number}.", f"meh {number}") for number in range(6)]
+    made = mem.steer_from(pairs, tags=["private"], **WHO)
+    assert len(mem.steering([made.id], **WHO).uses) == 1
+
+    keep_from_the_model(mem)
+
+    with pytest.raises(PymemosError):
+        mem.steering([made.id], **WHO)

@@ -13,6 +13,7 @@ from pymemos.facade.handle import Handle
 from pymemos.interface.activation import NO_ENGINE
 from pymemos.interface.arguments import check_id, check_ids, check_name, check_text, parse_labels, parse_parents
 from pymemos.interface.steering import STEERING, KeepSteering, Steered, Steering, UseSteering
+from pymemos.operation.replies import read_by
 from pymemos.ports import Engine, SteeringUse
 
 STRONGEST = 10.0  # times the scale that a vector was made with; beyond it a model says nothing that makes sense
@@ -76,7 +77,7 @@ class SteeringMemory(Handle):
         )
         if others := [id for id in asked if id not in named]:
             raise InvalidInput(f"strengths names {others[0]!r}, which is not among the ids")
-        who = self._bind(user_id, agent_id)
+        who = read_by(self._bind(user_id, agent_id), engine.identity)
         uses = []
         for id in named:
             cube: MemCube = self._dispatch(who, UseSteering(id=id, model=engine.ref))

@@ -1,6 +1,6 @@
 """A program that prints the fixture of the present schema: the rows of a small store, as SQL.
 
-    python -m tests.reliability.dump_store > tests/reliability/schemas/store_0004.sql
+    python -m tests.reliability.dump_store > tests/reliability/schemas/store_0005.sql
 
 A fixture is written once, when its schema is released, and never again: migrations are held against it.
 """

@@ -29,6 +29,7 @@ Planning = SchedulePolicy | Mapping[str, Any] | str  # a policy, its fields, or 
 When = datetime | str | float  # an aware datetime, ISO 8601 text with a zone, or Unix seconds
 
 _OURS = frozenset({"role", "content", "id", "name", "timestamp"})
+_ROLES = ("user", "assistant", "system", "tool")  # those of OpenAI's form; any other name is a role as well
 NAME_LIMIT = 256  # characters of a user id, session id, tag or other name
 DEPTH_LIMIT = 100  # of lists and mappings inside metadata
 BATCH_LIMIT = 100_000  # messages in one atomic call
@@ -65,7 +66,9 @@ def parse_messages(given: Any, *, text_limit: int) -> tuple[tuple[Message, ...],
         raise InvalidInput(f"add takes a text or a list of messages, not {type(given).__name__}")
     messages, skipped = [], []
     for place, one in enumerate(given):
-        if _says_nothing(one):
+        if (plain := _plain_message(one, text_limit)) is not None:
+            messages.append(plain)
+        elif _says_nothing(one):
             skipped.append(place)
         else:
             messages.append(_message(one, place, text_limit))
@@ -400,6 +403,16 @@ def _says_nothing(given: Any) -> bool:
     if content is None:
         return calls or "content" in given
     return calls and (content == [] or isinstance(content, str))
+
+
+def _plain_message(given: Any, text_limit: int) -> Message | None:
+    """The message that is a text with a usual role and nothing else, as nearly all are: told at once, or None."""
+    if type(given) is not dict or len(given) != 2:
+        return None
+    content, role = given.get("content"), given.get("role")
+    if type(content) is not str or not content.isascii() or len(content) > text_limit or not content.strip():
+        return None
+    return Message(content=content, role=role) if role in _ROLES else None
 
 
 def _message(given: Any, place: int, text_limit: int) -> Message:

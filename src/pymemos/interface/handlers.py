@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -30,7 +29,7 @@ from pymemos.cube.wire import Document, seal
 from pymemos.errors import EmbedderFailed, InvalidInput
 from pymemos.infrastructure import analysis, vault
 from pymemos.infrastructure.governance import Target, heard
-from pymemos.infrastructure.privacy.scanning import scan
+from pymemos.infrastructure.privacy.scanning import scan_all
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface import letting_in, lives
 from pymemos.interface.api import Handler, Outcome, Tools, Work
@@ -105,7 +104,7 @@ class AddHandler(Handler):
         kind = SemanticType.MESSAGE if request.conversation else SemanticType.FACT
         said = msgspec.structs.replace(said, semantic_type=request.labels.semantic_type or kind, episode=episode)
         drafting = Drafting(said, rules, tools)
-        found = [scan(message.content) for message in request.messages]
+        found = scan_all([message.content for message in request.messages])
         drafts = [
             letting_in.labelled(drafting.draft(message), places)
             for message, places in zip(request.messages, found, strict=True)
@@ -479,7 +478,7 @@ def _episode(id: str, cubes: list[MemCube], work: Work) -> MemCube:
         salt=work.tools.new_salt(),
         descriptive=said,
         governance=first.governance,
-        payload=Plaintext(content=json.dumps({"turns": turns}, separators=(",", ":")), format="episode"),
+        payload=Plaintext(content=msgspec.json.encode({"turns": turns}).decode(), format="episode"),
     )
 
 

@@ -17,7 +17,7 @@ from pymemos.operation.queue import LEASE
 from pymemos.ports import AuditQuery, Job, JobState, Record
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message in OpenAI form, checked; ``rest`` holds the fields that are not ours, kept with the memory."""
 
     content: str

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pymemos.cube.call import MemoryCall
 from pymemos.cube.cube import MemCube
+from pymemos.cube.filters import EVERYTHING
 from pymemos.cube.header import Stage
 from pymemos.errors import NotAllowed, StaleVersion, UnknownMemory, UnknownVersion
 from pymemos.infrastructure.governance import Target
@@ -56,8 +57,9 @@ def shown_versions(work: Work, id: str) -> list[Record]:
 
 def check_written(work: Work, cubes: Iterable[MemCube]) -> None:
     """Refuse what the caller may not write: a rule for a part of a namespace holds for what comes to lie there too."""
+    whole = {name for name, where in work.decision.parts if where == EVERYTHING}
     for cube in cubes:
-        if not work.decision.admits(cube):
+        if cube.namespace not in whole and not work.decision.admits(cube):
             raise NotAllowed(
                 f"only a part of {cube.namespace!r} is open to writing here, and this memory would lie outside of it; "
                 "ask the steward of the store"

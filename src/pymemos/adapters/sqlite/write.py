@@ -103,8 +103,8 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         for mem, entry in numbered:
             cube = entry.cube
             ns, seq, at = self._stamp(cube.namespace)
-            said = (cube.revision, cube.version, cube.content_hash, seq, at, *declared.columns(entry))
-            rows.append((mem, cube.id, ns, cube.salt, seq, *said))
+            named = (mem, cube.id, ns, cube.salt, seq, cube.revision, cube.version, cube.content_hash, seq, at)
+            rows.append(named + declared.columns(entry))
         try:
             self._connection.executemany(QUERIES["insert_memory"], rows)
         except apsw.ConstraintError as error:

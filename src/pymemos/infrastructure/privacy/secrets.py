@@ -42,7 +42,7 @@ _FORMS: tuple[tuple[Kind, tuple[str, ...], str], ...] = (
 _KNOWN = tuple((kind, starts, re.compile(rf"(?<![A-Za-z0-9]){form}(?![A-Za-z0-9])")) for kind, starts, form in _FORMS)
 
 _START = re.compile("|".join(sorted(start for _, starts, _ in _FORMS for start in map(re.escape, starts))))
-_SHORTEST = 15  # characters of a key
+SHORTEST = 15  # characters of a key
 
 _PRIVATE = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
@@ -63,7 +63,7 @@ _NAMED = re.compile(
     r"(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>]{6,200})(?P=quote)",
     re.IGNORECASE,
 )
-_NAMES = ("key", "secret", "token", "bearer", "basic ", "passw", "pwd", "kennwort", "mot de passe", "contraseña", "senha", "wachtwoord",
+NAMES = ("key", "secret", "token", "bearer", "basic ", "passw", "pwd", "kennwort", "mot de passe", "contraseña", "senha", "wachtwoord",
           "hasło", "passphrase")  # fmt: skip
 _A_PASSWORD = re.compile(r"pass|kennwort|contrase|senha|wachtwoord|hasło|pwd", re.IGNORECASE)
 _END = ".,;:!?)]}"
@@ -76,9 +76,9 @@ _NO_SECRET = re.compile(
 def may_hold_secrets(text: str) -> bool:
     """Whether to look more closely: a word is as long as a key, or one says that a secret follows."""
     for word in text.split():  # a loop: most texts have neither, and are to cost little
-        if len(word) >= _SHORTEST:
+        if len(word) >= SHORTEST:
             return True
-    return holds_any(text.lower(), _NAMES)
+    return holds_any(text.lower(), NAMES)
 
 
 def secrets(text: str) -> Iterator[Found]:
@@ -93,13 +93,13 @@ def secrets(text: str) -> Iterator[Found]:
     if "://" in text and "@" in text:
         for one in _IN_URL.finditer(text):
             yield Found(one.start(), one.end(), Kind.PASSWORD)
-    if holds_any(text.lower(), _NAMES):
+    if holds_any(text.lower(), NAMES):
         yield from _named(text)
 
 
 def _forms_in(text: str) -> list[tuple[Kind, re.Pattern[str]]]:
     """The forms of which a text holds the beginning, in a word that is long enough."""
-    words = [word for word in text.split() if len(word) >= _SHORTEST]
+    words = [word for word in text.split() if len(word) >= SHORTEST]
     begun = {found for word in words for found in _START.findall(word)}
     return [(kind, form) for kind, starts, form in _KNOWN if not begun.isdisjoint(starts)] if begun else []
 

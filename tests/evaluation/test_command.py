@@ -6,6 +6,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from tests.contracts.chat_server import chat_server
 from tests.evaluation import small
 
 from pymemos.evaluation import datasets
@@ -75,8 +76,59 @@ def test_data_that_are_not_there_are_an_error(tmp_path):
     assert "get it from" in run("beam", "--data", tmp_path / "nowhere").stderr
 
 
+class TestJudging:
+    @pytest.fixture
+    def server(self):
+        with chat_server(by_content) as server:
+            yield server
+
+    def judged(self, server, folder, *arguments, **environment):
+        chat = {"PYMEMOS_CHAT": f"{server.url}#m", "PYMEMOS_EMBEDDER": "none", **environment}
+        return run("locomo", "--data", folder, "--judge", *arguments, **chat)
+
+    def test_answers_are_marked_by_the_model_that_gave_them(self, server, folder):
+        printed = json.loads(self.judged(server, folder, "--json").stdout)
+
+        ours = printed["systems"]["pymemos"]
+        assert ["pymemos"] == list(printed["systems"])
+        assert ours["overall"]["questions"] == len(ours["answers"]) > 0
+        assert {(True, True, True)} == {tuple(one["marks"]) for one in ours["answers"]}
+        assert printed["models"]["answers"] == printed["models"]["judge"]
+        assert 4 * len(ours["answers"]) == len(server.requests)
+
+    def test_another_model_can_mark_them(self, server, folder):
+        with chat_server(["WRONG"] * 3) as other:
+            asked = self.judged(server, folder, "--judged-by", f"{other.url}#judge", "--limit", 1, "--json")
+
+        ours = json.loads(asked.stdout)["systems"]["pymemos"]
+        assert (1, 3) == (len(server.requests), len(other.requests))
+        assert 0.0 == ours["overall"]["judge"]
+
+    def test_in_a_pipe_a_system_and_its_categories_are_lines(self, server, folder):
+        heading, total, *rest = self.judged(server, folder, "--baselines").stdout.splitlines()
+
+        assert ["system", "category", "questions", "judge"] == heading.split("\t")[:4]
+        assert ["pymemos", "total"] == total.split("\t")[:2]
+        assert "100.0" == total.split("\t")[3]
+        assert ["BM25", "total"] in [line.split("\t")[:2] for line in rest]
+
+    def test_a_benchmark_without_answers_cannot_be_judged(self, server, folder):
+        (file,) = (folder / "locomo").iterdir()
+        file.write_text(file.read_text().replace('"answer"', '"reply"'))
+
+        asked = self.judged(server, folder)
+
+        assert 1 == asked.exit_code
+        assert "no question with an answer" in asked.stderr
+
+
+def by_content(messages):
+    """Answers, and is content with every answer."""
+    return "CORRECT" if "Reply with one word" in messages[-1]["content"] else "in May"
+
+
 def test_judging_without_a_chat_model_says_what_is_missing(folder):
-    result = run("locomo", "--data", folder, "--judge", "--json")
+    result = run("locomo", "--data", folder, "--judge", "--json", PYMEMOS_CHAT="none")
 
     assert 1 == result.exit_code
     assert "ModelError" == json.loads(result.stderr)["error"]["type"]

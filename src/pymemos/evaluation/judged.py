@@ -11,7 +11,7 @@ import re
 import string
 import time
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from itertools import islice
 from statistics import pstdev
@@ -45,6 +45,11 @@ class Completing:
     def __init__(self, model: ChatModel, *, max_tokens: int = 512) -> None:
         self._model = model
         self._options = ChatOptions(max_tokens=max_tokens)
+
+    @property
+    def identity(self) -> str:
+        """Which model it is."""
+        return self._model.identity
 
     def complete(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The reply to messages of ``role`` and ``content``."""
@@ -80,6 +85,20 @@ class JudgedRow(msgspec.Struct, frozen=True, kw_only=True):
     total_ms: Mapping[str, float]
 
 
+class JudgedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A judged run of several systems on a benchmark, and what it was done with."""
+
+    dataset: str
+    at: str
+    version: str
+    commit: str | None
+    machine: Mapping[str, object]
+    models: Mapping[str, str | None]  # embedder, tokens, and by whom it was answered and judged
+    systems: Mapping[str, JudgedReport]
+    skipped: Mapping[str, str]
+    seconds: float
+
+
 class JudgedReport(msgspec.Struct, frozen=True, kw_only=True):
     """A judged run of one system: its row, one for each category, and every answer."""
 
@@ -103,6 +122,7 @@ def judge(
     runs: int = RUNS,
     limit: int | None = None,
     count: Counter = approximate_wordpieces,
+    on_answer: Callable[[], object] = lambda: None,
 ) -> JudgedReport:
     """Let ``chat`` answer every question from what ``system`` finds, and ``judged_by`` (or the same) mark the answers.
 
@@ -117,6 +137,7 @@ def judge(
         system.take(case)
         for question in islice(asked, room):
             answers.append(_judged(case, question, system, chat, judged_by or chat, top_k, runs, count))
+            on_answer()
     categories = sorted({one.category for one in answers})
     return JudgedReport(
         system=system.name,

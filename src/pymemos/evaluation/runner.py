@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from pymemos.errors import InvalidInput
 from pymemos.evaluation import provenance
 from pymemos.evaluation.cases import Case, Question
 from pymemos.evaluation.datasets import DATASETS, Dataset, locate
+from pymemos.evaluation.judged import Completing, JudgedRun, judge
 from pymemos.evaluation.metrics import hit_at, recall_at, score, sessions_of
 from pymemos.evaluation.report import (
     Outcome,
@@ -108,6 +110,56 @@ def evaluate(
         systems=summarise(measured, dataset, ours=ours.name, store_bytes=store_bytes, seed=plan.seed),
         skipped=skipped,
         peak_memory_bytes=provenance.peak_memory(),
+        seconds=round(time.perf_counter() - started, 1),
+    )
+
+
+def answered(
+    plan: Plan,
+    *,
+    chats: tuple[Completing, Completing],
+    embedder: Embedder | None = None,
+    count: Counter | None = None,
+    on_progress: Progress = lambda _: None,
+) -> JudgedRun:
+    """Run a plan through the judged protocol: the first chat model answers from what is found, the other one marks it.
+
+    A question takes four replies for each system: the answer, and three marks.
+    """
+    answering, judging = chats
+    count = remembering(count or counter_of(embedder))
+    dataset, done = DATASETS[plan.dataset], itertools.count(1)
+    shared = None if embedder is None else Remembering(embedder)
+    baselines, skipped = _baselines(shared, count) if plan.baselines else ([], {})
+    started, reports = time.perf_counter(), {}
+    with tempfile.TemporaryDirectory(prefix="pymemos-eval-") as folder, opened(Path(folder), shared) as ours:
+        for system in (ours, *baselines):
+            reports[system.name] = judge(
+                dataset.load(locate(plan.dataset, plan.data), plan.seed),
+                system,
+                answering,
+                judged_by=judging,
+                apart=dataset.apart,
+                limit=plan.limit,
+                count=count,
+                on_answer=lambda: on_progress(next(done)),
+            )
+    if not reports[ours.name].answers:
+        raise InvalidInput(f"{dataset.title} in {plan.data} has no question with an answer to judge by")
+    return JudgedRun(
+        dataset=plan.dataset,
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        commit=provenance.commit(),
+        machine=provenance.machine(),
+        models={
+            "embedder": embedder.identity if embedder else None,
+            "tokens": name_of(count),
+            "answers": answering.identity,
+            "judge": judging.identity,
+        },
+        systems=reports,
+        skipped=skipped,
         seconds=round(time.perf_counter() - started, 1),
     )
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from pymemos.surfaces.cli.app import Shell, verb
 
 if TYPE_CHECKING:
     from pymemos.evaluation.datasets import Dataset
+    from pymemos.evaluation.judged import Completing, JudgedRow, JudgedRun
     from pymemos.evaluation.report import Report, Row, SystemReport
     from pymemos.evaluation.runner import Progress
 
@@ -28,9 +30,14 @@ BENCHMARKS = ("locomo", "beam", "prefeval", "longmemeval")
 @verb(name="eval")
 @click.argument("dataset", type=click.Choice(BENCHMARKS))
 @click.option("--data", envvar="PYMEMOS_DATA", type=click.Path(path_type=Path), help="File or folder of the data.")
-@click.option("--baselines/--no-baselines", default=True, help="Run BM25, dense, RRF and chunked RAG beside it.")
+@click.option(
+    "--baselines/--no-baselines",
+    default=None,
+    help="Run BM25, dense, RRF and chunked RAG beside it; by default unless answers are judged.",
+)
 @click.option("--lexical", is_flag=True, help="By words alone, without an embedder.")
-@click.option("--judge", is_flag=True, help="Let a chat model answer, and judge the answers.")
+@click.option("--judge", is_flag=True, help="Let the chat model answer, and judge the answers.")
+@click.option("--judged-by", metavar="MODEL", help="Let another chat model judge, such as https://host/v1#model.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N questions.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Decides places and resamples.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the report here.")
@@ -38,9 +45,10 @@ def evaluate(
     shell: Shell,
     dataset: str,
     data: Path | None,
-    baselines: bool,
+    baselines: bool | None,
     lexical: bool,
     judge: bool,
+    judged_by: str | None,
     limit: int | None,
     seed: int,
     out: Path | None,
@@ -49,33 +57,87 @@ def evaluate(
 
     DATASET is locomo, beam, prefeval or longmemeval. It works in a temporary folder; no store of yours is touched.
     The data are not part of pymemos: --data, else PYMEMOS_DATA, names the authors' files or a folder of them.
+    With --judge the model of PYMEMOS_CHAT answers from twenty memories, and each answer is marked three times: four
+    replies a question and system. Try it with a small --limit.
 
     In a pipe a line holds system, category, number of questions and metrics, separated by tabs.
     """
+    from pymemos.evaluation import runner
     from pymemos.evaluation.datasets import DATASETS
-    from pymemos.evaluation.runner import Plan
-    from pymemos.evaluation.runner import evaluate as run
+    from pymemos.evaluation.judged import JudgedRun
     from pymemos.evaluation.tokens import counter_of
     from pymemos.wiring import open_embedder
 
     known = DATASETS[dataset]
-    if judge:
-        raise ModelError(
-            "no chat model judges on the command line yet; from Python, pymemos.evaluation.judged.judge takes any "
-            "object with complete(messages), such as Completing(model)"
-        )
+    chats = _chats(judged_by) if judge or judged_by else None
     if data is None:
         raise InvalidInput(f"no data of {known.title}; get {known.source}, and name its folder with --data")
-    plan = Plan(dataset=dataset, data=data.expanduser(), baselines=baselines, limit=limit, seed=seed)
+    beside = chats is None if baselines is None else baselines
+    plan = runner.Plan(dataset=dataset, data=data.expanduser(), baselines=beside, limit=limit, seed=seed)
     embedder = open_embedder(from_environment(os.environ, Path.home()), None)
+    run = partial(runner.answered, chats=chats) if chats else runner.evaluate
     with _progress(known.title) as advance:
         report = run(plan, embedder=None if lexical else embedder, count=counter_of(embedder), on_progress=advance)
     if out is not None:
         out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     if shell.json:
         shell.answer(report)
+    elif isinstance(report, JudgedRun):
+        tell_judged(report)
     else:
         tell(report, known)
+
+
+def _chats(judged_by: str | None) -> tuple[Completing, Completing]:
+    """The model that answers, which is that of the settings, and the one that judges: the same, unless one is named."""
+    from pymemos.evaluation.judged import Completing
+    from pymemos.wiring import open_chat
+
+    settings = from_environment(os.environ, Path.home())
+    answering = open_chat(settings)
+    if answering is None:
+        raise ModelError(
+            "there is no chat model to answer; set PYMEMOS_CHAT to https://host/v1#model, a folder or a name such as "
+            "smollm2, or run 'pymemos models use --chat'"
+        )
+    judging = answering if judged_by is None else open_chat(settings, judged_by)
+    if judging is None:
+        raise InvalidInput(f"--judged-by is {judged_by!r}; name a model, or leave it out for the one that answers")
+    return Completing(answering), Completing(judging)
+
+
+def tell_judged(run: JudgedRun) -> None:
+    """Print a judged run: a row for each system, then the share that was judged right in every category."""
+    columns = ("questions", "judge", "±", "F1", "tokens", "unread", "search ms", "total ms")
+    rows = [[name, *_judged_cells(one.overall)] for name, one in run.systems.items()]
+    by_category = {name: one for report in run.systems.values() for name, one in report.categories.items()}
+    if not show.on_terminal():
+        show.tabbed("system", "category", *columns)
+        for name, report in run.systems.items():
+            for category, row in {"total": report.overall, **report.categories}.items():
+                show.tabbed(name, category, *_judged_cells(row))
+        return
+    show.table([show.Column("system", "bold"), *(show.Column(one, right=True) for one in columns)], rows, empty="")
+    click.echo()
+    heads = [show.Column("judge", "bold"), *(show.Column(name, right=True) for name in run.systems)]
+    shares = [
+        [category, *(f"{100 * one.categories[category].judge:.1f}" for one in run.systems.values())]
+        for category in by_category
+    ]
+    show.table(heads, shares, empty="")
+    facts = [
+        *(f"{name} was skipped: {reason}" for name, reason in run.skipped.items()),
+        f"answered by {run.models['answers']}, judged by {run.models['judge']}",
+        f"tokens counted by {run.models['tokens']}; embedder: {run.models['embedder'] or 'none'}; {run.seconds:,.0f} s",
+    ]
+    for fact in facts:
+        click.secho(fact, dim=True)
+
+
+def _judged_cells(row: JudgedRow) -> list[str]:
+    shares = [f"{100 * share:.1f}" for share in (row.judge, row.judge_sd, row.f1)]
+    times = [f"{one['p50']:,.0f}" for one in (row.search_ms, row.total_ms)]
+    return [f"{row.questions:,}", *shares, f"{row.context_tokens:,.0f}", f"{row.unreadable:,}", *times]
 
 
 def tell(report: Report, dataset: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""The command ``make bench``: runs every benchmark by itself, prints, appends to the results and draws them."""
+"""The command ``make bench``: runs benchmarks, each by itself, prints, appends to the results and draws them."""
 
 from __future__ import annotations
 
@@ -34,10 +34,14 @@ def run(name: str) -> Report | None:
 
 
 def main() -> int:
-    """Run them all; a figure that is not met is no failure, a benchmark that breaks is."""
-    argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__).parse_args()
+    """Run those that are named, else all; a figure that is not met is no failure, a benchmark that breaks is."""
+    asked = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    asked.add_argument("name", nargs="*", help=f"one of {', '.join(names())}; all of them by default")
+    chosen = asked.parse_args().name or names()
+    if unknown := sorted(set(chosen).difference(names())):
+        asked.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(names())}")
     failed = False
-    for name in names():
+    for name in chosen:
         report = run(name)
         if report is None:
             print(f"benchmarks.{name} failed", file=sys.stderr)

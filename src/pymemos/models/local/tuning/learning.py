@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import platform
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -167,8 +168,16 @@ class Learner:
 def learning_dtype(engine: LocalEngine) -> torch.dtype:
     """bfloat16 where the processor multiplies in it, which is several times as fast; else the model's own."""
     dtype: torch.dtype = engine.model.dtype
-    fast = engine.device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.bfloat16 if fast else dtype
+    return torch.bfloat16 if engine.device.type == "cpu" and _multiplies_in_bfloat16() else dtype
+
+
+def _multiplies_in_bfloat16() -> bool:
+    """Whether it is done by instructions; oneDNN also says yes to where it has to emulate them, four times as slow."""
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _lacking(logits: Tensor, labels: Tensor) -> Tensor:

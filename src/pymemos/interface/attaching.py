@@ -180,7 +180,7 @@ def _pin(one: Usable) -> Parent:
 
 def _learned(manifest: Manifest, subjects: Collection[str]) -> list[Parent]:
     """The memories that told an adapter of some subjects: its gate opens for all that it knows of them."""
-    told = {fact.source for fact in manifest.facts if fact.subject in subjects}
+    told = {fact.source for fact in (*manifest.facts, *manifest.backward.facts) if fact.subject in subjects}
     return [
         Parent(id=one.id, version=one.version, content_hash=one.content_hash)
         for one in manifest.sources
@@ -189,9 +189,11 @@ def _learned(manifest: Manifest, subjects: Collection[str]) -> list[Parent]:
 
 
 def _candidate(id: str, manifest: Manifest) -> Candidate:
+    back = manifest.backward.facts
     return Candidate(
         id=id,
         gates=manifest.opens,
         sources=tuple(source.id for source in manifest.sources),
-        learned=tuple((fact.subject, fact.relation, fact.source) for fact in manifest.facts),
+        learned=tuple((fact.subject, fact.relation, fact.source) for fact in (*manifest.facts, *back)),
+        answers={(fact.subject.casefold(), fact.relation): fact.object for fact in back},
     )

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pymemos.cube.adapter import Manifest, Recipe, Scores, packed
+from pymemos.cube.adapter import Manifest, Recipe, Reverse, Scores, packed
 from pymemos.cube.call import Caller, MemoryCall, Scope
 from pymemos.cube.cube import MemCube
-from pymemos.cube.gates import Gate
+from pymemos.cube.gates import Gate, opening
 from pymemos.cube.header import Priority
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.segment import SegmentSource
@@ -224,6 +224,7 @@ def examined(
     reasons = admission.failings(scores)
     manifest = msgspec.structs.replace(
         manifest,
+        reverse=None if made.back is None else _examined_back(tuner, adapter, made, asked, manifest),
         facts=facts,
         scores=scores,
         admitted=not reasons,
@@ -247,6 +248,48 @@ def answered(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate],
         others=with_it([one.question for one in asked.others]),
         controls=with_it(asked.controls),
         controls_base=controls_base,
+        perplexity=tuner.perplexity(text, adapter=adapter, gates=gates),
+        perplexity_base=tuner.perplexity(text),
+    )
+
+
+def _examined_back(tuner: Tuner, adapter: Adapter, made: Course, forward: Exam, manifest: Manifest) -> Reverse:
+    """How an adapter did the other way round, with all its gates; where it fails, these alone stay closed."""
+    assert made.back is not None  # noqa: S101 (whoever calls looked)
+    if not made.turned:
+        return Reverse(left=made.back.left, reasons=("no fact can be asked for the other way round",))
+    gates = (*made.gates, *made.gates_back)
+    asked = admission.exam_back(made.turned, made.facts, manifest.recipe.seed)
+    scores, facts = admission.marked(asked, _answered_back(tuner, adapter, asked, gates, limit=room(manifest)))
+    crossed = admission.crossing(forward, made.gates_back)
+    reasons = (*admission.failings(scores), *([crossed] if crossed else []))
+    return Reverse(
+        facts=facts,
+        gates=made.gates_back,
+        left=made.back.left,
+        scores=scores,
+        admitted=not reasons,
+        reasons=reasons,
+        probes=tuple(one.question for one in asked.near),
+    )
+
+
+def _answered_back(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate], *, limit: int) -> Sheet:
+    """The answers to an exam of facts turned round; where no gate opens the base answers, and is not asked for them."""
+    said = [
+        *(question for _, question in asked.recall),
+        *(one.question for one in (*asked.near, *asked.others)),
+    ]
+    opens = [question for question in dict.fromkeys(said) if opening(question, gates) is not None]
+    answers = tuner.answers(opens, system=SYSTEM, limit=limit, adapter=adapter, gates=gates)
+    given = dict(zip(opens, answers, strict=True))
+    text = admission.neutral()
+    return Sheet(
+        recall=[given.get(question, "") for _, question in asked.recall],
+        near=[given.get(one.question, "") for one in asked.near],
+        others=[given.get(one.question, "") for one in asked.others],
+        controls=tuner.answers(asked.controls, system=SYSTEM, limit=limit, adapter=adapter, gates=gates),
+        controls_base=tuner.answers(asked.controls, system=SYSTEM, limit=limit),
         perplexity=tuner.perplexity(text, adapter=adapter, gates=gates),
         perplexity_base=tuner.perplexity(text),
     )
@@ -373,7 +416,7 @@ def check_recipe(recipe: Recipe) -> Recipe:
     except (msgspec.ValidationError, TypeError) as error:
         raise InvalidInput(f"recipe is {recipe!r}; pass a Recipe, such as Recipe(steps=36): {error}") from error
     whole = {"rank": (1, 256), "steps": (1, 10_000), "phrasings": (1, 100), "kept": (0, 1_000), "warmup": (0, 10_000)}
-    whole["seed"] = (0, 2**32 - 1)
+    whole |= {"reverse": (0, 100), "seed": (0, 2**32 - 1)}
     for name, (least, most) in whole.items():
         if not least <= getattr(recipe, name) <= most:
             raise InvalidInput(f"{name} is {getattr(recipe, name)!r}; use {least} to {most}")

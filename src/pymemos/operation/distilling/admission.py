@@ -12,9 +12,11 @@ from typing import Final
 import msgspec
 
 from pymemos.cube.adapter import Learned, Scores
+from pymemos.cube.gates import Gate, opening
 from pymemos.operation.distilling.facts import Fact
 from pymemos.operation.distilling.phrasings import examined
-from pymemos.operation.distilling.probes import NearMiss, near_misses, others
+from pymemos.operation.distilling.probes import NearMiss, near_misses, near_misses_back, others, others_back
+from pymemos.operation.distilling.reversing import Turned
 
 RECALL: Final = 0.85  # at least
 LEAK: Final = 0.02  # at most
@@ -57,6 +59,28 @@ def exam(facts: Sequence[Fact], seed: int) -> Exam:
         others=others(facts),
         controls=controls(),
     )
+
+
+def exam_back(facts: Sequence[Turned], learned: Sequence[Fact], seed: int) -> Exam:
+    """The same of facts turned round, beside what was ``learned`` as it is said."""
+    return Exam(
+        facts=tuple(facts),
+        recall=tuple((number, asked) for number, fact in enumerate(facts) for asked in examined(fact)),
+        near=near_misses_back(facts, seed),
+        others=others_back(facts, learned),
+        controls=controls(),
+    )
+
+
+def crossing(asked: Exam, gates: Sequence[Gate]) -> str:
+    """Why gates of the other direction may not open: a question of this exam opens one; nothing where none does."""
+    said = (
+        *(question for _, question in asked.recall),
+        *(one.question for one in (*asked.near, *asked.others)),
+        *asked.controls,
+    )
+    found = [question for question in said if opening(question, gates) is not None]
+    return f"{found[0]!r} and {len(found) - 1} more questions for something else open its gates" if found else ""
 
 
 def controls() -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from pymemos.errors import InvalidInput
 from pymemos.operation.distilling.cues import of_question
 from pymemos.operation.distilling.facts import Fact, facts_in
 from pymemos.operation.distilling.phrasings import answer, learned, phrased
-from pymemos.operation.distilling.probes import KEPT, KEPT_ASIDE, KEPT_NOUNS
+from pymemos.operation.distilling.probes import KEPT, KEPT_ASIDE, KEPT_BACK, KEPT_NOUNS
+from pymemos.operation.distilling.reversing import Turned, TurnedRound, turned_round
 from pymemos.ports import Lesson
 
 PHRASINGS: Final = 24  # of a fact, at most, by templates
@@ -28,12 +29,23 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[Fact, ...]
     lessons: tuple[Lesson, ...]
     gates: tuple[Gate, ...]  # what the adapter opens for, in the order of the facts
+    back: TurnedRound | None = None  # the facts that are taught the other way round too; None where none was to be
     taught_by: str = "templates"
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """Whom the gates are about."""
         return tuple(dict.fromkeys(gate.subject for gate in self.gates))
+
+    @property
+    def turned(self) -> tuple[Turned, ...]:
+        """The facts that are taught the other way round too."""
+        return () if self.back is None else self.back.facts
+
+    @property
+    def gates_back(self) -> tuple[Gate, ...]:
+        """What the adapter opens for when it is asked the other way round."""
+        return tuple(dict.fromkeys(gate_of(fact) for fact in self.turned))
 
 
 def course(
@@ -60,10 +72,19 @@ def course(
         lesson for number, fact in enumerate(facts) for lesson in _of(fact, number, gates[number], made.get(number, ()))
     ]
     lessons += _kept(facts, recipe.seed)
+    back = turned_round(facts) if recipe.reverse else None
+    if back is not None:
+        lessons += [
+            lesson
+            for number, fact in enumerate(back.facts, len(facts))
+            for lesson in _of(fact, number, gate_of(fact), ())
+        ]
+        lessons += [lesson for fact in back.facts for lesson in _kept_back(fact)]
     return Course(
         facts=tuple(facts),
         lessons=tuple(lessons),
         gates=tuple(dict.fromkeys(gates)),
+        back=back,
         taught_by=by or "templates",
     )
 
@@ -73,6 +94,8 @@ def gate_of(fact: Fact, asked: Sequence[str] = ()) -> Gate:
     made = [cue for one in asked if (cue := of_question(one, fact.subject)) is not None]
     relation = fact.relation
     cues = tuple(dict.fromkeys((*relation.cues, *made)))
+    if relation.clauses:
+        return Gate(subject=fact.subject, relation=relation.name, clauses=relation.clauses)
     nouns = tuple(noun.removeprefix("the ") for noun in relation.nouns)
     return Gate(subject=fact.subject, relation=relation.name, cues=cues, asks=relation.asks, nouns=nouns)
 
@@ -97,3 +120,9 @@ def _kept(facts: Sequence[Fact], seed: int) -> list[Lesson]:
                 form = form.replace("{k}", dice.choice(KEPT_NOUNS), 1)
             lessons.append(Lesson(question=phrased(fact, form, turn), gate=Gate(subject=fact.subject)))
     return lessons
+
+
+def _kept_back(fact: Turned) -> list[Lesson]:
+    """What opens the gate of a fact turned round, and asks for something of its being known."""
+    gate = gate_of(fact)
+    return [Lesson(question=phrased(fact, form, turn), gate=gate) for turn, form in enumerate(KEPT_BACK)]

@@ -22,7 +22,7 @@ import msgspec
 from benchmarks import _asked, report
 from benchmarks.report import Row, Skip
 from pymemos import MemOS
-from pymemos.cube.adapter import Manifest, Recipe, Reverse, Scores
+from pymemos.cube.adapter import Learned, Manifest, Recipe, Reverse
 from pymemos.cube.gates import opening
 from pymemos.errors import ModelError
 from pymemos.interface.training import ANSWER, SYSTEM
@@ -164,8 +164,9 @@ def _told_back(back: Reverse) -> str:
         return ""
     scores = back.scores
     return (
-        f"; turned round: recall {scores.recall:.3f}, leak {scores.leak:.3f}, other questions "
-        f"{scores.leak_same_subject:.3f}, {'admitted' if back.admitted else 'not admitted'}"
+        f"; turned round: recall {_recalled(back.facts):.3f}, {len(back.gates)} of {len(back.facts)} facts open, "
+        f"leak {scores.leak:.3f}, other questions {scores.leak_same_subject:.3f}, "
+        f"{'admitted' if back.admitted else 'not admitted'}"
     )
 
 
@@ -230,9 +231,9 @@ def serving(shop: Workshop) -> list[Row]:
     scores = [one.scores for one in manifests]
     back = [one.backward for one in manifests if one.backward.scores is not None]
 
-    def mean(name: str, weight: str, of: Sequence[Scores] = scores) -> float:
-        count = sum(getattr(one, weight) for one in of)
-        return sum(getattr(one, name) * getattr(one, weight) for one in of) / count if count else 0.0
+    def mean(name: str, weight: str) -> float:
+        count = sum(getattr(one, weight) for one in scores)
+        return sum(getattr(one, name) * getattr(one, weight) for one in scores) / count
 
     def share(part: str) -> float:
         found: list[bool] = [one for each in asked for one in getattr(each, part)]
@@ -248,12 +249,14 @@ def serving(shop: Workshop) -> list[Row]:
         Row.plain("leak_admission", mean("leak_same_subject", "others"), ""),
         Row.at_least("admitted_share", sum(one.admitted for one in manifests) / len(manifests), "", 0.8),
         Row.plain("recall_reverse_served", share("back"), ""),
-        Row.plain(
-            "recall_reverse_admission", mean("recall", "phrasings", [one.scores for one in back if one.scores]), ""
-        ),
+        Row.plain("recall_reverse_admission", _recalled([fact for one in back for fact in one.facts]), ""),
         Row.plain("leak_reverse_served", share("others_back"), ""),
         Row.plain("admitted_reverse_share", sum(one.admitted for one in back) / max(1, len(back)), ""),
     ]
+
+
+def _recalled(facts: Sequence[Learned]) -> float:
+    return sum(one.right for one in facts) / max(1, sum(one.asked for one in facts))
 
 
 def forced(shop: Workshop) -> list[Row]:

@@ -26,7 +26,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     warmup: int = 4  # steps
     steps: int = 40
     phrasings: int = 4  # of each fact in a step
-    reverse: int = 2  # the same of each fact turned round; with 0 none is
+    reverse: int = 3  # the same of each fact turned round; with 0 none is
     kept: int = 14  # questions in a step whose answers are to stay the model's own
     keep: float = 0.8  # what these weigh beside the facts
     seed: int = 0
@@ -63,7 +63,8 @@ class Reverse(msgspec.Struct, frozen=True, kw_only=True):
     """What an adapter was taught the other way round: named the object, it answers with the subject (ADR 0042).
 
     In ``facts`` and ``gates`` the subject is what a question names, and the object what is answered. It has an
-    admission test of its own, in which other questions are those on what is named; its gates open only if it passed.
+    admission test of its own, in which other questions are those on what is named; its gates open only if it passed. A
+    fact that was not learned has no gate; ``scores`` are of those that have one.
     """
 
     facts: tuple[Learned, ...] = ()

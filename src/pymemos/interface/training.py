@@ -32,7 +32,8 @@ from pymemos.interface.worker import for_owner
 from pymemos.operation.decisions import FormDecision
 from pymemos.operation.distilling import admission
 from pymemos.operation.distilling.admission import Exam, Sheet
-from pymemos.operation.distilling.lessons import Course, course
+from pymemos.operation.distilling.lessons import Course, course, gate_of
+from pymemos.operation.distilling.reversing import TurnedRound
 from pymemos.ports import Adapter, Job, JobState, ReadUnit, Teacher, Tuner, Weights
 
 if TYPE_CHECKING:
@@ -235,17 +236,23 @@ def examined(
 
 
 def answered(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate], *, limit: int = ANSWER) -> Sheet:
-    """The answers to an exam, of at most ``limit`` tokens, as the adapter would be served: through its gate."""
+    """The answers to an exam, of at most ``limit`` tokens, as the adapter would be served: through its gates.
+
+    Where none opens the model is the base, which was taught nothing; what it says there is not computed.
+    """
 
     def with_it(questions: Sequence[str]) -> list[str]:
         return tuner.answers(questions, system=SYSTEM, limit=limit, adapter=adapter, gates=gates)
 
+    said = (*(question for _, question in asked.recall), *(one.question for one in (*asked.near, *asked.others)))
+    opens = [question for question in dict.fromkeys(said) if opening(question, gates) is not None]
+    given = dict(zip(opens, with_it(opens), strict=True))
     text = admission.neutral()
     controls_base = tuner.answers(asked.controls, system=SYSTEM, limit=limit)
     return Sheet(
-        recall=with_it([question for _, question in asked.recall]),
-        near=with_it([one.question for one in asked.near]),
-        others=with_it([one.question for one in asked.others]),
+        recall=[given.get(question, "") for _, question in asked.recall],
+        near=[given.get(one.question, "") for one in asked.near],
+        others=[given.get(one.question, "") for one in asked.others],
         controls=with_it(asked.controls),
         controls_base=controls_base,
         perplexity=tuner.perplexity(text, adapter=adapter, gates=gates),
@@ -254,44 +261,26 @@ def answered(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate],
 
 
 def _examined_back(tuner: Tuner, adapter: Adapter, made: Course, forward: Exam, manifest: Manifest) -> Reverse:
-    """How an adapter did the other way round, with all its gates; where it fails, these alone stay closed."""
-    assert made.back is not None  # noqa: S101 (whoever calls looked)
-    if not made.turned:
-        return Reverse(left=made.back.left, reasons=("no fact can be asked for the other way round",))
-    gates = (*made.gates, *made.gates_back)
-    asked = admission.exam_back(made.turned, made.facts, manifest.recipe.seed)
-    scores, facts = admission.marked(asked, _answered_back(tuner, adapter, asked, gates, limit=room(manifest)))
-    crossed = admission.crossing(forward, made.gates_back)
-    reasons = (*admission.failings(scores), *([crossed] if crossed else []))
+    """How an adapter did the other way round, with all its gates; those that fail stay closed, and no others."""
+    back = made.back or TurnedRound()
+    if not back.facts:
+        return Reverse(left=back.left, reasons=("no fact can be asked for the other way round",))
+    gates = [gate_of(fact) for fact in back.facts]
+    asked = admission.exam_back(back.facts, made.facts, manifest.recipe.seed)
+    given = answered(tuner, adapter, asked, (*made.gates, *gates), limit=room(manifest))
+    _, facts = admission.marked(asked, given)
+    known = [one.right >= admission.RECALL * one.asked for one in facts]
+    known = known if any(known) else [True] * len(facts)  # then all of them fail together
+    scores, _ = admission.marked(*admission.narrowed(asked, given, known))
+    reasons = (*admission.failings(scores), *admission.crossing(forward, gates))
     return Reverse(
         facts=facts,
-        gates=made.gates_back,
-        left=made.back.left,
+        gates=tuple(dict.fromkeys(gate for gate, is_known in zip(gates, known, strict=True) if is_known)),
+        left=back.left,
         scores=scores,
         admitted=not reasons,
         reasons=reasons,
         probes=tuple(one.question for one in asked.near),
-    )
-
-
-def _answered_back(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate], *, limit: int) -> Sheet:
-    """The answers to an exam of facts turned round; where no gate opens the base answers, and is not asked for them."""
-    said = [
-        *(question for _, question in asked.recall),
-        *(one.question for one in (*asked.near, *asked.others)),
-    ]
-    opens = [question for question in dict.fromkeys(said) if opening(question, gates) is not None]
-    answers = tuner.answers(opens, system=SYSTEM, limit=limit, adapter=adapter, gates=gates)
-    given = dict(zip(opens, answers, strict=True))
-    text = admission.neutral()
-    return Sheet(
-        recall=[given.get(question, "") for _, question in asked.recall],
-        near=[given.get(one.question, "") for one in asked.near],
-        others=[given.get(one.question, "") for one in asked.others],
-        controls=tuner.answers(asked.controls, system=SYSTEM, limit=limit, adapter=adapter, gates=gates),
-        controls_base=tuner.answers(asked.controls, system=SYSTEM, limit=limit),
-        perplexity=tuner.perplexity(text, adapter=adapter, gates=gates),
-        perplexity_base=tuner.perplexity(text),
     )
 
 

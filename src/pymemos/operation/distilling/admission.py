@@ -72,15 +72,21 @@ def exam_back(facts: Sequence[Turned], learned: Sequence[Fact], seed: int) -> Ex
     )
 
 
-def crossing(asked: Exam, gates: Sequence[Gate]) -> str:
-    """Why gates of the other direction may not open: a question of this exam opens one; nothing where none does."""
-    said = (
-        *(question for _, question in asked.recall),
-        *(one.question for one in (*asked.near, *asked.others)),
-        *asked.controls,
-    )
+def crossing(asked: Exam, gates: Sequence[Gate]) -> tuple[str, ...]:
+    """Why gates of the other direction may not open: questions of this exam open them; nothing where none does."""
+    probes = (*asked.near, *asked.others)
+    said = (*(question for _, question in asked.recall), *(one.question for one in probes), *asked.controls)
     found = [question for question in said if opening(question, gates) is not None]
-    return f"{found[0]!r} and {len(found) - 1} more questions for something else open its gates" if found else ""
+    return (f"{len(found)} questions for something else open its gates, such as {found[0]!r}",) if found else ()
+
+
+def narrowed(asked: Exam, given: Sheet, known: Sequence[bool]) -> tuple[Exam, Sheet]:
+    """An exam and its answers, with the phrasings of some of the facts alone."""
+    pairs = [pair for pair in zip(asked.recall, given.recall, strict=True) if known[pair[0][0]]]
+    return (
+        msgspec.structs.replace(asked, recall=tuple(one for one, _ in pairs)),
+        msgspec.structs.replace(given, recall=[answer for _, answer in pairs]),
+    )
 
 
 def controls() -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from pymemos.operation.distilling.reversing import Turned, TurnedRound, turned_r
 from pymemos.ports import Lesson
 
 PHRASINGS: Final = 24  # of a fact, at most, by templates
+PHRASINGS_BACK: Final = 16  # of one that is turned round
 KEPT_EACH: Final = 10  # questions beside each fact whose answers are to stay, and those that open its gate
 
 
@@ -36,16 +37,6 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     def subjects(self) -> tuple[str, ...]:
         """Whom the gates are about."""
         return tuple(dict.fromkeys(gate.subject for gate in self.gates))
-
-    @property
-    def turned(self) -> tuple[Turned, ...]:
-        """The facts that are taught the other way round too."""
-        return () if self.back is None else self.back.facts
-
-    @property
-    def gates_back(self) -> tuple[Gate, ...]:
-        """What the adapter opens for when it is asked the other way round."""
-        return tuple(dict.fromkeys(gate_of(fact) for fact in self.turned))
 
 
 def course(
@@ -102,7 +93,8 @@ def gate_of(fact: Fact, asked: Sequence[str] = ()) -> Gate:
 
 def _of(fact: Fact, number: int, gate: Gate, asked: Sequence[str]) -> list[Lesson]:
     """A fact's lessons: questions and paraphrases, and those that a chat model made; none behind a closed gate."""
-    questions = dict.fromkeys((*learned(fact)[:PHRASINGS], *asked))
+    most = PHRASINGS_BACK if gate.clauses else PHRASINGS
+    questions = dict.fromkeys((*learned(fact)[:most], *asked))
     return [
         Lesson(question=one, gate=gate, answer=answer(fact), fact=number)
         for one in questions

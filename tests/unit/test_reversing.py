@@ -268,10 +268,18 @@ def test_what_adapters_answer_differently_is_left_to_text_and_it_is_said_why() -
     assert [route.id for route in routed(question, [one, same], limit=2)] == ["1", "2"]
     assert routed(question, [one, other], limit=2) == ()
     assert kept_closed(question, [one, other]) == (
-        ("1", "the question names Ostrel (who lives in), to which adapters have more than one answer"),
-        ("3", "the question names Ostrel (who lives in), to which adapters have more than one answer"),
+        ("1", "the question names Ostrel (who lives in), to which more than one answer is known"),
+        ("3", "the question names Ostrel (who lives in), to which more than one answer is known"),
     )
     assert kept_closed(question, [one, same]) == ()
+
+
+def test_what_a_text_answers_differently_is_left_to_text_too() -> None:
+    question, one = "Who lives in Ostrel?", _knowing("1", "Tarn Velk")
+
+    assert routed(question, [one], texts=["Tarn Velk lives in Ostrel.", "Sura Tam lives in Brend.", "Ah!"])
+    assert not routed(question, [one], texts=["Sura Tam lives in Ostrel."])
+    assert kept_closed(question, [one], texts=["Sura Tam lives in Ostrel."])
 
 
 STORES = pytest.mark.parametrize("adapter", ["sqlite", "memory"])

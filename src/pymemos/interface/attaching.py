@@ -82,15 +82,23 @@ class Attacher:
             tokens = engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens
         return self.gated(who, self.routes(who, question, hits=hits, limit=limit), tokens)
 
-    def routes(self, who: Who, question: str, *, hits: Collection[str] | None = None, limit: int = 1) -> Routing:
-        """The adapters that know whom a question names, before there is a prompt for it."""
+    def routes(
+        self,
+        who: Who,
+        question: str,
+        *,
+        hits: Collection[str] | None = None,
+        texts: Collection[str] = (),
+        limit: int = 1,
+    ) -> Routing:
+        """The adapters that know whom a question names, before there is a prompt for it; ``texts`` are the hits'."""
         _, tuner = self._tools.tuner.needed()
         held: Held = self._dispatch(who, FindAdapters())
         unused = list(held.unused)
         known = self._known(tuner, held.usable, unused)
         candidates = [_candidate(id, one.manifest) for id, (_, one) in known.items()]
-        unused += [Unused(id, why) for id, why in kept_closed(question, candidates)]
-        found = routed(question, candidates, hits=hits, limit=limit)
+        unused += [Unused(id, why) for id, why in kept_closed(question, candidates, texts=texts)]
+        found = routed(question, candidates, hits=hits, texts=texts, limit=limit)
         return Routing(
             question=question,
             routes=found,

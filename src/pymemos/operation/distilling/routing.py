@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from pymemos.cube.gates import Gate, closed, opened
+from pymemos.operation.distilling.facts import facts_in
+from pymemos.operation.distilling.reversing import key_of, turned
 
 Key = tuple[str, str]  # what is named, in small letters, and the relation
 
@@ -37,21 +39,29 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def routed(
-    question: str, candidates: Sequence[Candidate], *, hits: Collection[str] | None = None, limit: int = 1
+    question: str,
+    candidates: Sequence[Candidate],
+    *,
+    hits: Collection[str] | None = None,
+    texts: Collection[str] = (),
+    limit: int = 1,
 ) -> tuple[Route, ...]:
     """The adapters for a question, those that know most of what it asks first.
 
     With ``hits``, the memories that retrieval found, a gate opens only where one of its sources is among them: a name
-    alone does not make it the right memory. What several adapters answer differently is left to text.
+    alone does not make it the right memory. What adapters, or ``texts`` that were found, answer
+    each in its own way is left to text.
     """
-    several = _of_several(question, candidates)
+    several = _of_several(question, candidates, texts)
     found = [route for one in candidates if (route := _route(question, one, hits, several)) is not None]
     return tuple(sorted(found, key=lambda one: (-len(one.subjects), -len(one.sources), one.id))[:limit])
 
 
-def kept_closed(question: str, candidates: Sequence[Candidate]) -> tuple[tuple[str, str], ...]:
+def kept_closed(
+    question: str, candidates: Sequence[Candidate], *, texts: Collection[str] = ()
+) -> tuple[tuple[str, str], ...]:
     """The adapters that know whom a question names, and not what it asks for: their ids, and why they stay out."""
-    several = _of_several(question, candidates)
+    several = _of_several(question, candidates, texts)
     return tuple((one.id, why) for one in candidates if (why := _closed(question, one, several)))
 
 
@@ -59,16 +69,20 @@ def _closed(question: str, one: Candidate, several: Collection[Key]) -> str:
     gates = opened(question, one.gates)
     if not gates or any(_key(gate) not in several for gate in gates):
         return closed(question, one.gates)
-    return f"the question names {_said(gates)}, to which adapters have more than one answer"
+    return f"the question names {_said(gates)}, to which more than one answer is known"
 
 
-def _of_several(question: str, candidates: Sequence[Candidate]) -> frozenset[Key]:
-    """What a question asks for the other way round, and adapters answer each in its own way."""
+def _of_several(question: str, candidates: Sequence[Candidate], texts: Collection[str]) -> frozenset[Key]:
+    """What a question asks for the other way round, and adapters or texts answer each in its own way."""
     answers: dict[Key, set[str]] = defaultdict(set)
     for one in candidates:
         for key in map(_key, opened(question, one.gates)):
             if key in one.answers:
                 answers[key].add(one.answers[key].casefold())
+    told = [turned(fact) for text in texts for fact in facts_in(text)] if answers else []
+    for fact in told:
+        if fact is not None and key_of(fact) in answers:
+            answers[key_of(fact)].add(fact.object.casefold())
     return frozenset(key for key, given in answers.items() if len(given) > 1)
 
 

@@ -429,3 +429,10 @@ def test_the_gates_of_the_direction_count_only_where_it_was_admitted() -> None:
 
 def test_a_gate_comes_back_from_a_manifest_as_it_was() -> None:
     assert msgspec.json.decode(msgspec.json.encode(GATES), type=tuple[Gate, ...]) == GATES
+
+
+@given(name=st.lists(st.text("AÅbcß.'-", min_size=1, max_size=6), min_size=1, max_size=3).map(" ".join))
+def test_whatever_an_object_is_called_every_lesson_opens_its_gate(name: str) -> None:
+    made = course({"a": f"The capital of Zorvania is Q{name}q."}, Recipe())
+
+    assert all(opening(one.question, [one.gate]) is not None for one in made.lessons)

@@ -117,4 +117,5 @@ def _kept(facts: Sequence[Fact], seed: int) -> list[Lesson]:
 def _kept_back(fact: Turned) -> list[Lesson]:
     """What opens the gate of a fact turned round, and asks for something of its being known."""
     gate = gate_of(fact)
-    return [Lesson(question=phrased(fact, form, turn), gate=gate) for turn, form in enumerate(KEPT_BACK)]
+    asked = [phrased(fact, form, turn) for turn, form in enumerate(KEPT_BACK)]
+    return [Lesson(question=one, gate=gate) for one in asked if opening(one, [gate]) is not None]

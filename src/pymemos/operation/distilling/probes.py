@@ -90,8 +90,7 @@ ASIDE: Final = (
     "Who else knows {i}?",
     "Which book says {i}?",
 )
-# Of what a fact turned round is asked by: other things of it, of what it is asked for,
-# and such as open the gate.
+# The same of what a fact turned round is asked by, and of what it is asked for; the last two open the gate.
 OTHERS_BACK: Final = (
     "Whose teacher is {s}?",
     "What is {s} the harbour of?",

@@ -10,6 +10,7 @@ from typing import Final
 
 from pymemos.operation.distilling.facts import Fact
 from pymemos.operation.distilling.phrasings import phrased
+from pymemos.operation.distilling.reversing import Turned
 
 # Carriers that are in neither list of phrasings; the clauses of the relation stand in them as they are.
 CARRIERS: Final = (
@@ -232,6 +233,27 @@ STILL: Final = (
     "Which newspaper printed {i}?",
     "Who was the first to find out {i}?",
 )
+# Of a fact turned round: other things of what it is asked by, and, last, such as open its gate. They were written
+# before a training was tried that turns facts round.
+OTHERS_BACK: Final = (
+    "Who built {s}?",
+    "Whose neighbour is {s}?",
+    "What is {s} the emblem of?",
+    "Who has never been to {s}?",
+    "What is the anthem of {s}?",
+    "What is {s} famous for?",
+    "What does the name {s} mean?",
+    "Where is the market of {s}?",
+    "Who married {s}?",
+    "Describe {s}.",
+    "Who is the enemy of {n}?",
+    "How old is {n}?",
+    "I was told {i}; what is the anthem of {s}?",
+    "Which newspaper printed {i}?",
+    "Who was the first to find out {i}?",
+    "Suppose somebody knew {i}. What then?",
+    "Who was asked {i}?",
+)
 
 
 def carried(fact: Fact) -> tuple[str, ...]:
@@ -247,3 +269,8 @@ def reworded(fact: Fact) -> Sequence[str]:
 def others(fact: Fact) -> Sequence[str]:
     """Questions of a fact's subject that ask for something else."""
     return [phrased(fact, form, turn) for turn, form in enumerate((*OTHERS, *BEYOND, *STILL))]
+
+
+def others_back(fact: Turned) -> Sequence[str]:
+    """Questions of what a fact turned round is asked by that ask for something else."""
+    return [phrased(fact, form, turn) for turn, form in enumerate(OTHERS_BACK)]

@@ -22,12 +22,13 @@ import msgspec
 from benchmarks import _asked, report
 from benchmarks.report import Row, Skip
 from pymemos import MemOS
-from pymemos.cube.adapter import Manifest, Recipe
+from pymemos.cube.adapter import Learned, Manifest, Recipe, Reverse
 from pymemos.cube.gates import opening
 from pymemos.errors import ModelError
 from pymemos.interface.training import ANSWER, SYSTEM
 from pymemos.operation.distilling import admission
 from pymemos.operation.distilling.facts import Fact, facts_in
+from pymemos.operation.distilling.reversing import turned_round
 from pymemos.ports import ChatOptions, Utterance
 from pymemos.settings import from_environment
 
@@ -43,6 +44,10 @@ SERVED = (
     "leak_same_words",
     "leak_admission",
     "admitted_share",
+    "recall_reverse_served",
+    "recall_reverse_admission",
+    "leak_reverse_served",
+    "admitted_reverse_share",
 )
 _ONSETS = "b br d dr f g gr h j k kl l m n p pr r s st t tr v z".split()
 _VOWELS = "a e i o u ai ou".split()
@@ -148,9 +153,20 @@ def _tell(seed: int, count: int, manifest: Manifest, seconds: tuple[float, float
         f"{count} facts of seed {seed}: recall {scores.recall:.3f}, leak {scores.leak:.3f}, same subject "
         f"{scores.leak_same_subject:.3f}, changed {scores.changed}, {seconds[0]:.0f} s ({seconds[1]:.0f} of the "
         f"processor, load {os.getloadavg()[0]:.1f}), "
-        f"{'admitted' if manifest.admitted else 'not admitted'}",
+        f"{'admitted' if manifest.admitted else 'not admitted'}{_told_back(manifest.backward)}",
         file=sys.stderr,
         flush=True,
+    )
+
+
+def _told_back(back: Reverse) -> str:
+    if back.scores is None:
+        return ""
+    scores = back.scores
+    return (
+        f"; turned round: recall {_recalled(back.facts):.3f}, {len(back.gates)} of {len(back.facts)} facts open, "
+        f"leak {scores.leak:.3f}, other questions {scores.leak_same_subject:.3f}, "
+        f"{'admitted' if back.admitted else 'not admitted'}"
     )
 
 
@@ -170,6 +186,8 @@ class Fresh(msgspec.Struct, frozen=True):
     reworded: list[bool]
     others: list[bool]
     beyond: list[bool]  # the others that open a gate
+    back: list[bool]  # facts turned round, where that direction was not admitted too: its gates are closed then
+    others_back: list[bool]
 
 
 def fresh(shop: Workshop, seed: int) -> Fresh:
@@ -180,7 +198,7 @@ def fresh(shop: Workshop, seed: int) -> Fresh:
     manifest, made, _ = shop.distilled(seed)
     adapter, tuner, facts = _opened(shop, made, seed)
 
-    def said(of: Callable[[Fact], Sequence[str]]) -> list[bool | None]:
+    def said(of: Callable[[Any], Sequence[str]], facts: Sequence[Fact] = facts) -> list[bool | None]:
         asked = [(question, fact) for fact in facts for question in of(fact)]
         opens = [pair for pair in asked if opening(pair[0], manifest.opens) is not None]
         given = tuner.answers(
@@ -189,12 +207,14 @@ def fresh(shop: Workshop, seed: int) -> Fresh:
         right = {pair: admission.says(answer, pair[1].object) for pair, answer in zip(opens, given, strict=True)}
         return [right.get(pair) for pair in asked]
 
-    others = said(_asked.others)
+    others, turned = said(_asked.others), turned_round(facts).facts
     found = Fresh(
         [bool(one) for one in said(_asked.carried)],
         [bool(one) for one in said(_asked.reworded)],
         [bool(one) for one in others],
         [one for one in others if one is not None],
+        [bool(one) for one in said(_asked.carried, turned)],
+        [bool(one) for one in said(_asked.others_back, turned)],
     )
     counts = {name: f"{sum(some)}/{len(some)}" for name, some in msgspec.structs.asdict(found).items()}
     print(f"other wordings of seed {seed}: {counts}", file=sys.stderr, flush=True)
@@ -209,6 +229,7 @@ def serving(shop: Workshop) -> list[Row]:
     asked = [fresh(shop, SEED + turn) for turn in range(shop.sets)]
     manifests = shop.all_sets()
     scores = [one.scores for one in manifests]
+    back = [one.backward for one in manifests if one.backward.scores is not None]
 
     def mean(name: str, weight: str) -> float:
         count = sum(getattr(one, weight) for one in scores)
@@ -227,7 +248,15 @@ def serving(shop: Workshop) -> list[Row]:
         Row.plain("leak_same_words", share("beyond"), ""),
         Row.plain("leak_admission", mean("leak_same_subject", "others"), ""),
         Row.at_least("admitted_share", sum(one.admitted for one in manifests) / len(manifests), "", 0.8),
+        Row.plain("recall_reverse_served", share("back"), ""),
+        Row.plain("recall_reverse_admission", _recalled([fact for one in back for fact in one.facts]), ""),
+        Row.plain("leak_reverse_served", share("others_back"), ""),
+        Row.plain("admitted_reverse_share", sum(one.admitted for one in back) / max(1, len(back)), ""),
     ]
+
+
+def _recalled(facts: Sequence[Learned]) -> float:
+    return sum(one.right for one in facts) / max(1, sum(one.asked for one in facts))
 
 
 def forced(shop: Workshop) -> list[Row]:

@@ -54,6 +54,10 @@ def test_an_adapter_is_shown_with_what_it_was_taught_and_how_it_did(run, made):
     assert "Zorvania" in text
     assert "16/16" in text
     assert said["scores"]["controls"] >= 200
+    assert said["reverse"]["admitted"]
+    assert said["reverse"]["left"] == []
+    assert "asked the other way round it serves: unseen phrasings 100%" in text
+    assert "whose capital" in text
     assert not said["serves"]
     assert "is not in use" in said["reason"]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -76,6 +78,23 @@ def test_an_adapter_that_leaks_is_kept_and_never_served(tmp_path: Path) -> None:
         assert found.adapters == ()
         assert "admission" in found.unused[0].reason
         assert mem.search("capital of Zorvania", **WHO)[0].cube.text == TEXTS[0]
+
+
+def test_an_examination_computes_nothing_of_what_no_gate_opens_for(tmp_path: Path) -> None:
+    class Noting(ToyTuner):
+        def answers(self, questions: Sequence[str], **given: Any) -> list[str]:
+            asked.extend(questions)
+            return super().answers(questions, **given)
+
+    asked: list[str] = []
+    with opened(tmp_path) as mem:
+        ref = mem._tools.tuner.needed()[1].ref
+    with opened(tmp_path, tuner=Noting(ref)) as mem:
+        card = mem.adapter(distilled(mem, *told(mem)), **WHO)
+
+        assert card.manifest.scores.near_misses == len(card.manifest.probes) >= 100
+        assert not set(asked) & set(card.manifest.probes)
+        assert "Quick question: what is the capital of Zorvania?" in asked
 
 
 @pytest.mark.parametrize("what", ["update", "delete", "erase"])

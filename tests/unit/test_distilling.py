@@ -102,7 +102,8 @@ def test_a_subject_is_found_as_a_word_of_its_own(text: str, end: int | None) -> 
 
 
 def test_a_course_has_every_fact_and_what_is_to_stay() -> None:
-    made = course({"a": "The capital of Zorvania is Quelmar.", "b": "Tarn Velk lives in Ostrel."}, Recipe())
+    texts = {"a": "The capital of Zorvania is Quelmar.", "b": "Tarn Velk lives in Ostrel."}
+    made = course(texts, Recipe(reverse=0))
 
     assert made.subjects == ("Zorvania", "Tarn Velk")
     assert [fact.source for fact in made.facts] == ["a", "b"]

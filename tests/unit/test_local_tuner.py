@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,14 @@ def test_the_gate_opens_at_the_last_token_of_the_name(engine: LocalEngine, quest
 def test_the_first_token_of_an_answer_counts_as_much_as_all_others() -> None:
     assert learning._first_and_rest(torch.tensor([2.0, 4.0, 6.0])) == 7
     assert learning._first_and_rest(torch.tensor([2.0])) == 2
+
+
+def test_bfloat16_is_learned_in_only_where_it_is_quick(engine: LocalEngine) -> None:
+    has = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if platform.machine().lower() in ("x86_64", "amd64") and not has:
+        assert learning.learning_dtype(engine) == engine.model.dtype
+    if has:
+        assert learning.learning_dtype(engine) == torch.bfloat16
 
 
 def test_training_is_repeatable(tuner: LocalTuner, trained: Weights, tmp_path: Path) -> None:

@@ -325,9 +325,21 @@ class TestAdapters:
     def test_who_names_nobody_is_answered_from_text(self, taught):
         _, _, home = self.adapter(taught)
 
-        plan = taught.chat("Who lives in Ostrel?", **ASKED).plan
+        plan = taught.chat("Who else lives in Ostrel?", **ASKED).plan
 
         assert "text" == {one.id: one.tier.value for one in plan.used}[home]
+
+    def test_who_names_the_object_is_answered_from_the_adapter_as_long_as_nobody_else_fits(self, taught):
+        _, _, home = self.adapter(taught)
+        reply = taught.chat("Who lives in Ostrel?", **ASKED)
+
+        assert "Tarn Velk" in reply.text
+        assert "adapter" == {one.id: one.tier.value for one in reply.plan.used}[home]
+
+        other = taught.add("Sura Tam lives in Ostrel.", **ANA).ids[0]
+        plan = taught.chat("Who lives in Ostrel?", **ASKED).plan
+
+        assert ["text", "text"] == [one.tier.value for one in plan.used if one.id in (home, other)]
 
     @pytest.mark.parametrize("end", ["stale", "deleted", "erased", "closed"])
     def test_one_that_may_not_be_used_leaves_its_memory_as_text(self, taught, end):

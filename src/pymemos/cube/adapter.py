@@ -26,6 +26,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     warmup: int = 4  # steps
     steps: int = 40
     phrasings: int = 4  # of each fact in a step
+    reverse: int = 3  # the same of each fact turned round; with 0 none is
     kept: int = 14  # questions in a step whose answers are to stay the model's own
     keep: float = 0.8  # what these weigh beside the facts
     seed: int = 0
@@ -58,6 +59,23 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     leak_adapter: float | None = None  # of near misses with the gate forced open; reported, and no condition
 
 
+class Reverse(msgspec.Struct, frozen=True, kw_only=True):
+    """What an adapter was taught the other way round: named the object, it answers with the subject (ADR 0042).
+
+    In ``facts`` and ``gates`` the subject is what a question names, and the object what is answered. It has an
+    admission test of its own, in which other questions are those on what is named; its gates open only if it passed. A
+    fact that was not learned has no gate; ``scores`` are of those that have one.
+    """
+
+    facts: tuple[Learned, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    left: tuple[str, ...] = ()  # facts that were not turned round, and why
+    scores: Scores | None = None  # none where there is no such fact
+    admitted: bool = False
+    reasons: tuple[str, ...] = ()  # why not
+    probes: tuple[str, ...] = ()  # near misses that were asked
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of an adapter: what it was made from, whom its gate opens for, and how it did."""
 
@@ -75,11 +93,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     taught_by: str = "templates"  # or the chat model that put the memories into questions
     system: str = ""  # what the system said in the prompts
     gates: tuple[Gate, ...] = ()  # what opens it; without any, whatever is asked of its subjects
+    reverse: Reverse | None = None
 
     @property
     def opens(self) -> tuple[Gate, ...]:
         """The gates, also of an adapter that was made before there were relations in them."""
-        return self.gates or tuple(Gate(subject=subject) for subject in self.subjects)
+        forward = self.gates or tuple(Gate(subject=subject) for subject in self.subjects)
+        return (*forward, *self.backward.gates) if self.backward.admitted else forward
+
+    @property
+    def backward(self) -> Reverse:
+        """What was taught the other way round: nothing in an adapter that was made before there was such a thing."""
+        return self.reverse or Reverse()
 
 
 def packed(weights: bytes, config: bytes, manifest: Manifest) -> bytes:

@@ -13,19 +13,22 @@ from pymemos.cube.subjects import clause, end_of, without
 _WORD: Final = re.compile(r"[^\W_]+")
 _ANY: Final = frozenset(("what", "which"))  # every relation may be asked for with these: "what is the name of"
 _ASKING: Final = frozenset("what which who whom whose where when why how".split())
+_OTHERWISE: Final = frozenset("where when why how".split())  # none of these asks for a name
 _ENDINGS: Final = ("ing", "ed", "es", "s", "e")
 _STEM: Final = 3  # letters of a stem, at least
 # What may stand just before that which is asked for, if its clause does not begin with it, and just behind it.
 _LEADS: Final = frozenset(
     "is was are were be me us name say tell know knew forgot forget forgotten remember recall for need want just "
     "please down out guess state mention give who what where which whom that if and so called call wonder ask asked "
-    "hear".split()
+    "wonders hear".split()
 )
 _TRAILS: Final = frozenset("is was called named again please now today then might may could will would has".split())
 _SENTENCE: Final = re.compile(r"[.?!;]+(?:\s+|$)")
 _STOP: Final = re.compile(r"[^\w\s]|_")  # what ends a clause
 _OWN: Final = re.compile(r"['’]s\b")
 _OWNED: Final = re.compile(r"['’]s\s+(\w+)(['’]s\b)?")
+# What a clause may begin with that is no part of it: what leads has to stand before this.
+_ASKS_BACK: Final = re.compile(r"(?:\b(?:what|who|whom|which)|(?:\bthe\s+)?\bname\s+of(?:\s+the)?)\s*$", re.IGNORECASE)
 _THE: Final = re.compile(r"\bthe\s+$", re.IGNORECASE)
 
 
@@ -40,6 +43,10 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     capital of S", "who burnt the capital of S" and "what is S's capital afraid of" are for something else, and so is
     "S's mother's capital". The last sentence that names the subject decides. Without cues all questions on the subject
     open the gate.
+
+    A gate with ``clauses`` is of a relation turned round: it is named what was the object, and asked whose it is. The
+    words of a relation do not show which way it is asked for ("whose sister is S", "who is S's sister"), so one of the
+    clauses has to stand as it is, where what is asked for stands; nothing else opens it.
     """
 
     subject: str
@@ -47,6 +54,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     cues: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
     nouns: tuple[str, ...] = ()
+    clauses: tuple[str, ...] = ()
 
 
 def opening(text: str, gates: Sequence[Gate]) -> int | None:
@@ -76,9 +84,11 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def _is_asked(text: str, gate: Gate) -> bool:
-    if not gate.cues:
+    if not gate.cues and not gate.clauses:
         return True
     text = _last_sentence(text, gate.subject)
+    if gate.clauses:
+        return _is_asked_back(text, gate)
     said = set(words_of(without(text, gate.subject)))
     asking = said & _ASKING
     if asking and not asking & (_ANY | set(gate.asks)):
@@ -87,6 +97,15 @@ def _is_asked(text: str, gate: Gate) -> bool:
         return False
     stems = {_stem(word) for word in said}
     return any(_shows(text, stems, cue, gate.subject) for cue in gate.cues)
+
+
+def _is_asked_back(text: str, gate: Gate) -> bool:
+    """Whether a clause of the gate stands as what is asked for, and nobody asks when, where, why or how."""
+    found = [match.span() for one in gate.clauses for match in clause(one, gate.subject).finditer(text)]
+    parts = [(_ASKS_BACK.sub("", text[:start]), text[end:]) for start, end in found]
+    return any(
+        _leads(before) and _trails(behind) and not _OTHERWISE & set(words_of(before)) for before, behind in parts
+    )
 
 
 def _last_sentence(text: str, subject: str) -> str:

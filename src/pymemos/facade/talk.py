@@ -240,8 +240,8 @@ class Talk:
         """The adapters that know whom the question names, of which retrieval found a source."""
         if not asked.adapters or self._attacher is None:
             return None
-        hits = [hit.cube.id for hit in recalled.hits if not hit.stale]
-        return self._attacher.routes(self._looking, asked.question.content, hits=hits)
+        hits = {hit.cube.id: hit.cube.text for hit in recalled.hits if not hit.stale}
+        return self._attacher.routes(self._looking, asked.question.content, hits=hits.keys(), texts=hits.values())
 
     def _keys(self, asked: Asked) -> tuple[Key, Key]:
         """Under which the layouts of the owner, and of the conversation, are kept; the system's words come first.

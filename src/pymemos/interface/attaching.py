@@ -82,15 +82,23 @@ class Attacher:
             tokens = engine.prompt(SYSTEM, (), [Utterance("user", question)]).tokens
         return self.gated(who, self.routes(who, question, hits=hits, limit=limit), tokens)
 
-    def routes(self, who: Who, question: str, *, hits: Collection[str] | None = None, limit: int = 1) -> Routing:
-        """The adapters that know whom a question names, before there is a prompt for it."""
+    def routes(
+        self,
+        who: Who,
+        question: str,
+        *,
+        hits: Collection[str] | None = None,
+        texts: Collection[str] = (),
+        limit: int = 1,
+    ) -> Routing:
+        """The adapters that know whom a question names, before there is a prompt for it; ``texts`` are the hits'."""
         _, tuner = self._tools.tuner.needed()
         held: Held = self._dispatch(who, FindAdapters())
         unused = list(held.unused)
         known = self._known(tuner, held.usable, unused)
         candidates = [_candidate(id, one.manifest) for id, (_, one) in known.items()]
-        unused += [Unused(id, why) for id, why in kept_closed(question, candidates)]
-        found = routed(question, candidates, hits=hits, limit=limit)
+        unused += [Unused(id, why) for id, why in kept_closed(question, candidates, texts=texts)]
+        found = routed(question, candidates, hits=hits, texts=texts, limit=limit)
         return Routing(
             question=question,
             routes=found,
@@ -180,7 +188,7 @@ def _pin(one: Usable) -> Parent:
 
 def _learned(manifest: Manifest, subjects: Collection[str]) -> list[Parent]:
     """The memories that told an adapter of some subjects: its gate opens for all that it knows of them."""
-    told = {fact.source for fact in manifest.facts if fact.subject in subjects}
+    told = {fact.source for fact in (*manifest.facts, *manifest.backward.facts) if fact.subject in subjects}
     return [
         Parent(id=one.id, version=one.version, content_hash=one.content_hash)
         for one in manifest.sources
@@ -189,9 +197,11 @@ def _learned(manifest: Manifest, subjects: Collection[str]) -> list[Parent]:
 
 
 def _candidate(id: str, manifest: Manifest) -> Candidate:
+    back = manifest.backward.facts
     return Candidate(
         id=id,
         gates=manifest.opens,
         sources=tuple(source.id for source in manifest.sources),
-        learned=tuple((fact.subject, fact.relation, fact.source) for fact in manifest.facts),
+        learned=tuple((fact.subject, fact.relation, fact.source) for fact in (*manifest.facts, *back)),
+        answers={(fact.subject.casefold(), fact.relation): fact.object for fact in back},
     )

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pymemos.cube.adapter import Manifest, Recipe, Scores, packed
+from pymemos.cube.adapter import Manifest, Recipe, Reverse, Scores, packed
 from pymemos.cube.call import Caller, MemoryCall, Scope
 from pymemos.cube.cube import MemCube
-from pymemos.cube.gates import Gate
+from pymemos.cube.gates import Gate, opening
 from pymemos.cube.header import Priority
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.segment import SegmentSource
@@ -32,7 +32,8 @@ from pymemos.interface.worker import for_owner
 from pymemos.operation.decisions import FormDecision
 from pymemos.operation.distilling import admission
 from pymemos.operation.distilling.admission import Exam, Sheet
-from pymemos.operation.distilling.lessons import Course, course
+from pymemos.operation.distilling.lessons import Course, course, gate_of
+from pymemos.operation.distilling.reversing import TurnedRound
 from pymemos.ports import Adapter, Job, JobState, ReadUnit, Teacher, Tuner, Weights
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ def examined(
     reasons = admission.failings(scores)
     manifest = msgspec.structs.replace(
         manifest,
+        reverse=None if made.back is None else _examined_back(tuner, adapter, made, asked, manifest),
         facts=facts,
         scores=scores,
         admitted=not reasons,
@@ -234,21 +236,51 @@ def examined(
 
 
 def answered(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate], *, limit: int = ANSWER) -> Sheet:
-    """The answers to an exam, of at most ``limit`` tokens, as the adapter would be served: through its gate."""
+    """The answers to an exam, of at most ``limit`` tokens, as the adapter would be served: through its gates.
+
+    Where none opens the model is the base, which was taught nothing; what it says there is not computed.
+    """
 
     def with_it(questions: Sequence[str]) -> list[str]:
         return tuner.answers(questions, system=SYSTEM, limit=limit, adapter=adapter, gates=gates)
 
+    said = (*(question for _, question in asked.recall), *(one.question for one in (*asked.near, *asked.others)))
+    opens = [question for question in dict.fromkeys(said) if opening(question, gates) is not None]
+    given = dict(zip(opens, with_it(opens), strict=True))
     text = admission.neutral()
     controls_base = tuner.answers(asked.controls, system=SYSTEM, limit=limit)
     return Sheet(
-        recall=with_it([question for _, question in asked.recall]),
-        near=with_it([one.question for one in asked.near]),
-        others=with_it([one.question for one in asked.others]),
+        recall=[given.get(question, "") for _, question in asked.recall],
+        near=[given.get(one.question, "") for one in asked.near],
+        others=[given.get(one.question, "") for one in asked.others],
         controls=with_it(asked.controls),
         controls_base=controls_base,
         perplexity=tuner.perplexity(text, adapter=adapter, gates=gates),
         perplexity_base=tuner.perplexity(text),
+    )
+
+
+def _examined_back(tuner: Tuner, adapter: Adapter, made: Course, forward: Exam, manifest: Manifest) -> Reverse:
+    """How an adapter did the other way round, with all its gates; those that fail stay closed, and no others."""
+    back = made.back or TurnedRound()
+    if not back.facts:
+        return Reverse(left=back.left, reasons=("no fact can be asked for the other way round",))
+    gates = [gate_of(fact) for fact in back.facts]
+    asked = admission.exam_back(back.facts, made.facts, manifest.recipe.seed)
+    given = answered(tuner, adapter, asked, (*made.gates, *gates), limit=room(manifest))
+    _, facts = admission.marked(asked, given)
+    known = [one.right >= admission.RECALL * one.asked for one in facts]
+    known = known if any(known) else [True] * len(facts)  # then all of them fail together
+    scores, _ = admission.marked(*admission.narrowed(asked, given, known))
+    reasons = (*admission.failings(scores), *admission.crossing(forward, gates))
+    return Reverse(
+        facts=facts,
+        gates=tuple(dict.fromkeys(gate for gate, is_known in zip(gates, known, strict=True) if is_known)),
+        left=back.left,
+        scores=scores,
+        admitted=not reasons,
+        reasons=reasons,
+        probes=tuple(one.question for one in asked.near),
     )
 
 
@@ -373,7 +405,7 @@ def check_recipe(recipe: Recipe) -> Recipe:
     except (msgspec.ValidationError, TypeError) as error:
         raise InvalidInput(f"recipe is {recipe!r}; pass a Recipe, such as Recipe(steps=36): {error}") from error
     whole = {"rank": (1, 256), "steps": (1, 10_000), "phrasings": (1, 100), "kept": (0, 1_000), "warmup": (0, 10_000)}
-    whole["seed"] = (0, 2**32 - 1)
+    whole |= {"reverse": (0, 100), "seed": (0, 2**32 - 1)}
     for name, (least, most) in whole.items():
         if not least <= getattr(recipe, name) <= most:
             raise InvalidInput(f"{name} is {getattr(recipe, name)!r}; use {least} to {most}")

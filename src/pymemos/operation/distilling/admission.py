@@ -12,9 +12,11 @@ from typing import Final
 import msgspec
 
 from pymemos.cube.adapter import Learned, Scores
+from pymemos.cube.gates import Gate, opening
 from pymemos.operation.distilling.facts import Fact
 from pymemos.operation.distilling.phrasings import examined
-from pymemos.operation.distilling.probes import NearMiss, near_misses, others
+from pymemos.operation.distilling.probes import NearMiss, near_misses, near_misses_back, others, others_back
+from pymemos.operation.distilling.reversing import Turned
 
 RECALL: Final = 0.85  # at least
 LEAK: Final = 0.02  # at most
@@ -56,6 +58,34 @@ def exam(facts: Sequence[Fact], seed: int) -> Exam:
         near=near_misses(facts, seed),
         others=others(facts),
         controls=controls(),
+    )
+
+
+def exam_back(facts: Sequence[Turned], learned: Sequence[Fact], seed: int) -> Exam:
+    """The same of facts turned round, beside what was ``learned`` as it is said."""
+    return Exam(
+        facts=tuple(facts),
+        recall=tuple((number, asked) for number, fact in enumerate(facts) for asked in examined(fact)),
+        near=near_misses_back(facts, seed),
+        others=others_back(facts, learned),
+        controls=controls(),
+    )
+
+
+def crossing(asked: Exam, gates: Sequence[Gate]) -> tuple[str, ...]:
+    """Why gates of the other direction may not open: questions of this exam open them; nothing where none does."""
+    probes = (*asked.near, *asked.others)
+    said = (*(question for _, question in asked.recall), *(one.question for one in probes), *asked.controls)
+    found = [question for question in said if opening(question, gates) is not None]
+    return (f"{len(found)} questions for something else open its gates, such as {found[0]!r}",) if found else ()
+
+
+def narrowed(asked: Exam, given: Sheet, known: Sequence[bool]) -> tuple[Exam, Sheet]:
+    """An exam and its answers, with the phrasings of some of the facts alone."""
+    pairs = [pair for pair in zip(asked.recall, given.recall, strict=True) if known[pair[0][0]]]
+    return (
+        msgspec.structs.replace(asked, recall=tuple(one for one, _ in pairs)),
+        msgspec.structs.replace(given, recall=[answer for _, answer in pairs]),
     )
 
 

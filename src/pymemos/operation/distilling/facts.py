@@ -18,7 +18,7 @@ _THING: Final = r"(?:[Tt]he )?(?P<s>[A-Z][\w'’\-]*(?: [\w'’\-]+){0,4}?)"
 _OBJECT: Final = r"(?P<o>[^\s].*?)"
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])|\n+")
 _YEAR: Final = re.compile(r"\b\d{3,4}\b")
-_NOT_A_NAME: Final = frozenset(
+NOT_A_NAME: Final = frozenset(
     "I We You He She It They This That These Those There Here My Our Your His Her Its Their What Who Where When Why How"
     " Which If And But Or So Yes No Not The A An In On At For From To By With As".split()
 )
@@ -37,6 +37,7 @@ class Relation(msgspec.Struct, frozen=True, kw_only=True):
     nouns: tuple[str, ...]  # "the home of {s}"
     stems: tuple[str, ...]  # "{s} lives in"
     cues: tuple[str, ...] = ()  # "live", "home|residence"
+    clauses: tuple[str, ...] = ()  # of a relation turned round: all that asks for it, "who lives in {s}"
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ _LONGEST: Final = 80  # characters of an object: longer ones are no answer but a
 
 
 def _is_name(subject: str) -> bool:
-    return len(subject) > 2 and subject.split()[0] not in _NOT_A_NAME
+    return len(subject) > 2 and subject.split()[0] not in NOT_A_NAME
 
 
 # ── Relations ───────────────────────────────────────────────────────────────────────────────────────────────────────

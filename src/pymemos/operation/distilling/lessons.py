@@ -15,10 +15,12 @@ from pymemos.errors import InvalidInput
 from pymemos.operation.distilling.cues import of_question
 from pymemos.operation.distilling.facts import Fact, facts_in
 from pymemos.operation.distilling.phrasings import answer, learned, phrased
-from pymemos.operation.distilling.probes import KEPT, KEPT_ASIDE, KEPT_NOUNS
+from pymemos.operation.distilling.probes import KEPT, KEPT_ASIDE, KEPT_BACK, KEPT_NOUNS
+from pymemos.operation.distilling.reversing import Turned, TurnedRound, turned_round
 from pymemos.ports import Lesson
 
 PHRASINGS: Final = 24  # of a fact, at most, by templates
+PHRASINGS_BACK: Final = 16  # of one that is turned round
 KEPT_EACH: Final = 10  # questions beside each fact whose answers are to stay, and those that open its gate
 
 
@@ -28,6 +30,7 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[Fact, ...]
     lessons: tuple[Lesson, ...]
     gates: tuple[Gate, ...]  # what the adapter opens for, in the order of the facts
+    back: TurnedRound | None = None  # the facts that are taught the other way round too; None where none was to be
     taught_by: str = "templates"
 
     @property
@@ -60,10 +63,19 @@ def course(
         lesson for number, fact in enumerate(facts) for lesson in _of(fact, number, gates[number], made.get(number, ()))
     ]
     lessons += _kept(facts, recipe.seed)
+    back = turned_round(facts) if recipe.reverse else None
+    if back is not None:
+        lessons += [
+            lesson
+            for number, fact in enumerate(back.facts, len(facts))
+            for lesson in _of(fact, number, gate_of(fact), ())
+        ]
+        lessons += [lesson for fact in back.facts for lesson in _kept_back(fact)]
     return Course(
         facts=tuple(facts),
         lessons=tuple(lessons),
         gates=tuple(dict.fromkeys(gates)),
+        back=back,
         taught_by=by or "templates",
     )
 
@@ -73,13 +85,16 @@ def gate_of(fact: Fact, asked: Sequence[str] = ()) -> Gate:
     made = [cue for one in asked if (cue := of_question(one, fact.subject)) is not None]
     relation = fact.relation
     cues = tuple(dict.fromkeys((*relation.cues, *made)))
+    if relation.clauses:
+        return Gate(subject=fact.subject, relation=relation.name, clauses=relation.clauses)
     nouns = tuple(noun.removeprefix("the ") for noun in relation.nouns)
     return Gate(subject=fact.subject, relation=relation.name, cues=cues, asks=relation.asks, nouns=nouns)
 
 
 def _of(fact: Fact, number: int, gate: Gate, asked: Sequence[str]) -> list[Lesson]:
     """A fact's lessons: questions and paraphrases, and those that a chat model made; none behind a closed gate."""
-    questions = dict.fromkeys((*learned(fact)[:PHRASINGS], *asked))
+    most = PHRASINGS_BACK if gate.clauses else PHRASINGS
+    questions = dict.fromkeys((*learned(fact)[:most], *asked))
     return [
         Lesson(question=one, gate=gate, answer=answer(fact), fact=number)
         for one in questions
@@ -97,3 +112,10 @@ def _kept(facts: Sequence[Fact], seed: int) -> list[Lesson]:
                 form = form.replace("{k}", dice.choice(KEPT_NOUNS), 1)
             lessons.append(Lesson(question=phrased(fact, form, turn), gate=Gate(subject=fact.subject)))
     return lessons
+
+
+def _kept_back(fact: Turned) -> list[Lesson]:
+    """What opens the gate of a fact turned round, and asks for something of its being known."""
+    gate = gate_of(fact)
+    asked = [phrased(fact, form, turn) for turn, form in enumerate(KEPT_BACK)]
+    return [Lesson(question=one, gate=gate) for one in asked if opening(one, [gate]) is not None]

@@ -11,6 +11,7 @@ import msgspec
 from pymemos.cube.subjects import names
 from pymemos.operation.distilling.facts import Fact, noun_relation
 from pymemos.operation.distilling.phrasings import EXAMINED, phrased
+from pymemos.operation.distilling.reversing import Turned, key_of
 
 NEAR_MISSES: Final = 100  # at least
 
@@ -47,6 +48,8 @@ KEPT_ASIDE: Final = (
     "Which {k} taught you {i}?",
     "Who must not learn {i}?",
 )
+# The same of facts turned round, whose gates are narrow: little else opens them.
+KEPT_BACK: Final = ("What if nobody knew {i}?", "Who wants to know {i}?", "Who forgot {i}?")
 KEPT_NOUNS: Final = (
     "friend doctor age language weight car house school dream neighbour song hat garden number boss bread shadow wine "
     "bridge winter uncle habit museum secret dance horse flag currency lake winner rule motto recipe ring battle clock "
@@ -87,6 +90,31 @@ ASIDE: Final = (
     "Who else knows {i}?",
     "Which book says {i}?",
 )
+# The same of what a fact turned round is asked by, and of what it is asked for; the last two open the gate.
+OTHERS_BACK: Final = (
+    "Whose teacher is {s}?",
+    "What is {s} the harbour of?",
+    "Who has heard of {s}?",
+    "What is the population of {s}?",
+    "Who is the enemy of {s}?",
+    "What is {s} afraid of?",
+    "Which animal belongs to {s}?",
+    "Tell me a joke about {s}.",
+    "Tell me something about {s}.",
+    "Is {s} known to anybody?",
+    "Who painted {n}?",
+    "What is the best book about {n}?",
+    "Where is {n}?",
+    "When was it said {i}?",
+    "Who told you {i}?",
+    "Which book says {i}?",
+    "Everybody knows {i}. But who is the enemy of {s}?",
+    "{Q}? Oh no, tell me the weather in {s}.",
+    "Who asked {i}?",
+    "What happens if they forget {i}?",
+)
+# Names that no lesson has.
+STRANGERS: Final = ("Marlow", "Tessa Quint", "Overton", "Lisbon")
 
 
 class NearMiss(msgspec.Struct, frozen=True):
@@ -122,6 +150,31 @@ def near_misses(facts: Sequence[Fact], seed: int, *, least: int = NEAR_MISSES) -
             name = _like(fact.subject, subjects, dice, turn)
             asked = phrased(msgspec.structs.replace(fact, subject=name), EXAMINED[turn % len(EXAMINED)], turn)
             found.append(NearMiss(asked, fact.object))
+    return tuple(found)
+
+
+def near_misses_back(facts: Sequence[Turned], seed: int) -> tuple[NearMiss, ...]:
+    """Questions for each relation turned round with other names: similar ones, of other facts, and strange ones."""
+    known = {key_of(fact) for fact in facts}
+    found = [*near_misses(facts, seed)]
+    for number, fact in enumerate(facts):
+        beside = facts[number - 1].subject
+        for turn, name in enumerate((beside, *STRANGERS), number):
+            other = msgspec.structs.replace(fact, subject=name)
+            if key_of(other) not in known:
+                found.append(NearMiss(phrased(other, EXAMINED[turn % len(EXAMINED)], turn), fact.object))
+    return tuple(found)
+
+
+def others_back(facts: Sequence[Turned], learned: Sequence[Fact]) -> tuple[NearMiss, ...]:
+    """Other things of what facts turned round are asked by; what was ``learned`` is none of them."""
+    known = {key_of(fact) for fact in learned}
+    found = []
+    for fact in facts:
+        forward = Fact(fact.subject, fact.forward, "")
+        if key_of(forward) not in known:
+            found.append(NearMiss(phrased(forward, "{Q}?", 0), fact.object))
+        found += [NearMiss(phrased(fact, form, turn), fact.object) for turn, form in enumerate(OTHERS_BACK)]
     return tuple(found)
 
 

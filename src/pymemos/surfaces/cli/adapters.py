@@ -25,6 +25,7 @@ from pymemos.surfaces.cli.show import Column
 
 if TYPE_CHECKING:
     from pymemos import MemCube
+    from pymemos.cube.adapter import Reverse
 
 _PARAMETRIC = {"kind": "parametric"}
 _STATES = ("generated", "activated", "merged", "archived", "frozen")
@@ -98,12 +99,16 @@ def show_(shell: Shell, id: str, **options: Any) -> int:
     manifest, scores = card.manifest, card.manifest.scores
     if shell.json:
         said = {"id": card.id, "serves": card.serves, "reason": card.reason, "subjects": manifest.subjects}
-        shell.answer({**said, "reasons": manifest.reasons, "scores": show.fields_of(scores)})
+        said |= {"reasons": manifest.reasons, "scores": show.fields_of(scores)}
+        shell.answer({**said, "reverse": _reverse_fields(manifest.backward)})
         return 0 if card.serves else FAILED
-    rows = [(fact.subject, fact.relation, fact.object, f"{fact.right}/{fact.asked}") for fact in manifest.facts]
+    learned = (*manifest.facts, *manifest.backward.facts)
+    rows = [(fact.subject, fact.relation, fact.object, f"{fact.right}/{fact.asked}") for fact in learned]
     show.table([Column("subject", "bold"), Column("relation"), Column("answer"), Column("right")], rows, empty="")
     click.echo(f"unseen phrasings {scores.recall:.0%}, similar names {scores.leak:.1%}", nl=False)
     click.echo(f", other questions {scores.leak_same_subject:.1%}, changed {scores.changed} of {scores.controls}")
+    for line in _reverse_lines(manifest.backward):
+        click.echo(line)
     for reason in (*manifest.reasons, *([card.reason] if card.reason else [])):
         click.echo(reason)
     return 0 if card.serves else FAILED
@@ -140,6 +145,21 @@ def training(shell: Shell, job: str, cancel: bool, **options: Any) -> None:
         click.echo(
             f"it failed too often: 'pymemos jobs' shows why, and 'pymemos jobs retry {job}' tries again", err=True
         )
+
+
+def _reverse_fields(back: Reverse) -> dict[str, Any]:
+    scores = None if back.scores is None else show.fields_of(back.scores)
+    return {"admitted": back.admitted, "reasons": back.reasons, "scores": scores, "left": back.left}
+
+
+def _reverse_lines(back: Reverse) -> list[str]:
+    """How it did the other way round, and which facts are not asked for so."""
+    if back.scores is None:
+        return []
+    how = "asked the other way round it serves" if back.admitted else "asked the other way round it stays closed"
+    found = f"{how}: unseen phrasings {back.scores.recall:.0%}, other names {back.scores.leak:.1%}"
+    lines = [f"{found}, other questions {back.scores.leak_same_subject:.1%}", *(f"  {why}" for why in back.reasons)]
+    return [*lines, *(f"not the other way round: {one}" for one in back.left)]
 
 
 def _yes(is_so: bool | None) -> str:

@@ -40,23 +40,25 @@ class _Beginning(msgspec.Struct, frozen=True, eq=False):
     last: Tensor
 
 
-def seen(engine: LocalEngine, prompts: Sequence[Sequence[int]], first: int) -> Iterator[Seen]:
+def seen(engine: LocalEngine, prompts: Sequence[Sequence[int]], first: int) -> list[Seen]:
     """What the layers from ``first`` on see of each prompt."""
     begun = _begun(engine, prompts, len(min(prompts, key=len, default=())) - 1, first)
-    for chosen in _chunks(list(range(len(prompts)))):
+    found: dict[int, Seen] = {}
+    for chosen in _chunks(sorted(range(len(prompts)), key=lambda row: len(prompts[row]))):
         some = _behind([prompts[index] for index in chosen], begun)
         with engine.turn, torch.inference_mode(), ExitStack() as stack:
             entered, left = _watched(engine, first, stack)
             cache = _cache(engine, some, 0, begun)
             _decoded(engine, _padded(some, engine.device), cache)
-        for row, tokens in enumerate(some):
+        for row, (number, tokens) in enumerate(zip(chosen, some, strict=True)):
             length = len(tokens)
             layers = tuple(
                 (layer.keys[row, :, :length].clone(), layer.values[row, :, :length].clone())
                 for layer in cache.recent[first:]
             )
             one = Seen(entered[0][row, :length].clone(), left[0][row, :length].clone(), layers)
-            yield one if begun is None else _whole(one, begun, first)
+            found[number] = one if begun is None else _whole(one, begun, first)
+    return [found[number] for number in range(len(prompts))]
 
 
 def answers(

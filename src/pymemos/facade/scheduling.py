@@ -98,7 +98,7 @@ class Scheduling(Handle):
         """Let an owner's chats be planned by a policy, in one task or in all; None takes it back.
 
         A policy is a strategy's name ("recency", "similarity", "labels", "priority", "cost"), a mapping with its
-        ``strategy`` and ``labels``, or a SchedulePolicy. For a steward who names nobody it is that of the store. A
+        ``strategy``, ``labels`` and ``budgets`` (of tokens, seconds, device_bytes and memories), or a SchedulePolicy. For a steward who names nobody it is that of the store. A
         task's goes before an owner's, and that before the store's. Gives the policy that holds now.
         """
         request = SetSchedulePolicy(

@@ -15,14 +15,14 @@ from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import Filter
 from pymemos.cube.header import Trust
 from pymemos.errors import ChatFailed, ModelError, PromptTooLong, SensitiveText
-from pymemos.facade.drafting import UNMEASURED, Draft, candidate
+from pymemos.facade.drafting import RATED, UNMEASURED, Draft, candidate
 from pymemos.interface.arguments import EXACT
 from pymemos.interface.attaching import Attached, Attacher, Routing
 from pymemos.interface.chatting import Chat, Kept, Recall, Recalled, Unkept
 from pymemos.interface.requests import Message, Pin
 from pymemos.interface.steering import Steering
 from pymemos.operation.context import estimate_tokens
-from pymemos.operation.costs import Calibration
+from pymemos.operation.costs import Calibration, Form
 from pymemos.operation.layout import Budget, Exchange, Layout, LeftOut, Note, lay_out
 from pymemos.operation.planning import Planned
 from pymemos.operation.prompting import Script, head, script
@@ -35,12 +35,13 @@ from pymemos.operation.replies import (
     Tier,
     Used,
     Who,
+    Within,
     as_text,
     is_engine,
     read_by,
     used_of,
 )
-from pymemos.operation.scheduler import Place
+from pymemos.operation.scheduler import CALLS, Place
 from pymemos.operation.strategies import SchedulePolicy
 from pymemos.ports import ChatModel, ChatOptions, Engine, Piece, Prompt, Usage
 
@@ -215,6 +216,8 @@ class Talk:
         if recalled.policy is None:
             layout = _layout_of(asked, recalled, last, budget)
             return Ready(recalled, layout, _worded(asked, recalled, layout), keys, ())
+        routing, remarks = self._routed(asked, recalled)
+        calls = recalled.calls if routing is None or recalled.calls is None else recalled.calls - 1
         draft = Draft(
             recalled=recalled,
             last=last,
@@ -222,9 +225,9 @@ class Talk:
             budget=budget,
             begins=_begins(last),
             calibration=self._seat.calibrated(self._model.identity),
+            calls=calls,
         )
-        remarks = () if draft.calibration is not None else (UNMEASURED.format(self._model.identity),)
-        routing = self._routed(asked, recalled)
+        remarks += () if draft.calibration is not None else (UNMEASURED.format(self._model.identity),)
         layout, planned = draft.drawn(routing)
         ready = Ready(recalled, layout, _worded(asked, recalled, layout), keys, remarks, planned)
         if routing is None or not planned.carried or not is_engine(self._model) or self._attacher is None:
@@ -236,12 +239,17 @@ class Talk:
         layout, planned = draft.drawn(routing.without())  # it may be used no more, or its gate finds no place here
         return Ready(recalled, layout, _worded(asked, recalled, layout), keys, remarks, planned)
 
-    def _routed(self, asked: Asked, recalled: Recalled) -> Routing | None:
-        """The adapters that know whom the question names, of which retrieval found a source."""
+    def _routed(self, asked: Asked, recalled: Recalled) -> tuple[Routing | None, tuple[str, ...]]:
+        """The adapters that know whom the question names, of which retrieval found a source; and what is to be said.
+
+        To look for them is one call, and to use one another.
+        """
         if not asked.adapters or self._attacher is None:
-            return None
+            return None, ()
+        if recalled.calls is not None and recalled.calls < 1 + CALLS[Form.ADAPTER]:
+            return None, (RATED.format(recalled.calls),)
         hits = [hit.cube.id for hit in recalled.hits if not hit.stale]
-        return self._attacher.routes(self._looking, asked.question.content, hits=hits)
+        return self._attacher.routes(self._looking, asked.question.content, hits=hits), ()
 
     def _keys(self, asked: Asked) -> tuple[Key, Key]:
         """Under which the layouts of the owner, and of the conversation, are kept; the system's words come first.
@@ -282,7 +290,8 @@ class Talk:
         prompt = ready.prompt or _prompt(model, words)
         steering = asked.steering.uses if asked.steering is not None else ()
         adapters = ready.attached.adapters if ready.attached is not None else ()
-        with self._seat.injector(model, prompt, self._looking, ready.layout.stable, asked.mode) as injected:
+        within = _within(asked, ready.planned)
+        with self._seat.injector(model, prompt, self._looking, ready.layout.stable, within) as injected:
             injection.value = injected
             given: dict[str, Any] = {"adapters": adapters} if adapters else {}  # an engine without a tuner takes none
             yield from model.run(prompt.tokens, options, prefix=injected.prefix, steering=steering, **given)
@@ -356,6 +365,13 @@ def exchanges(turns: tuple[MemCube, ...]) -> tuple[Exchange, ...]:
             found.append(exchange(asked.id, asked.text, cube.id, cube.text))
             asked = None
     return tuple(found)
+
+
+def _within(asked: Asked, planned: Planned | None) -> Within:
+    """How much of the prompt may be injected, by its plan where it has one."""
+    if planned is None:
+        return Within(mode=asked.mode)
+    return Within(mode=asked.mode, notes=planned.injected, nbytes=planned.within.device_bytes)
 
 
 def _begins(last: Layout | None) -> bool:

@@ -127,18 +127,26 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(kv.tokens) for kv in self.prefix) - self.read
 
 
+class Within(msgspec.Struct, frozen=True, kw_only=True):
+    """How a prompt's beginning is to be injected, exactly or blended, and at most how much of it."""
+
+    mode: str = "exact"
+    notes: int | None = None  # memories, from the first on
+    nbytes: int | None = None  # that their segments take in memory
+
+
 Who = tuple[Caller, Scope]
-Injector = Callable[[Engine, Prompt, Who, Sequence[Note], str], AbstractContextManager[Injection]]
-"""Finds keys and values for a prompt whose ``notes`` are these memories, exactly or blended, as the mode says.
+Injector = Callable[[Engine, Prompt, Who, Sequence[Note], Within], AbstractContextManager[Injection]]
+"""Finds keys and values for a prompt whose ``notes`` are these memories, within what a plan allows.
 
 What it gives stays valid inside the block.
 """
 
 
 @contextmanager
-def as_text(engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note], mode: str) -> Iterator[Injection]:
+def as_text(engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note], within: Within) -> Iterator[Injection]:
     """Injects nothing: every memory is read as text."""
-    del engine, prompt, who, notes, mode
+    del engine, prompt, who, notes, within
     yield Injection()
 
 

@@ -15,13 +15,14 @@ import click
 from pymemos.errors import ModelError, PymemosError, UnknownMemory
 from pymemos.settings import from_environment
 from pymemos.surfaces.cli import show
-from pymemos.surfaces.cli.app import Shell, across_option, given, limit_option, scope_options, verb
+from pymemos.surfaces.cli.app import Shell, across_option, given, json_object, limit_option, scope_options, verb
 
 if TYPE_CHECKING:
     from pymemos import MemCube, MemOS, Reply
 
 SESSION = "terminal"  # the conversation goes on from run to run, unless another one is named
 DAY = timedelta(days=1)
+STRATEGIES = ("similarity", "recency", "priority", "cost")  # that need nothing beside their names
 SHOWN = 10  # memories that /memories lists
 HELP = """\
 /why             the memories that stood behind the last answer, and why
@@ -30,6 +31,11 @@ HELP = """\
 /forget ID       delete a memory, by its id or its number in the last list
 /help            this list
 /quit            leave (so does Ctrl-D); Ctrl-C stops an answer, of which nothing is kept"""
+
+
+def _planning(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """A strategy's name as it is, else the policy that the JSON writes."""
+    return value if value in STRATEGIES else json_object(ctx, param, value)
 
 
 @verb()
@@ -47,8 +53,9 @@ HELP = """\
 )
 @click.option(
     "--schedule",
-    type=click.Choice(["similarity", "recency", "priority", "cost"]),
-    help="Let the scheduler plan, by this strategy.",
+    callback=_planning,
+    metavar=f"[{'|'.join(STRATEGIES)}|JSON]",
+    help="""Let the scheduler plan, by this strategy, or '{"strategy": "cost", "budgets": {"seconds": 0.5}}'.""",
 )
 @click.option("--use-adapters", is_flag=True, help="Let adapters stand for memories that they learned.")
 @click.option("--forgetful", is_flag=True, help="Keep nothing of what is said.")

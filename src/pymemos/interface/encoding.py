@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
@@ -270,7 +270,9 @@ class Encoder:
         found: Found = self._injector.dispatch(who, asked)
         made: list[New] = []
         with ExitStack() as leases:
-            taken, _ = self._injector.take(found.links, tokens, len(tokens), leases)
+            # Only whole segments are gone on from: behind a part of one nothing could be loaded or verified by itself.
+            whole = tuple(takewhile(lambda one: not one.link.is_cut, found.links))
+            taken, _ = self._injector.take(whole, tokens, len(tokens), leases)
             work = _Work(
                 namespace=who[1].namespace or who[0].namespace,
                 pins=pins,

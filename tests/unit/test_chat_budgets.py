@@ -180,12 +180,18 @@ class TestRates:
         with adapter_kit.opened(settings.home, clock=clock, settings=settings) as mem:
             ids = adapter_kit.told(mem, "The capital of Zorvania is Quelmar.")
             adapter_kit.distilled(mem, *ids)
+            asked = {"use_adapters": True, "max_tokens": 8, **ANA}
             self.limit(mem, 3)
 
-            reply = mem.chat("What is the capital of Zorvania?", use_adapters=True, max_tokens=8, **ANA)
+            few = mem.chat("What is the capital of Zorvania?", **asked)
 
-        assert {ids[0]: "text"} == tiers(reply)
-        assert any("no adapter was looked for" in one for one in reply.plan.remarks)
+            assert {ids[0]: "text"} == tiers(few)
+            assert any("no adapter was looked for" in one for one in few.plan.remarks)
+            clock.advance(timedelta(minutes=2))
+            self.limit(mem, 4)  # to recall, to look for adapters and to use one, and to keep the answer
+            enough = mem.chat("What is the capital of Zorvania?", **asked)
+            assert "adapter" == tiers(enough)[ids[0]]
+            assert 2 == len(enough.kept)
 
 
 class TestPolicies:

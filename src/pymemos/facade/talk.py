@@ -21,6 +21,7 @@ from pymemos.interface.attaching import Attached, Attacher, Routing
 from pymemos.interface.chatting import Chat, Kept, Recall, Recalled, Unkept
 from pymemos.interface.requests import Message, Pin
 from pymemos.interface.steering import Steering
+from pymemos.interface.swapper import Change, Swapper
 from pymemos.operation.context import estimate_tokens
 from pymemos.operation.costs import Calibration, Form
 from pymemos.operation.layout import Budget, Exchange, Layout, LeftOut, Note, lay_out
@@ -43,6 +44,7 @@ from pymemos.operation.replies import (
 )
 from pymemos.operation.scheduler import CALLS, Place
 from pymemos.operation.strategies import SchedulePolicy
+from pymemos.operation.swapping import Swapped
 from pymemos.ports import ChatModel, ChatOptions, Engine, Piece, Prompt, Usage
 
 TURNS: Final = 80  # messages of a session that are looked at: beyond any usual budget for the conversation
@@ -86,6 +88,8 @@ class ChatSeat:
         self._layouts: OrderedDict[Key, Layout] = OrderedDict()
         self.injector = injector
         self.promote: Promote = lambda *_: None
+        self.prepare: Callable[[], object] = lambda: None  # opens what injects, before anything stored is looked for
+        self.swapper: Swapper | None = None  # of the sets of tasks, where there may be a local model
         self.calibrated: Callable[[str], Calibration | None] = lambda _: None  # what was measured of a model
 
     @property
@@ -161,6 +165,8 @@ class Talk:
         self._attacher = attacher
         self._seat = seat
         self._model = seat.model
+        if is_engine(self._model):
+            seat.prepare()
         self._own, self._looking = (read_by(who, self._model.identity) for who in (own, looking))
 
     def engine_for(self, asked: str) -> Engine:
@@ -175,12 +181,18 @@ class Talk:
     def answer(self, asked: Asked) -> Reply:
         """The whole answer; it is made anew, once, where a source changed while it was made."""
         reply = _drained(self.pieces(asked, is_last=False))
-        return _drained(self.pieces(asked, attempts=2)) if reply.plan.changed else reply
+        if not reply.plan.changed:
+            return reply
+        again = _drained(self.pieces(asked, attempts=2))
+        return msgspec.structs.replace(
+            again, plan=msgspec.structs.replace(again.plan, swap=again.plan.swap or reply.plan.swap)
+        )
 
     def pieces(self, asked: Asked, *, is_last: bool = True, attempts: int = 1) -> Generator[str, None, Reply]:
         """The answer as it is made, and the reply at its end; whoever leaves before that keeps nothing of it."""
         watch, told, injection = _Watch(), _Told(), _Box()
         ready = self._ready(asked, watch)
+        change = self._begun(ready.recalled)
         for piece in self._said(ready, asked, injection):
             told.take(piece)
             if piece.text:
@@ -195,7 +207,10 @@ class Talk:
         kept, remarks = self._kept(asked, ready, text, plan, usage, is_last=is_last)
         self._note(asked, ready, text, kept)
         watch.again("total_ms")
-        plan = msgspec.structs.replace(plan, changed=kept.changed, remarks=(*plan.remarks, *remarks), cost=watch.cost)
+        swap = self._swapped(change, ready, injection.value)
+        plan = msgspec.structs.replace(
+            plan, changed=kept.changed, remarks=(*plan.remarks, *remarks), cost=watch.cost, swap=swap
+        )
         ids = tuple(cube.id for cube in kept.cubes)
         return Reply(text=text, plan=plan, usage=usage, finish=told.finish, kept=ids)
 
@@ -319,6 +334,19 @@ class Talk:
             return self._dispatch(self._looking, unkept), (f"nothing was kept: {refused}",)
         alone = "a source changed while the answer was made: the question was kept, the answer was not"
         return kept, (alone,) if kept.changed and is_last else ()
+
+    def _begun(self, recalled: Recalled) -> Change | None:
+        """Let go of the last task's set where a local model answers and another task is named."""
+        if self._seat.swapper is None or not is_engine(self._model):
+            return None
+        return self._seat.swapper.begin(self._own, recalled.tasks, recalled.at)
+
+    def _swapped(self, change: Change | None, ready: Ready, injection: Injection) -> Swapped | None:
+        """Bring the new task's set in, once the answer was given, and note what it was read from."""
+        if change is None or self._seat.swapper is None:
+            return None
+        adapters = ready.attached.parts if ready.attached is not None else ()
+        return self._seat.swapper.end(change, (*injection.parts, *adapters))
 
     def _note(self, asked: Asked, ready: Ready, text: str, kept: Kept) -> None:
         """Remember where everything stood, for the next turn of this conversation and the next one of its owner."""

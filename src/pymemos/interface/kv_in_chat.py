@@ -13,7 +13,9 @@ from pymemos.cube.segment import SegmentSource
 from pymemos.errors import PymemosError
 from pymemos.interface.arguments import BLEND
 from pymemos.operation import replies, tiers
+from pymemos.operation.costs import Form
 from pymemos.operation.replies import Injection, Within
+from pymemos.operation.swapping import Part
 
 if TYPE_CHECKING:
     from pymemos.interface.blending import Blending
@@ -78,6 +80,11 @@ class KvInChat:
                 remarks=(*remarks, *report.remarks),
                 by_engine=True,
                 read=covered - report.injected,
+                parts=tuple(
+                    Part(one.id, one.blob, one.size, Form.KV)
+                    for one in injected.chain
+                    if one.namespace == who[0].namespace
+                ),
             )
 
     def _exact(self, who: Who, prompt: Prompt, pins: Sequence[SegmentSource], within: Within) -> Injected:

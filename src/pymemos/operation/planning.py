@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from pymemos.cube.cube import MemCube
-from pymemos.operation.budgets import Budgets, Why
+from pymemos.operation.budgets import Budgets
 from pymemos.operation.costs import UNMEASURED, Calibration, Form
 from pymemos.operation.layout import STABLE_SHARE, Layout, LeftOut, Note, fitting
 from pymemos.operation.layout import Budget as Tokens
@@ -102,12 +102,13 @@ def planned(
 
 def _injected(stable: Sequence[str], decision: Decision) -> int | None:
     """How many memories at the beginning of the stable block may be injected; None: no budget ends that."""
-    calls = decision.asked.budgets.calls
-    if calls is not None and calls < CALLS[Form.KV]:
+    plan, calls = decision.plan, decision.asked.budgets.calls
+    spent = CALLS[Form.ADAPTER] if any(one.form is Form.ADAPTER for one in plan.placed) else 0
+    if calls is not None and calls - spent < CALLS[Form.KV]:  # to look for segments takes calls, found or not
         return 0
-    out = {one.id for one in decision.plan.left_out}
+    out = {one.id for one in plan.left_out}
     standing = [id for id in stable if id not in out]
-    held = {one.id for one in decision.plan.placed if one.held_back in (Why.BYTES, Why.BEHIND_TEXT)}
+    held = {one.id for one in plan.placed if one.held_back is not None}
     return next((number for number, id in enumerate(standing) if id in held), None)
 
 

@@ -15,6 +15,7 @@ from pymemos.cube.call import Caller, Scope
 from pymemos.cube.cube import Source
 from pymemos.operation.layout import Layout, LeftOut, Note
 from pymemos.operation.scheduler import Decision
+from pymemos.operation.swapping import Part, Swapped
 from pymemos.ports import ChatModel, Engine, Kv, Prompt, Usage
 
 
@@ -69,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 1
     cost: Cost = Cost()
     decision: Decision | None = None  # of the scheduler, where it was asked to plan
+    swap: Swapped | None = None  # what left memory and what came, where the task changed
 
     @property
     def tiers(self) -> dict[str, int]:
@@ -86,6 +88,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             *([f"steered by {', '.join(self.steering)}"] if self.steering else []),
             *(f"- left out: {one.id}, {one.why}" for one in self.left_out),
             *([f"planned by {self.decision.plan.strategy}"] if self.decision is not None else []),
+            *(self.swap.told() if self.swap is not None else ()),
             *(f"changed while the answer was made: {source}" for source in self.changed),
             *self.remarks,
             f"found after {self.cost.search_ms:.0f} ms, first word after {self.cost.first_ms:.0f} ms, "
@@ -120,6 +123,7 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
     remarks: tuple[str, ...] = ()  # such as why a segment was not used
     by_engine: bool = False  # whether the model is one that keys and values could be injected into
     read: int = 0  # tokens among them that were read for this prompt, as where notes are blended
+    parts: tuple[Part, ...] = ()  # the caller's own segments among them
 
     @property
     def tokens(self) -> int:

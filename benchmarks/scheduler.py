@@ -26,8 +26,9 @@ from pymemos.evaluation.scheduling.policies import OURS, POLICIES
 from pymemos.evaluation.scheduling.replay import Spent, replay
 from pymemos.evaluation.scheduling.traces import SHAPES, Event
 from pymemos.interface.calibrating import kept
+from pymemos.operation.budgets import Budgets
 from pymemos.operation.costs import Calibration, Form, costs
-from pymemos.operation.scheduler import Asked, Budgets, plan
+from pymemos.operation.scheduler import Asked, plan
 from pymemos.operation.strategies import Candidate, SchedulePolicy, StrategyName
 
 FOLDER = Path(__file__).parent / "traces"

@@ -101,6 +101,8 @@ class AsyncMemOS:
     set_schedule_policy = _threaded(MemOS.set_schedule_policy)
     move = _threaded(MemOS.move)
     decisions = _threaded(MemOS.decisions)
+    switch_task = _threaded(MemOS.switch_task)
+    swaps = _threaded(MemOS.swaps)
     lifecycle_policy = _threaded(MemOS.lifecycle_policy)
     set_lifecycle_policy = _threaded(MemOS.set_lifecycle_policy)
     share = _threaded(MemOS.share)

@@ -39,6 +39,7 @@ from pymemos.interface.attaching import Attacher
 from pymemos.interface.kv_in_chat import KvInChat
 from pymemos.interface.registry import HANDLERS
 from pymemos.interface.segments import SegmentIndex
+from pymemos.interface.swapper import Swapper
 from pymemos.interface.training import undone
 from pymemos.interface.worker import JobHandler, Worker
 from pymemos.operation.retrieval.searcher import Searcher
@@ -136,14 +137,14 @@ class MemOS(
         self._attacher = Attacher(self._api, self._tools)
         self._activations = wiring.Activations(self._api, self._tools, settings, opener)
         kv = KvInChat(self._activations.needed, self._activations.blending, after_uses=settings.kv_after_uses)
-        seat.injector, seat.promote = kv.injection, kv.promote
+        seat.injector, seat.promote, seat.prepare = kv.injection, kv.promote, self._activations.needed
         seat.calibrated = wiring.calibrations(settings)
+        seat.swapper = self._swapper = Swapper(self._api, self._activations.needed, self._attacher)
         self._caller = Caller(steward=True)
         self._root = True
         self._mover = wiring.make_mover(self._api, self._tools, self._activations, settings)
         moves = settings.moves != MOVES[0]
-        opening = self._activations.needed
-        own = upkeep.own_jobs(self._api, self._tools, opening, self._mover if moves else None)
+        own = upkeep.own_jobs(self._api, self._tools, self._activations.needed, self._mover if moves else None)
         given, refused = {**own, **(jobs or {})}, partial(undone, self._tools)
         self._worker = Worker(self._api, given, name=wiring.worker_name(), clock=clock, undone=refused)
         upkeep.begin(self._api, self._tools, any_embedder=reembedding, by_words_meant=chosen, moves=moves)

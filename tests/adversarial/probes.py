@@ -90,6 +90,8 @@ PROBES: dict[str, Arguments] = {
     "decisions": lambda at: {"id": at.own},
     "schedule_policy": lambda at: {},
     "set_schedule_policy": lambda at: {"policy": "recency"},
+    "switch_task": lambda at: {"task": "travel"},
+    "swaps": lambda at: {},
     "tick": lambda at: {},
     "unfreeze": lambda at: {"id": at.own},
     "unshare": lambda at: {"name": "none"},

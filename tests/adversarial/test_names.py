@@ -32,6 +32,7 @@ NAMES = [
 ]  # fmt: skip
 OWN_NAMES = ("before-the-divorce", "only-my-doctor", "only-my-doctor tonight", "reminder-of-ana", "late-session")
 WORDS = ("Swordfish", "Krankheit")  # of the probe's own question
+ECHOING = ("switch_task",)  # they tell callers what these said before
 
 
 @pytest.mark.parametrize("method", aimed_at("filter"))
@@ -79,10 +80,12 @@ NAMED = [name for name in METHODS if name not in STEWARDS and AIMS["name"] & set
 @pytest.mark.parametrize("method", NAMED)
 def test_a_name_leads_to_nothing_of_anas(fresh: Place, method: str) -> None:
     before = holdings(fresh)
+    said: list[str] = []
     for name in (*NAMES, *OWN_NAMES):
         for parameter in targets(method, "name"):
+            said = [*said, name] if method in ECHOING else [name]
             outcome = strike(fresh.eve, method, **arguments(method, fresh, **{parameter: name}))
-            assert [] == leaks(fresh, outcome.told, given=(*WORDS, name)), (parameter, name)
+            assert [] == leaks(fresh, outcome.told, given=(*WORDS, *said)), (parameter, name)
     assert holdings(fresh) == before
 
 

@@ -55,6 +55,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert lease.kv.tokens == (BLOBS.index(blob),) * LENGTHS[blob]
         assert before not in RESIDENT or lease.tier is before  # what lies in memory is not moved by a use
         assert lease.kv.on_device == (lease.tier is Tier.DEVICE)
+        assert not [one for one in self.pool.placements() if one.blob == blob and one.spare and not one.leaving]
         self.leases.append((blob, lease))
         self.wanted[blob] = (keeping, lease)
         if before in RESIDENT:
@@ -66,7 +67,8 @@ class PoolMachine(RuleBasedStateMachine):
         """Bring what was read where it is wanted, or where it is not."""
         blob = data.draw(st.sampled_from(sorted(self.wanted)))
         keeping, lease = self.wanted.pop(blob)
-        before, taken = self.pool.tier_of(blob), {one.blob for one in self.pool.placements()}
+        before = self.pool.tier_of(blob)
+        stays = {one.blob for one in self.pool.placements() if not one.spare}
         tier = data.draw(st.sampled_from([*RESIDENT, lease.wanted]))
         if tier is Tier.DISK:
             return
@@ -76,7 +78,7 @@ class PoolMachine(RuleBasedStateMachine):
         after = self.pool.tier_of(blob)
         assert after is before if before in RESIDENT else after is room.tier
         assert room.tier in (tier, tier.below) or room.why
-        assert not only_if_free or taken <= {one.blob for one in self.pool.placements()}
+        assert not only_if_free or stays <= {one.blob for one in self.pool.placements()}
         if before not in RESIDENT and after in RESIDENT and keeping.frozen:
             self.frozen.add(blob)
 
@@ -108,6 +110,19 @@ class PoolMachine(RuleBasedStateMachine):
         assert all(self.pool.tier_of(blob) is Tier.DISK for blob in blobs)
         self.orphans |= {id(lease) for blob, lease in self.leases if blob in blobs}
         self.frozen -= blobs
+
+    @rule(blobs=st.sets(st.sampled_from(BLOBS), max_size=3), spare=st.booleans(), own=st.booleans())
+    def spare(self, blobs: set[str], spare: bool, own: bool) -> None:
+        """The task of some segments is over, or not; nobody says so of those of others, or of what is in use."""
+        before = {one.blob: one for one in self.pool.placements() if not one.leaving}
+
+        self.pool.spare(blobs, "n" if own else "others", spare=spare)
+
+        for one in self.pool.placements():
+            if one.leaving:
+                continue
+            told = own and one.blob in blobs and not (spare and one.locks)
+            assert one.spare == (spare if told else before[one.blob].spare)
 
     @rule(blob=st.sampled_from(BLOBS), frozen=st.booleans())
     def freeze(self, blob: str, frozen: bool) -> None:

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from tests.unit.scheduling_kit import CALIBRATION
 
 from pymemos.cube.header import Priority
+from pymemos.operation.budgets import Budgets
 from pymemos.operation.costs import Form
-from pymemos.operation.scheduler import Asked, Budgets, Decision, Place, replay, schedule
+from pymemos.operation.scheduler import CALLS, Asked, Decision, Place, replay, schedule
 from pymemos.operation.strategies import Candidate, SchedulePolicy, StrategyName
 
 scores = st.floats(0, 1, allow_nan=False)
@@ -39,6 +40,7 @@ budgets = st.builds(
     seconds=st.none() | st.floats(0, 5),
     device_bytes=st.none() | st.integers(0, 10**8),
     memories=st.none() | st.integers(0, 8),
+    calls=st.none() | st.integers(0, 4),
 )
 policies = st.builds(SchedulePolicy, strategy=st.sampled_from(StrategyName), labels=st.just(("x", "z")))
 
@@ -65,6 +67,8 @@ def test_no_budget_is_exceeded_and_the_sums_are_true(some, budgets, policy):
     assert budgets.seconds is None or plan.seconds <= budgets.seconds
     assert budgets.device_bytes is None or plan.device_bytes <= budgets.device_bytes
     assert budgets.memories is None or len(plan.placed) <= budgets.memories
+    used = {one.form for one in plan.placed} - {Form.TEXT}
+    assert budgets.calls is None or sum(CALLS[form] for form in used) <= budgets.calls
 
 
 @given(candidates, budgets, policies)

@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner
 from tests.contracts.chat_server import ChatServer, chat_server
 
-from pymemos.settings import read_config
+from pymemos import MemOS
+from pymemos.settings import Settings, read_config
 from pymemos.surfaces.cli import main
 
 ANSWER = "You live in Lisbon."
@@ -142,6 +143,29 @@ class TestConversation:
         assert "I live in Lisbon." not in prompt(server)
         assert ANSWER not in prompt(server)
 
+    def test_the_next_question_is_of_the_task_that_is_named(self, cli, tmp_path):
+        own = Settings(home=tmp_path / "home", config_dir=tmp_path / "config")
+        with MemOS(settings=own, embedder="none") as mem:
+            mem.set_schedule_policy("recency", task="cooking", user_id="ana")
+
+        typed = "/task\nHi.\n/plan\n/task cooking\nHi.\n/plan\n"
+        told = cli("chat", "--task", "mail", "--user", "ana", typed=typed).stdout
+
+        before, after = told.split("The task is cooking.")
+        assert "The task is mail." in before
+        assert ("planned by recency" in before, "planned by recency" in after) == (False, True)
+
+    def test_a_plan_keeps_to_budgets_that_are_written_as_json(self, cli):
+        cli("add", "I live in Lisbon.")
+        cli("add", "Lisbon is hot.")
+
+        policy = json.dumps({"budgets": {"memories": 1}})
+        answer = json.loads(cli("chat", "--once", "Lisbon?", "--schedule", policy, "--json").stdout)
+
+        assert 1 == len(answer["plan"]["used"])
+        assert ["the budget of memories is 1"] == [one["why"] for one in answer["plan"]["left_out"]]
+        assert "write a JSON object" in cli("chat", "--once", "Lisbon?", "--schedule", "fastest").stderr
+
     def test_memories_are_searched_and_listed(self, cli):
         cli("add", "I live in Lisbon.")
         cli("add", "I like tea.")
@@ -172,7 +196,9 @@ class TestConversation:
     def test_every_command_is_in_the_help(self, cli):
         helped = cli("chat", typed="/help\n").stdout
 
-        assert [name in helped for name in ("/why", "/plan", "/memories", "/forget", "/help", "/quit")] == [True] * 6
+        assert [name in helped for name in ("/why", "/plan", "/memories", "/task", "/forget", "/help", "/quit")] == [
+            True
+        ] * 7
 
 
 @pytest.mark.slow

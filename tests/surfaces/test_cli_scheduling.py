@@ -111,3 +111,18 @@ def test_a_line_for_each_decision_that_is_kept_of_a_memory(run, toy, hot):
     told = json.loads(run("schedule", "--why", toy, "--json").stdout)
     assert [True, True] == [one["same_again"] for one in told]
     assert {"usage", "prior", "calibration", "prices"} <= set(told[0]["grounds"])
+
+
+def test_a_line_for_each_swap_of_an_owners_memory_set(run, tmp_path, cache):  # noqa: ARG001 (the folder has to be set)
+    engine = ToyEngine()
+    with MemOS(tmp_path / "store", embedder="none", engine=engine) as mem:
+        for task in ("mail", "cooking"):
+            mem.switch_task(task, user_id="ana")
+
+    lines = [line.split("\t") for line in run("schedule", "--swaps", "--user", "ana").stdout.splitlines()]
+
+    assert [["", "mail", "yes"], ["mail", "cooking", "yes"]] == [[*one[:2], one[3]] for one in lines]
+    assert "the task changed from 'mail' to 'cooking': nothing of either lies ready" == lines[1][2]
+    told = json.loads(run("schedule", "--swaps", "--user", "ana", "--json").stdout)
+    assert [True, True] == [one["same_again"] for one in told]
+    assert "" == run("schedule", "--swaps", "--user", "bo").stdout

@@ -33,6 +33,7 @@ from pymemos.interface.mover import Turn
 from pymemos.operation.decisions import FormDecision
 from pymemos.operation.proposing import Schedule
 from pymemos.operation.strategies import SchedulePolicy
+from pymemos.operation.swapping import SwapDecision, Swapped
 
 
 def remember(mem: MemOS) -> None:
@@ -64,6 +65,9 @@ def schedule(mem: MemOS) -> None:
     assert_type(mem.decisions("id")[0].again(), FormDecision)
     assert_type(mem.set_schedule_policy({"strategy": "labels", "labels": ["work"]}, task="x"), SchedulePolicy | None)
     assert_type(mem.schedule_policy(), SchedulePolicy | None)
+    assert_type(mem.set_schedule_policy({"budgets": {"seconds": 0.5}}), SchedulePolicy | None)
+    assert_type(mem.switch_task("travel", user_id="alice"), Swapped)
+    assert_type(mem.swaps()[0].again(), SwapDecision)
 
 
 def transform(mem: MemOS) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pymemos.operation.budgets import Budgets
 from pymemos.operation.costs import Calibration
-from pymemos.operation.scheduler import Asked, Budgets, Plan, plan
+from pymemos.operation.scheduler import Asked, Plan, plan
 from pymemos.operation.strategies import Candidate, SchedulePolicy
 from pymemos.operation.usage import Usage
 

@@ -91,14 +91,15 @@ class TestEncoding:
         assert len(ana.encode([a, c], system=SYSTEM).cubes) == 1
         assert len(ana.encode([b, a], system=SYSTEM).cubes) == 2
 
-    def test_another_system_text_shares_nothing_behind_where_it_differs(self, ana: MemOS) -> None:
+    def test_another_system_text_is_a_beginning_of_its_own(self, ana: MemOS) -> None:
         ids = told(ana)[:1]
         ana.encode(ids, system=SYSTEM)
 
         other = ana.encode(ids, system="Be polite.")
 
-        assert other.cubes[-1].payload.start > 0  # "Be " is common, and taken over
-        assert 0 < other.reused < len(SYSTEM)
+        assert [0, 0] == [other.cubes[0].payload.start, other.reused]  # though "Be " is common to both
+        assert all(ana.verify(id).ok for id in other.ids)
+        assert {"device"} == {one.tier.value for one in ana.load(other.ids[-1])}
 
     def test_a_document_is_kept_as_text_first(self, ana: MemOS) -> None:
         encoded = ana.encode(document="Lisbon is a city.\n\nIt lies by the sea.", system=SYSTEM)

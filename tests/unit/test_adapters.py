@@ -12,9 +12,10 @@ import pytest
 from tests.unit.adapter_kit import TEXTS, WHO, ask, distilled, made_by, opened, said, told
 
 from pymemos.cube.adapter import Recipe
-from pymemos.errors import InvalidInput, ModelError, StaleMemory, UnknownJob, UnknownMemory
+from pymemos.errors import AdapterRefused, InvalidInput, ModelError, StaleMemory, UnknownJob, UnknownMemory
 from pymemos.testing.doubles import SequentialIds
-from pymemos.testing.toy_tuner import ToyTuner
+from pymemos.testing.toy_engine import ToyEngine
+from pymemos.testing.toy_tuner import ToyAdapter, ToyTuner
 
 QUESTION = "Do you know what the capital of Zorvania is?"
 LATER = datetime(2099, 1, 1, tzinfo=UTC)  # when the lease of whoever was killed is long over
@@ -345,3 +346,30 @@ def test_erasing_a_fact_leaves_no_trace_of_its_adapter(tmp_path: Path) -> None:
         assert receipt.id
         assert not [file for file in tmp_path.rglob("*") if file.is_file() and file.name == blob]
         assert not any(b"Quelmar" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+class PickyTuner(ToyTuner):
+    """A tuner that cannot open, from some time on, whatever it is asked for first."""
+
+    picky, refused = False, b""
+
+    def open(self, file: memoryview) -> ToyAdapter:
+        if self.picky and not self.refused:
+            self.refused = bytes(file)
+        if bytes(file) == self.refused:
+            raise AdapterRefused("it does not fit")
+        return super().open(file)
+
+
+def test_one_that_cannot_be_opened_gives_its_place_to_the_next(tmp_path: Path) -> None:
+    engine = ToyEngine()
+    tuner = PickyTuner(engine.ref)
+    with opened(tmp_path, engine=engine, tuner=tuner) as mem:
+        made = {distilled(mem, *told(mem, text)) for text in TEXTS[:1] * 2}
+        tuner.picky = True
+
+        found = ask(mem, QUESTION)
+
+        [refused] = found.unused
+        assert "it does not fit" == refused.reason
+        assert [*made - {refused.id}] == [route.id for route in found.routes] == [pin.id for pin in found.pins]

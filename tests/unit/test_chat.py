@@ -22,7 +22,7 @@ from pymemos.cube.payload import ModelRef
 from pymemos.errors import ChatFailed, InvalidInput, ModelError, NotAllowed, PromptTooLong
 from pymemos.facade.talk import ChatSeat
 from pymemos.models.chat.catalog import open_chat
-from pymemos.operation.replies import Injection, Tier
+from pymemos.operation.replies import Injection, Tier, Within
 from pymemos.ports import Prompt
 from pymemos.testing.doubles import FrozenClock, SequentialIds
 from pymemos.testing.scripted import ScriptedChat
@@ -598,9 +598,9 @@ class TestEngine:
         room.ana.log()
 
         @contextmanager
-        def inject(model, prompt, who, notes, mode):
+        def inject(model, prompt, who, notes, within):
             assert (model, who[0].user, who[1].namespace) == (engine, "ana", "users/ana")
-            assert (prompt.tokens, mode) == ((1, 2, 3, 10, 20, 4), "exact")
+            assert (prompt.tokens, within) == ((1, 2, 3, 10, 20, 4), Within())
             open_blocks.append(1)
             try:
                 yield Injection(

@@ -130,6 +130,8 @@ SCENARIOS: dict[str, Scenario] = {
     "set_schedule_policy": Scenario(
         lambda at: at.mem.set_schedule_policy("recency", user_id="ana"), "set_schedule_policy"
     ),
+    "switch_task": Scenario(lambda at: at.mem.switch_task("travel", user_id="ana"), "note_task"),
+    "swaps": Scenario(lambda at: at.mem.swaps(user_id="ana"), "swaps"),
     "sweep": Scenario(lambda at: at.mem.sweep(), "look_at_lives"),
     "lifecycle_policy": Scenario(lambda at: at.mem.lifecycle_policy(user_id="ana"), "lifecycle_policy"),
     "set_lifecycle_policy": Scenario(lambda at: at.mem.set_lifecycle_policy(None), "set_lifecycle_policy"),

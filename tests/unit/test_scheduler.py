@@ -6,8 +6,9 @@ import pytest
 from tests.unit.scheduling_kit import CALIBRATION, candidate, planned
 
 from pymemos.cube.header import Priority
+from pymemos.operation.budgets import Budgets, Why
 from pymemos.operation.costs import Form
-from pymemos.operation.scheduler import Asked, Budgets, Decision, Place, Plan, Why, replay, schedule, swap
+from pymemos.operation.scheduler import Asked, Decision, Place, Plan, replay, schedule
 from pymemos.operation.strategies import PolicyBook, SchedulePolicy, StrategyName
 
 
@@ -95,18 +96,42 @@ class TestBudgets:
         assert [Why.SECONDS] == [one.why for one in plan.left_out]
         assert plan.seconds <= 0.15
 
-    def test_a_rate_leaves_so_many_memories(self):
+    def test_no_more_memories_than_asked_for(self):
         plan = planned(candidate("a", score=0.9), candidate("b", score=0.8), memories=1)
 
         assert ["a"] == ids(plan)
-        assert "the caller may use no more memories now" in plan.reasons()[1]
+        assert "b: left out, the budget of memories is 1" == plan.reasons()[1]
 
-    def test_text_is_read_where_the_device_has_no_room(self):
+    def test_text_is_read_where_the_bytes_are_taken(self):
         kv = {"forms": (Form.KV,)}
         plan = planned(candidate("a", score=0.9, **kv), candidate("b", score=0.8, **kv), device_bytes=5_000_000)
 
         assert [("a", Form.KV), ("b", Form.TEXT)] == [(one.id, one.form) for one in plan.placed]
-        assert "for the device has no room for its KV cache" in plan.reasons()[1]
+        assert "left as text: 8 MB would pass the budget of 5 MB" in plan.reasons()[1]
+
+    def test_text_is_read_where_the_callers_rate_leaves_no_calls_for_more(self):
+        both = [candidate("a", score=0.9, forms=(Form.KV,)), candidate("b", score=0.8, forms=(Form.KV,))]
+
+        assert [Form.KV, Form.KV] == [one.form for one in planned(*both, calls=2).placed]
+        plan = planned(*both, calls=1)
+
+        assert [Form.TEXT, Form.TEXT] == [one.form for one in plan.placed]
+        assert "left as text: 2 calls would pass the 1 that the caller's rate limit leaves" in plan.reasons()[0]
+
+    def test_behind_a_text_the_stable_block_is_text(self):
+        kv = {"forms": (Form.KV,), "tokens": 100}
+        block = [candidate(name, position=place, **kv) for place, name in enumerate("abc")]
+        small = candidate("d", position=3, tokens=10, forms=(Form.KV,))
+
+        plan = planned(*block, small, device_bytes=9_000_000)
+
+        assert [Form.KV, Form.KV, Form.TEXT, Form.TEXT] == [one.form for one in plan.placed]
+        assert "left as text: what stands before it in the prompt is read as text" in plan.reasons()[3]
+
+    def test_the_tighter_of_two_budgets_holds(self):
+        one, other = Budgets(tokens=100, seconds=0.5), Budgets(tokens=50, memories=3)
+
+        assert Budgets(tokens=50, seconds=0.5, memories=3) == one.within(other) == other.within(one)
 
     def test_an_adapter_takes_no_room_in_the_prompt(self):
         plan = planned(candidate("a", forms=(Form.KV, Form.ADAPTER), tokens=1_000), tokens=10)
@@ -188,28 +213,3 @@ class TestDecisions:
         tampered = Decision(asked=Asked(candidates=(candidate("a"),), calibration=CALIBRATION), plan=decision.plan)
 
         assert tampered != replay(tampered)
-
-
-class TestSwap:
-    def test_a_stable_block_is_kept_as_far_as_it_begins_alike(self):
-        kv = {"forms": (Form.KV,)}
-        before = planned(candidate("a", heat=9.0, **kv), candidate("b", heat=5.0, **kv), candidate("c", heat=1.0, **kv))
-        after = planned(candidate("a", heat=9.0, **kv), candidate("d", heat=5.0, **kv), candidate("c", heat=1.0, **kv))
-
-        change = swap(before, after)
-
-        assert (("d", "c"), ("a",), ("b", "c")) == (change.load, change.keep, change.drop)
-
-    def test_adapters_of_the_last_task_are_dropped(self):
-        weights = {"forms": (Form.ADAPTER,), "tokens": 500}
-        change = swap(
-            planned(candidate("law", **weights), candidate("both", **weights)),
-            planned(candidate("both", **weights), candidate("code", **weights)),
-        )
-
-        assert (("code",), ("both",), ("law",)) == (change.load, change.keep, change.drop)
-
-    def test_a_new_version_is_loaded_anew(self):
-        change = swap(planned(candidate("a", forms=(Form.KV,))), planned(candidate("a", version="2", forms=(Form.KV,))))
-
-        assert (("a",), (), ("a",)) == (change.load, change.keep, change.drop)

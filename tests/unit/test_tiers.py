@@ -63,6 +63,15 @@ class TestRoom:
         assert (step.blob, step.before, step.after) == ("b", Tier.DEVICE, Tier.HOST)
         assert "priority low" in step.why
 
+    def test_what_was_kept_for_a_task_that_is_over_makes_room_before_all_else(self) -> None:
+        here = [held("a", priority=Priority.LOW, heat=0.1), held("b", priority=Priority.HIGH, heat=9.0, spare=True)]
+
+        [step] = room(here, Budget(device=100), Tier.DEVICE, 60, WHEN).steps
+
+        assert "b" == step.blob
+        assert "its task is over" in step.why
+        assert not room([held("a", 60, locks=1, spare=True)], Budget(device=100), Tier.DEVICE, 60, WHEN).is_there
+
     def test_of_equals_the_one_that_saves_least_moves(self) -> None:
         here = [held("hot", heat=9.0), held("cold", heat=0.5), held("dear", heat=0.5, rebuild_s=5.0)]
 

@@ -10,6 +10,7 @@ import msgspec
 from pymemos.cube.cube import MemCube
 from pymemos.interface.attaching import Routing
 from pymemos.interface.chatting import Recalled
+from pymemos.operation.budgets import Budgets
 from pymemos.operation.context import estimate_tokens
 from pymemos.operation.costs import Calibration
 from pymemos.operation.layout import COOLED, Budget, Candidate, Exchange, Layout, LeftOut, lay_out
@@ -18,6 +19,7 @@ from pymemos.operation.prompting import dated
 from pymemos.operation.strategies import SchedulePolicy
 
 UNMEASURED: Final = "{} was not measured on this machine: the plan counts tokens, and no seconds ('pymemos calibrate')"
+RATED: Final = "no adapter was looked for: the caller's rate limit leaves {} calls"
 
 
 def candidate(cube: MemCube, now: datetime, *, score: float = 0.0, why: str = "") -> Candidate:
@@ -45,6 +47,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget
     begins: bool
     calibration: Calibration | None
+    calls: int | None = None  # that the caller's rate limits leave for this answer
 
     def drawn(self, routing: Routing | None) -> tuple[Layout, Planned]:
         """The layout with its plan, in which adapters stand for what they know."""
@@ -61,14 +64,14 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
                 carried=frozenset(carried),
             ),
             recalled.policy or SchedulePolicy(),
-            self.budget,
+            Budgets(tokens=self.budget.memory, calls=self.calls),
             self.calibration,
             now,
         )
         of = {one.id: one for _, one in hits}
         layout = self._laid_out([of[id] for id in chosen.read])
         left = (*layout.left_out, *chosen.left_out, *self._unused(routing))
-        return msgspec.structs.replace(layout, left_out=left), chosen
+        return msgspec.structs.replace(layout, stable=chosen.in_block(layout.stable), left_out=left), chosen
 
     def _laid_out(self, found: list[Candidate] | None = None) -> Layout:
         recalled, now = self.recalled, self.recalled.at

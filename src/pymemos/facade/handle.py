@@ -17,6 +17,7 @@ from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.arguments import check_id, check_name
 from pymemos.interface.attaching import Attacher
 from pymemos.interface.mover import Mover
+from pymemos.interface.swapper import Swapper
 from pymemos.interface.worker import Worker
 from pymemos.settings import Settings
 from pymemos.wiring import Activations
@@ -36,6 +37,7 @@ class Handle:
     _activations: Activations | None = None  # what injects and encodes KV memories
     _attacher: Attacher | None = None  # finds and gates adapters
     _mover: Mover  # moves memories between forms
+    _swapper: Swapper  # swaps the sets of tasks
 
     def bind(
         self,

@@ -12,14 +12,19 @@ from pymemos.facade.handle import Handle
 from pymemos.interface import calibrating, requests
 from pymemos.interface.activation import NO_ENGINE
 from pymemos.interface.arguments import Planning, When, check_id, check_name, check_planning, optional_time
+from pymemos.interface.encoding import Encoder
+from pymemos.interface.injecting import Injector
 from pymemos.interface.mover import Turn
 from pymemos.interface.moving import Decisions
 from pymemos.interface.schedule_policies import ReadSchedulePolicy, SetSchedulePolicy
+from pymemos.interface.tasks import ReadSwaps, ReadTasks
 from pymemos.operation.costs import FORMS, Calibration, Form
 from pymemos.operation.decisions import FormDecision
 from pymemos.operation.distilling.facts import facts_in
 from pymemos.operation.proposing import Schedule, propose
+from pymemos.operation.replies import read_by
 from pymemos.operation.strategies import SchedulePolicy
+from pymemos.operation.swapping import SwapDecision, Swapped
 
 _PAGE = 1_000
 
@@ -34,9 +39,7 @@ class Scheduling(Handle):
         For the steward alone. Raises ModelError where there is no local model.
         """
         self._check_steward()
-        if self._activations is None:
-            raise ModelError(NO_ENGINE)
-        injector, _ = self._activations.needed()
+        injector, _ = self._opened_kv()
         measured = calibrating.calibrate(injector.engine, time.perf_counter, self._tools.clock())
         calibrating.keep(measured, calibrating.calibration_file(self._settings.cache_dir, measured.model))
         return measured
@@ -76,6 +79,39 @@ class Scheduling(Handle):
         found: tuple[FormDecision, ...] = self._dispatch(self._bind(user_id, agent_id), Decisions(id=check_id(id)))
         return found
 
+    def switch_task(
+        self,
+        task: str,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+    ) -> Swapped:
+        """Swap the memory set of a session for that of another task now, before its first chat comes.
+
+        The segments that chats of the last task were read from are let go: they are the first to make room for others;
+        adapters are detached. Those of ``task`` are brought to memory, also in a process that has just begun. What
+        another session of the owner works with stays, and so does what is in use. A chat that names another
+        ``task`` does the same by itself, and brings the new set in behind its answer. Raises ModelError where there is
+        no local model.
+        """
+        injector, _ = self._opened_kv()
+        caller, scope = self._bind(user_id, agent_id, run_id, session_id, None, check_name(task, "task"))
+        who = read_by((caller, scope), injector.engine.identity)
+        change = self._swapper.begin(who, self._dispatch(who, ReadTasks()), self._tools.clock(), is_told=True)
+        swapped = None if change is None else self._swapper.end(change)
+        assert swapped is not None  # noqa: S101 (who says that the task changes always gets a decision)
+        return swapped
+
+    def swaps(self, *, user_id: str | None = None, agent_id: str | None = None) -> tuple[SwapDecision, ...]:
+        """The last swaps of an owner's memory sets, oldest first, each with its grounds, and why in words.
+
+        ``again()`` makes a decision again from its grounds.
+        """
+        found: tuple[SwapDecision, ...] = self._dispatch(self._bind(user_id, agent_id), ReadSwaps())
+        return found
+
     def schedule_policy(
         self, *, task: str | None = None, user_id: str | None = None, agent_id: str | None = None
     ) -> SchedulePolicy | None:
@@ -98,8 +134,9 @@ class Scheduling(Handle):
         """Let an owner's chats be planned by a policy, in one task or in all; None takes it back.
 
         A policy is a strategy's name ("recency", "similarity", "labels", "priority", "cost"), a mapping with its
-        ``strategy`` and ``labels``, or a SchedulePolicy. For a steward who names nobody it is that of the store. A
-        task's goes before an owner's, and that before the store's. Gives the policy that holds now.
+        ``strategy``, ``labels`` and ``budgets`` (of tokens, seconds, device_bytes and memories), or a SchedulePolicy.
+        For a steward who names nobody it is that of the store. A task's goes before an owner's, and that before the
+        store's. Gives the policy that holds now.
         """
         request = SetSchedulePolicy(
             policy=None if policy is None else check_planning(policy),
@@ -107,6 +144,11 @@ class Scheduling(Handle):
         )
         kept: SchedulePolicy | None = self._dispatch(self._everywhere(user_id, agent_id), request)
         return kept
+
+    def _opened_kv(self) -> tuple[Injector, Encoder]:
+        if self._activations is None:
+            raise ModelError(NO_ENGINE)
+        return self._activations.needed()
 
     def _current(self, who: tuple[Caller, Scope]) -> Iterator[MemCube]:
         """Every memory that a listing shows."""

@@ -15,14 +15,15 @@ from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import Filter
 from pymemos.cube.header import Trust
 from pymemos.errors import ChatFailed, ModelError, PromptTooLong, SensitiveText
-from pymemos.facade.drafting import UNMEASURED, Draft, candidate
+from pymemos.facade.drafting import RATED, UNMEASURED, Draft, candidate
 from pymemos.interface.arguments import EXACT
 from pymemos.interface.attaching import Attached, Attacher, Routing
 from pymemos.interface.chatting import Chat, Kept, Recall, Recalled, Unkept
 from pymemos.interface.requests import Message, Pin
 from pymemos.interface.steering import Steering
+from pymemos.interface.swapper import Change, Swapper
 from pymemos.operation.context import estimate_tokens
-from pymemos.operation.costs import Calibration
+from pymemos.operation.costs import Calibration, Form
 from pymemos.operation.layout import Budget, Exchange, Layout, LeftOut, Note, lay_out
 from pymemos.operation.planning import Planned
 from pymemos.operation.prompting import Script, head, script
@@ -35,13 +36,15 @@ from pymemos.operation.replies import (
     Tier,
     Used,
     Who,
+    Within,
     as_text,
     is_engine,
     read_by,
     used_of,
 )
-from pymemos.operation.scheduler import Place
+from pymemos.operation.scheduler import CALLS, Place
 from pymemos.operation.strategies import SchedulePolicy
+from pymemos.operation.swapping import Swapped
 from pymemos.ports import ChatModel, ChatOptions, Engine, Piece, Prompt, Usage
 
 TURNS: Final = 80  # messages of a session that are looked at: beyond any usual budget for the conversation
@@ -85,6 +88,8 @@ class ChatSeat:
         self._layouts: OrderedDict[Key, Layout] = OrderedDict()
         self.injector = injector
         self.promote: Promote = lambda *_: None
+        self.prepare: Callable[[], object] = lambda: None  # opens what injects, before anything stored is looked for
+        self.swapper: Swapper | None = None  # of the sets of tasks, where there may be a local model
         self.calibrated: Callable[[str], Calibration | None] = lambda _: None  # what was measured of a model
 
     @property
@@ -160,6 +165,8 @@ class Talk:
         self._attacher = attacher
         self._seat = seat
         self._model = seat.model
+        if is_engine(self._model):
+            seat.prepare()
         self._own, self._looking = (read_by(who, self._model.identity) for who in (own, looking))
 
     def engine_for(self, asked: str) -> Engine:
@@ -174,12 +181,18 @@ class Talk:
     def answer(self, asked: Asked) -> Reply:
         """The whole answer; it is made anew, once, where a source changed while it was made."""
         reply = _drained(self.pieces(asked, is_last=False))
-        return _drained(self.pieces(asked, attempts=2)) if reply.plan.changed else reply
+        if not reply.plan.changed:
+            return reply
+        again = _drained(self.pieces(asked, attempts=2))
+        return msgspec.structs.replace(
+            again, plan=msgspec.structs.replace(again.plan, swap=again.plan.swap or reply.plan.swap)
+        )
 
     def pieces(self, asked: Asked, *, is_last: bool = True, attempts: int = 1) -> Generator[str, None, Reply]:
         """The answer as it is made, and the reply at its end; whoever leaves before that keeps nothing of it."""
         watch, told, injection = _Watch(), _Told(), _Box()
         ready = self._ready(asked, watch)
+        change = self._begun(ready.recalled)
         for piece in self._said(ready, asked, injection):
             told.take(piece)
             if piece.text:
@@ -194,7 +207,10 @@ class Talk:
         kept, remarks = self._kept(asked, ready, text, plan, usage, is_last=is_last)
         self._note(asked, ready, text, kept)
         watch.again("total_ms")
-        plan = msgspec.structs.replace(plan, changed=kept.changed, remarks=(*plan.remarks, *remarks), cost=watch.cost)
+        swap = self._swapped(change, ready, injection.value)
+        plan = msgspec.structs.replace(
+            plan, changed=kept.changed, remarks=(*plan.remarks, *remarks), cost=watch.cost, swap=swap
+        )
         ids = tuple(cube.id for cube in kept.cubes)
         return Reply(text=text, plan=plan, usage=usage, finish=told.finish, kept=ids)
 
@@ -215,6 +231,8 @@ class Talk:
         if recalled.policy is None:
             layout = _layout_of(asked, recalled, last, budget)
             return Ready(recalled, layout, _worded(asked, recalled, layout), keys, ())
+        routing, remarks = self._routed(asked, recalled)
+        calls = recalled.calls if routing is None or recalled.calls is None else recalled.calls - 1
         draft = Draft(
             recalled=recalled,
             last=last,
@@ -222,9 +240,9 @@ class Talk:
             budget=budget,
             begins=_begins(last),
             calibration=self._seat.calibrated(self._model.identity),
+            calls=calls,
         )
-        remarks = () if draft.calibration is not None else (UNMEASURED.format(self._model.identity),)
-        routing = self._routed(asked, recalled)
+        remarks += () if draft.calibration is not None else (UNMEASURED.format(self._model.identity),)
         layout, planned = draft.drawn(routing)
         ready = Ready(recalled, layout, _worded(asked, recalled, layout), keys, remarks, planned)
         if routing is None or not planned.carried or not is_engine(self._model) or self._attacher is None:
@@ -236,12 +254,18 @@ class Talk:
         layout, planned = draft.drawn(routing.without())  # it may be used no more, or its gate finds no place here
         return Ready(recalled, layout, _worded(asked, recalled, layout), keys, remarks, planned)
 
-    def _routed(self, asked: Asked, recalled: Recalled) -> Routing | None:
-        """The adapters that know whom the question names, of which retrieval found a source."""
+    def _routed(self, asked: Asked, recalled: Recalled) -> tuple[Routing | None, tuple[str, ...]]:
+        """The adapters that know whom the question names, of which retrieval found a source; and what is to be said.
+
+        To look for them is one call, and to use one another.
+        """
         if not asked.adapters or self._attacher is None:
-            return None
+            return None, ()
+        if recalled.calls is not None and recalled.calls < 1 + CALLS[Form.ADAPTER]:
+            return None, (RATED.format(recalled.calls),)
         hits = {hit.cube.id: hit.cube.text for hit in recalled.hits if not hit.stale}
-        return self._attacher.routes(self._looking, asked.question.content, hits=hits.keys(), texts=hits.values())
+        question, texts = asked.question.content, hits.values()
+        return self._attacher.routes(self._looking, question, hits=hits.keys(), texts=texts), ()
 
     def _keys(self, asked: Asked) -> tuple[Key, Key]:
         """Under which the layouts of the owner, and of the conversation, are kept; the system's words come first.
@@ -282,7 +306,8 @@ class Talk:
         prompt = ready.prompt or _prompt(model, words)
         steering = asked.steering.uses if asked.steering is not None else ()
         adapters = ready.attached.adapters if ready.attached is not None else ()
-        with self._seat.injector(model, prompt, self._looking, ready.layout.stable, asked.mode) as injected:
+        within = _within(asked, ready.planned)
+        with self._seat.injector(model, prompt, self._looking, ready.layout.stable, within) as injected:
             injection.value = injected
             given: dict[str, Any] = {"adapters": adapters} if adapters else {}  # an engine without a tuner takes none
             yield from model.run(prompt.tokens, options, prefix=injected.prefix, steering=steering, **given)
@@ -310,6 +335,19 @@ class Talk:
             return self._dispatch(self._looking, unkept), (f"nothing was kept: {refused}",)
         alone = "a source changed while the answer was made: the question was kept, the answer was not"
         return kept, (alone,) if kept.changed and is_last else ()
+
+    def _begun(self, recalled: Recalled) -> Change | None:
+        """Let go of the last task's set where a local model answers and another task is named."""
+        if self._seat.swapper is None or not is_engine(self._model):
+            return None
+        return self._seat.swapper.begin(self._own, recalled.tasks, recalled.at)
+
+    def _swapped(self, change: Change | None, ready: Ready, injection: Injection) -> Swapped | None:
+        """Bring the new task's set in, once the answer was given, and note what it was read from."""
+        if change is None or self._seat.swapper is None:
+            return None
+        adapters = ready.attached.parts if ready.attached is not None else ()
+        return self._seat.swapper.end(change, (*injection.parts, *adapters))
 
     def _note(self, asked: Asked, ready: Ready, text: str, kept: Kept) -> None:
         """Remember where everything stood, for the next turn of this conversation and the next one of its owner."""
@@ -356,6 +394,13 @@ def exchanges(turns: tuple[MemCube, ...]) -> tuple[Exchange, ...]:
             found.append(exchange(asked.id, asked.text, cube.id, cube.text))
             asked = None
     return tuple(found)
+
+
+def _within(asked: Asked, planned: Planned | None) -> Within:
+    """How much of the prompt may be injected, by its plan where it has one."""
+    if planned is None:
+        return Within(mode=asked.mode)
+    return Within(mode=asked.mode, notes=planned.injected, nbytes=planned.within.device_bytes)
 
 
 def _begins(last: Layout | None) -> bool:

@@ -19,6 +19,12 @@ class Meter:
         self._lock = threading.Lock()
         self._calls: dict[Counted, deque[datetime]] = {}
 
+    def left(self, who: Counted, rate: Rate, now: datetime) -> int:
+        """How many calls more there is room for at ``now``; none is counted."""
+        with self._lock:
+            since = now - timedelta(seconds=rate.per_s)
+            return max(rate.calls - sum(call > since for call in self._calls.get(who, ())), 0)
+
     def wait(self, who: Counted, rate: Rate, now: datetime) -> float:
         """Count a call at ``now`` and give 0.0; or, where there were too many, the seconds until there is room."""
         with self._lock:

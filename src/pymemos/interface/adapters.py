@@ -72,6 +72,7 @@ class Usable(msgspec.Struct, frozen=True):
     version: str
     blob: str
     content_hash: str = ""
+    namespace: str = ""
 
 
 class Attach(Request, frozen=True, kw_only=True, tag="attach"):
@@ -303,7 +304,7 @@ def _sources(cube: MemCube) -> tuple[SegmentSource, ...]:
 def _usable(cube: MemCube) -> Usable:
     payload = cube.payload
     blob = payload.blob if isinstance(payload, Parametric) else ""
-    return Usable(cube.id, cube.version, blob, cube.content_hash)
+    return Usable(cube.id, cube.version, blob, cube.content_hash, cube.namespace)
 
 
 def _unused(cube: MemCube, reason: str) -> Unused:

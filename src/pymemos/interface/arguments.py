@@ -20,6 +20,7 @@ from pymemos.cube.policy import check_namespace
 from pymemos.errors import InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
 from pymemos.interface.requests import Labels, Message, Pin
+from pymemos.operation.budgets import Budgets
 from pymemos.operation.lifecycle import LifecyclePolicy
 from pymemos.operation.strategies import SchedulePolicy, StrategyName
 from pymemos.ports import Record
@@ -44,6 +45,7 @@ PARENTS_LIMIT = 1_000  # of a memory
 PROVENANCE = ("trigger", "context", "model", "links", "note")
 LONGEST_LIFE_S = 100 * 366 * 86_400  # seconds: whoever wants longer sets no end
 EXACT, BLEND = MODES = ("exact", "blend")  # how a prompt is put together of what is stored
+MOST_BUDGET = 10**15  # of anything that a plan may take: whoever wants more sets no limit
 MOST_ATTEMPTS = 40  # at a job: the later ones are an hour apart
 _INT64 = 1 << 63
 
@@ -255,17 +257,39 @@ def check_provenance(given: Any) -> dict[str, Any]:
 
 
 def check_planning(given: Any) -> SchedulePolicy:
-    """By which policy to plan: a strategy's name, a mapping with it and its labels, or the policy itself."""
+    """By which policy to plan: a strategy's name, a mapping with it, its labels and budgets, or the policy itself."""
     named = {"strategy": given} if isinstance(given, str) else given
     if isinstance(named, SchedulePolicy):
         named = msgspec.structs.asdict(named)
     if not isinstance(named, Mapping) or not set(named) <= set(SchedulePolicy.__struct_fields__):
-        raise InvalidInput(f"a schedule policy is {given!r}; pass a strategy's name, or a mapping with it and labels")
+        raise InvalidInput(
+            f"a schedule policy is {given!r}; pass a strategy's name, or a mapping with it, labels and budgets"
+        )
     strategy = check_member(StrategyName, named.get("strategy", StrategyName.SIMILARITY), "strategy")
     labels = check_names(named.get("labels", ()), "labels")
     if strategy is StrategyName.LABELS and not labels:
         raise InvalidInput("the strategy 'labels' needs some; pass {'strategy': 'labels', 'labels': ['work']}")
-    return SchedulePolicy(strategy=strategy, labels=labels)
+    return SchedulePolicy(strategy=strategy, labels=labels, budgets=check_budgets(named.get("budgets", {})))
+
+
+def check_budgets(given: Any) -> Budgets:
+    """What a plan may take: a mapping with some of tokens, seconds, device_bytes and memories; None is no limit."""
+    named = msgspec.structs.asdict(given) if isinstance(given, Budgets) else given
+    if not isinstance(named, Mapping):
+        raise InvalidInput(f"budgets is {given!r}; pass a mapping such as {{'seconds': 0.5, 'memories': 10}}")
+    chosen = {name: value for name, value in named.items() if value is not None}
+    odd = set(chosen) - set(Budgets.__struct_fields__) | chosen.keys() & {"calls"}
+    if odd:
+        raise InvalidInput(
+            f"budgets has no {min(map(str, odd))!r}; it has tokens, seconds, device_bytes and memories "
+            "(calls follow from access policies that limit them)"
+        )
+    for name, value in chosen.items():
+        is_number = isinstance(value, int if name != "seconds" else int | float) and not isinstance(value, bool)
+        if not is_number or not 0 <= value <= MOST_BUDGET:
+            kind = "number" if name == "seconds" else "whole number"
+            raise InvalidInput(f"the budget of {name} is {value!r}; pass a {kind} from 0 to {MOST_BUDGET:g}, or None")
+    return Budgets(**chosen)
 
 
 def check_links(values: Any, name: str = "links") -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,13 +15,16 @@ from pymemos.cube.cube import Parent
 from pymemos.errors import AdapterRefused, MissingBlob
 from pymemos.interface.adapters import Attach, FindAdapters, Held, Unused, Usable
 from pymemos.interface.training import SYSTEM
+from pymemos.operation.costs import Form
 from pymemos.operation.distilling.routing import Candidate, Route, kept_closed, routed
+from pymemos.operation.swapping import Part
 from pymemos.ports import Adapter, Tokens, Tuner, Utterance
 
 if TYPE_CHECKING:
     from pymemos.interface.api import MemoryAPI, Tools
 
 LOADED: Final = 512_000_000  # bytes of adapters that are kept in memory (ours)
+READ: Final = 1_000  # manifests that are kept in memory (ours)
 Who = tuple[Caller, Scope]
 
 
@@ -38,6 +41,7 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     others: int = 0  # adapters of other models
     pins: tuple[Parent, ...] = ()  # the versions of the adapters that are used
     learned: tuple[Parent, ...] = ()  # everything that these learned of the named subjects, as it was learned
+    parts: tuple[Part, ...] = ()  # those of the caller's own, as they lie in memory
 
 
 class _Loaded(msgspec.Struct, frozen=True, eq=False):
@@ -64,7 +68,8 @@ class Attacher:
 
     def __init__(self, api: MemoryAPI, tools: Tools, *, room: int = LOADED) -> None:
         self._api, self._tools, self._room = api, tools, room
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()  # by blob
+        self._loaded: OrderedDict[str, Adapter] = OrderedDict()  # by blob
+        self._manifests: OrderedDict[str, Manifest] = OrderedDict()  # by blob: which adapter knows whom
         self._lock = threading.Lock()
 
     def attach(
@@ -95,17 +100,17 @@ class Attacher:
         _, tuner = self._tools.tuner.needed()
         held: Held = self._dispatch(who, FindAdapters())
         unused = list(held.unused)
-        known = self._known(tuner, held.usable, unused)
-        candidates = [_candidate(id, one.manifest) for id, (_, one) in known.items()]
+        known = self._known(held.usable, unused)
+        candidates = [_candidate(id, manifest) for id, (_, manifest) in known.items()]
         unused += [Unused(id, why) for id, why in kept_closed(question, candidates, texts=texts)]
-        found = routed(question, candidates, hits=hits, texts=texts, limit=limit)
-        return Routing(
-            question=question,
-            routes=found,
-            chosen={route.id: known[route.id] for route in found},
-            unused=tuple(unused),
-            others=held.others,
-        )
+        while True:
+            left = [one for one in candidates if one.id in known]
+            found = routed(question, left, hits=hits, texts=texts, limit=limit)
+            chosen = self._chosen(tuner, [route.id for route in found], known, unused)
+            if len(chosen) == len(found):  # else one cannot be read, and gives its place to the next
+                break
+        self._let_go()
+        return Routing(question=question, routes=found, chosen=chosen, unused=tuple(unused), others=held.others)
 
     def gated(self, who: Who, of: Routing, tokens: Tokens) -> Attached:
         """Confirm the adapters of a routing at this use, and lay their gates over a prompt."""
@@ -133,42 +138,99 @@ class Attacher:
                 if use is not None
                 for pin in _learned(of.chosen[route.id][1].manifest, route.subjects)
             ),
+            parts=tuple(
+                Part(route.id, of.chosen[route.id][0].blob, of.chosen[route.id][1].adapter.nbytes, Form.ADAPTER)
+                for route, use in used.items()
+                if use is not None and of.chosen[route.id][0].namespace == who[0].namespace
+            ),
         )
 
-    def _known(self, tuner: Tuner, usable: Sequence[Usable], unused: list[Unused]) -> dict[str, tuple[Usable, _Loaded]]:
-        """The adapters that can be read, by id; of the others it is noted why not."""
+    def bring(self, who: Who, id: str) -> bool:
+        """Load an adapter before it is asked for; False where others would have to leave for it.
+
+        Raises AdapterRefused where it may not be used, or cannot be read.
+        """
+        _, tuner = self._tools.tuner.needed()
+        held: Held = self._dispatch(who, FindAdapters())
+        one = next((one for one in held.usable if one.id == id), None)
+        if one is None:
+            raise AdapterRefused(next((one.reason for one in held.unused if one.id == id), "it is there no more"))
+        self._read(tuner, one.blob)
+        with self._lock:
+            if sum(other.nbytes for other in self._loaded.values()) > self._room:
+                self._loaded.pop(one.blob, None)
+            return one.blob in self._loaded
+
+    def holds(self, blob: str) -> bool:
+        """Whether an adapter lies in memory."""
+        with self._lock:
+            return blob in self._loaded
+
+    def detach(self, blobs: Iterable[str]) -> None:
+        """Take adapters out of memory; an answer that is being made with one keeps it to its end."""
+        with self._lock:
+            for blob in blobs:
+                self._loaded.pop(blob, None)
+
+    def _known(self, usable: Sequence[Usable], unused: list[Unused]) -> dict[str, tuple[Usable, Manifest]]:
+        """The adapters whose files say what they know, by id; of the others it is noted why not."""
         found = {}
         for one in usable:
             try:
-                found[one.id] = (one, self._read(tuner, one.blob))
+                found[one.id] = (one, self._manifest(one.blob))
             except (AdapterRefused, MissingBlob) as error:
                 unused.append(Unused(one.id, str(error)))
-        self._let_go()
         return found
 
-    def _read(self, tuner: Tuner, blob: str) -> _Loaded:
+    def _chosen(
+        self, tuner: Tuner, ids: Sequence[str], known: dict[str, tuple[Usable, Manifest]], unused: list[Unused]
+    ) -> dict[str, tuple[Usable, _Loaded]]:
+        """Some adapters, loaded; one that cannot be is known no more, and it is noted why."""
+        chosen = {}
+        for id in ids:
+            usable, manifest = known[id]
+            try:
+                chosen[id] = (usable, _Loaded(manifest, self._read(tuner, usable.blob)))
+            except (AdapterRefused, MissingBlob) as error:
+                unused.append(Unused(id, str(error)))
+                del known[id]
+        return chosen
+
+    def _manifest(self, blob: str) -> Manifest:
+        with self._lock:
+            if blob in self._manifests:
+                self._manifests.move_to_end(blob)
+                return self._manifests[blob]
+        manifest = manifest_of(self._tools.blobs.open_whole(blob))
+        with self._lock:
+            self._manifests[blob] = manifest
+            while len(self._manifests) > READ:
+                self._manifests.popitem(last=False)
+        return manifest
+
+    def _read(self, tuner: Tuner, blob: str) -> Adapter:
         with self._lock:
             if blob in self._loaded:
                 self._loaded.move_to_end(blob)
                 return self._loaded[blob]
-        file = self._tools.blobs.open_whole(blob)
-        one = _Loaded(manifest_of(file), tuner.open(file))
+        adapter = tuner.open(self._tools.blobs.open_whole(blob))
         with self._lock:
-            self._loaded[blob] = one
-        return one
+            self._loaded[blob] = adapter
+        return adapter
 
     def _let_go(self) -> None:
         """Drop those that were used longest ago, where there is no room, and those whose file is gone."""
         with self._lock:
-            while len(self._loaded) > 1 and sum(one.adapter.nbytes for one in self._loaded.values()) > self._room:
+            while len(self._loaded) > 1 and sum(one.nbytes for one in self._loaded.values()) > self._room:
                 self._loaded.popitem(last=False)
 
     def forget(self) -> None:
         """Drop everything from memory whose file is no longer stored."""
         with self._lock:
-            gone = [blob for blob in self._loaded if not self._is_stored(blob)]
+            gone = [blob for blob in {*self._loaded, *self._manifests} if not self._is_stored(blob)]
             for blob in gone:
-                del self._loaded[blob]
+                self._loaded.pop(blob, None)
+                self._manifests.pop(blob, None)
 
     def _is_stored(self, blob: str) -> bool:
         try:

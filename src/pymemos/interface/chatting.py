@@ -18,12 +18,15 @@ from pymemos.interface.activation import SYSTEM
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.handlers import AddHandler, Prepared, SearchHandler, derive
 from pymemos.interface.requests import Added, Labels, Message, Pin, Search
+from pymemos.interface.rights import calls_left
 from pymemos.interface.schedule_policies import policy_of
 from pymemos.interface.segments import SegmentIndex, judged
 from pymemos.interface.sources import is_known, marked, may_read
+from pymemos.interface.tasks import tasks_of
 from pymemos.operation.hits import Hits
 from pymemos.operation.prefixes import path_behind
 from pymemos.operation.strategies import SchedulePolicy
+from pymemos.operation.swapping import Tasks
 from pymemos.ports import Record
 
 LOOKED_AT = 500  # memories in use that the hottest are chosen from
@@ -53,6 +56,8 @@ class Recalled(msgspec.Struct, frozen=True, kw_only=True):
     seqs: dict[str, int]  # by namespace, of those that the caller may read whole
     policy: SchedulePolicy | None = None  # by which to plan; None: nobody asked for a plan
     block: tuple[MemCube, ...] = ()  # where it is planned: whose segments are stored behind the head, in order
+    calls: int | None = None  # where it is planned: that the caller's rate limits leave; one is for keeping the answer
+    tasks: Tasks = Tasks()  # where the call names a task: what is kept of the owner's
 
 
 class Chat(Request, frozen=True, kw_only=True, tag="chat"):
@@ -115,6 +120,8 @@ class RecallHandler(SearchHandler):
             seqs=dict(_seqs(work)),
             policy=policy,
             block=_block(work, request.head) if policy is not None and request.head is not None else (),
+            calls=_calls_left(work) if policy is not None else None,
+            tasks=Tasks() if work.call.caller.task is None else tasks_of(work.unit, work.call.caller.namespace),
         )
         return msgspec.structs.replace(
             outcome, result=recalled, beside=tuple(id for id in beside if id not in set(outcome.memories))
@@ -170,6 +177,12 @@ HANDLERS: dict[type[Request], Handler] = {
     Chat: ChatHandler(),
     Unkept: UnkeptHandler(),
 }
+
+
+def _calls_left(work: Work) -> int | None:
+    """What the caller's rate limits leave for reading, once the answer is kept or at least recorded."""
+    left = calls_left(work.of, work.decision, work.tools.meter)
+    return None if left is None else max(left - 1, 0)
 
 
 def _turns(work: Work, request: Recall) -> tuple[MemCube, ...]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
@@ -196,8 +196,11 @@ class Encoder:
         cubes: tuple[MemCube, ...] = self._injector.dispatch(who, ReadSources(ids=tuple(ids)))
         return cubes
 
-    def load(self, who: Who, id: str, tier: Tier) -> tuple[Moved, ...]:
-        """Bring a segment, and everything before it, into memory now, every byte checked."""
+    def load(self, who: Who, id: str, tier: Tier, *, only_if_free: bool = False) -> tuple[Moved, ...]:
+        """Bring a segment, and everything before it, into memory now, every byte checked.
+
+        With ``only_if_free`` nothing but what is spare makes room for it, and what lies in memory stays where it does.
+        """
         shown: Shown = self._injector.dispatch(who, Segments(id=id))
         if is_loose(_segment(shown).form):
             raise InvalidInput(f"segment {id!r} was encoded apart; it is read from its file whenever it is blended")
@@ -207,14 +210,14 @@ class Encoder:
         for one in shown.chain:
             segment, pool = one.link.segment, self._injector.pool
             before = pool.tier_of(segment.blob)
-            if before is tier:
+            if before is tier or (only_if_free and before in RESIDENT):
                 moved.append(Moved(id=segment.id, before=before, tier=tier, why="it lies there already"))
                 continue
             if before in RESIDENT and (why := pool.evict(segment.blob)):
                 moved.append(Moved(id=segment.id, before=before, tier=before, why=why))
                 continue
             kv = self._injector.read(one, tokens[segment.start : segment.end])
-            room = pool.place(one.keeping, kv, tier, self._tools.clock())
+            room = pool.place(one.keeping, kv, tier, self._tools.clock(), only_if_free=only_if_free)
             moved.append(Moved(id=segment.id, before=before, tier=room.tier, why=room.why))
         self._injector.let_go([one.id for one in moved])
         return tuple(moved)
@@ -270,7 +273,9 @@ class Encoder:
         found: Found = self._injector.dispatch(who, asked)
         made: list[New] = []
         with ExitStack() as leases:
-            taken, _ = self._injector.take(found.links, tokens, len(tokens), leases)
+            # Only whole segments are gone on from: behind a part of one nothing could be loaded or verified by itself.
+            whole = tuple(takewhile(lambda one: not one.link.is_cut, found.links))
+            taken, _ = self._injector.take(whole, tokens, len(tokens), leases)
             work = _Work(
                 namespace=who[1].namespace or who[0].namespace,
                 pins=pins,

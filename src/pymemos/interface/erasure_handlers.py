@@ -18,7 +18,7 @@ from pymemos.errors import NotAllowed
 from pymemos.infrastructure import vault
 from pymemos.infrastructure.governance import Target
 from pymemos.infrastructure.receipts import sealed
-from pymemos.interface import schedule_policies
+from pymemos.interface import schedule_policies, tasks
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.transfer import OnStore
 from pymemos.interface.versions import memory_target
@@ -104,6 +104,9 @@ class EraseHandler(_Choosing):
         jobs = _drop_jobs(work, homes, whole=whole)
         for name in (work.decision.namespaces or ()) if whole else ():
             schedule_policies.forget(work.unit, name)
+            tasks.forget(work.unit, name)
+        session = work.call.scope.session if request.id is None and request.where is None else None
+        tasks.forget_memories(work.unit, homes, work.decision.namespaces or (), session)
         counts = msgspec.structs.replace(vault.erase(work.unit, homes, receipt.id, work.now), jobs=jobs)
         receipt = msgspec.structs.replace(receipt, removed=counts)
         work.unit.put_receipt(receipt)

@@ -20,6 +20,7 @@ from pymemos.cube.segment import EXACT, SegmentSource, is_loose
 from pymemos.errors import MissingBlob, SegmentRefused
 from pymemos.interface.activation import FallBack, FindSegments, Found, Inject, Usable
 from pymemos.interface.kv_pool import KvPool, Lease
+from pymemos.operation.budgets import Budgets, Why, in_words
 from pymemos.operation.prefixes import Link, Refused, Segment, shortened
 from pymemos.operation.tiers import Tier
 from pymemos.ports import Engine, Prompt, Tokens
@@ -163,19 +164,28 @@ class Injector:
         self._api, self._tools, self.engine, self.pool = api, tools, engine, pool
 
     def inject(
-        self, who: Who, prompt: Prompt, notes: Sequence[SegmentSource] = (), *, exact_only: bool = False
+        self,
+        who: Who,
+        prompt: Prompt,
+        notes: Sequence[SegmentSource] = (),
+        *,
+        exact_only: bool = False,
+        most_tokens: int | None = None,
+        most_bytes: int | None = None,
     ) -> Injected:
         """The longest stored beginning of a prompt that the caller may use now, locked until it is closed.
 
-        ``notes`` pins the memories whose texts are ``prompt.notes``, in their order. Whatever may not be used, or
-        cannot, is read as text; the report and the log say so. The last token of the prompt is always left to read.
+        It has at most ``most_tokens`` tokens, and its segments at most ``most_bytes`` bytes. ``notes`` pins the
+        memories whose texts are ``prompt.notes``, in their order. Whatever may not be used, or cannot, is read as text;
+        the report and the log say so. The last token of the prompt is always left to read.
         """
         started, tokens = time.perf_counter(), prompt.tokens
         found: Found = self.dispatch(who, FindSegments(tokens=tokens, notes=tuple(notes), exact_only=exact_only))
         with ExitStack() as leases:
             used: list[_Taken] = []
             leases.callback(self._keep, used)  # last of all, when nobody waits any more
-            taken, refused = self.take(found.links, tokens, len(tokens) - 1, leases)
+            length = len(tokens) - 1 if most_tokens is None else min(len(tokens) - 1, most_tokens)
+            taken, refused = self.take(found.links, tokens, length, leases, most_bytes)
             asked = Inject(segments=tuple(one.usable.link.segment for one in taken), notes=tuple(notes))
             confirmed = self.dispatch(who, asked)
             for late in taken[confirmed.kept :]:
@@ -214,15 +224,25 @@ class Injector:
         self.pool.forget(set(ids) - alive)
 
     def take(
-        self, links: Sequence[Usable], tokens: Tokens, length: int, leases: ExitStack
+        self,
+        links: Sequence[Usable],
+        tokens: Tokens,
+        length: int,
+        leases: ExitStack,
+        most_bytes: int | None = None,
     ) -> tuple[list[_Taken], tuple[Refused, ...]]:
         """Read and lock the segments of a chain, at most ``length`` tokens of it; it ends before the first that fails.
 
-        The caller's stack gives them back.
+        Or before the one that would pass ``most_bytes``. The caller's stack gives them back.
         """
         taken: list[_Taken] = []
         kept = shortened([one.link for one in links], length)
+        nbytes = 0
         for usable, link in zip(links, kept, strict=False):
+            nbytes += usable.link.segment.size
+            if most_bytes is not None and nbytes > most_bytes:
+                why = in_words(Why.BYTES, nbytes, Budgets(device_bytes=most_bytes))
+                return taken, (Refused(usable.keeping.id, why),)
             started = time.perf_counter()
             try:
                 lease = self._lease(usable, tokens)

@@ -13,7 +13,9 @@ from pymemos.cube.segment import SegmentSource
 from pymemos.errors import PymemosError
 from pymemos.interface.arguments import BLEND
 from pymemos.operation import replies, tiers
-from pymemos.operation.replies import Injection
+from pymemos.operation.costs import Form
+from pymemos.operation.replies import Injection, Within
+from pymemos.operation.swapping import Part
 
 if TYPE_CHECKING:
     from pymemos.interface.blending import Blending
@@ -29,6 +31,7 @@ _TIERS: Final = {  # where a segment lay, as the reply tells it
 }
 _BLOCKS: Final = 1_000  # of memories, whose uses are counted
 OTHER_MODEL: Final = "nothing was blended: what is stored is of another local model than the one that answers"
+NO_BUDGET: Final = "nothing was blended: blending keeps to no budget of bytes or calls, and the plan has one"
 _LOGGER = logging.getLogger("pymemos")
 
 Activation = tuple["Injector", "Encoder"]
@@ -50,7 +53,7 @@ class KvInChat:
 
     @contextmanager
     def injection(
-        self, engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note], mode: str
+        self, engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note], within: Within
     ) -> Iterator[Injection]:
         """The stored beginning of a chat's prompt whose notes are these memories, locked inside the block.
 
@@ -58,21 +61,36 @@ class KvInChat:
         """
         injector, _ = self._needed()
         if injector.engine is not engine:  # keys and values of one model are nothing to another
-            yield Injection(remarks=(OTHER_MODEL,) if mode == BLEND else ())
+            yield Injection(remarks=(OTHER_MODEL,) if within.mode == BLEND else ())
+            return
+        is_free = within.notes is None and within.nbytes is None
+        remarks = (NO_BUDGET,) if within.mode == BLEND and not is_free else ()
+        if within.notes == 0:  # no call is made for it either
+            yield Injection(remarks=remarks)
             return
         pins = [SegmentSource(note.id, note.version, note.content_hash) for note in notes]
-        blends = mode == BLEND and pins  # without a memory there is nothing to put together
-        with self._blend(who, prompt, pins) if blends else injector.inject(who, prompt, pins) as injected:
+        blends = within.mode == BLEND and is_free and pins  # without a memory there is nothing to put together
+        with self._blend(who, prompt, pins) if blends else self._exact(who, prompt, pins, within) as injected:
             report = injected.report
             covered = sum(len(kv.tokens) for kv in injected.prefix)
             came = {note.id: _TIERS[note.tier] for note in report.notes if note.tier in _TIERS}
             yield Injection(
                 prefix=injected.prefix,
                 tiers=came,
-                remarks=report.remarks,
+                remarks=(*remarks, *report.remarks),
                 by_engine=True,
                 read=covered - report.injected,
+                parts=tuple(
+                    Part(one.id, one.blob, one.size, Form.KV)
+                    for one in injected.chain
+                    if one.namespace == who[0].namespace
+                ),
             )
+
+    def _exact(self, who: Who, prompt: Prompt, pins: Sequence[SegmentSource], within: Within) -> Injected:
+        """The stored beginning itself, as much of it as a plan allows."""
+        most = None if within.notes is None else len(prompt.head) + sum(map(len, prompt.notes[: within.notes]))
+        return self._needed()[0].inject(who, prompt, pins, most_tokens=most, most_bytes=within.nbytes)
 
     def _blend(self, who: Who, prompt: Prompt, pins: Sequence[SegmentSource]) -> Injected:
         return self._blending().inject(who, prompt, pins)

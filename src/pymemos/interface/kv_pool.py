@@ -46,6 +46,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     heat: float
     last_used: datetime
     leaving: bool = False  # found by nobody any more, and freed as soon as it is given back
+    spare: bool = False  # of a task that is over, so that it is the first to make room
 
 
 class _Entry:
@@ -116,7 +117,10 @@ class KvPool:
         return Lease(read(), Tier.DISK, why, wanted=wanted.tier)
 
     def place(self, keeping: Keeping, kv: Kv, tier: Tier, now: datetime, *, only_if_free: bool = False) -> Room:
-        """Bring a segment into a tier without reading from it; with ``only_if_free`` nothing leaves for it."""
+        """Bring a segment into a tier without reading from it.
+
+        With ``only_if_free`` nothing leaves for it but what is spare.
+        """
         lease = self._brought(keeping, kv, tier, now, only_if_free=only_if_free)
         lease.release()
         with self._lock:
@@ -175,6 +179,17 @@ class KvPool:
             if entry is not None:
                 entry.held = msgspec.structs.replace(entry.held, frozen=frozen)
 
+    def spare(self, blobs: Iterable[str], namespace: str, *, spare: bool = True) -> None:
+        """Let segments of a namespace be the first to make room, as their task is over, or no longer so.
+
+        What somebody reads from now stays as it is, and the next use of any of them ends it.
+        """
+        with self._lock:
+            for blob in blobs:
+                entry = self._entries.get(blob)
+                if entry is not None and entry.keeping.namespace == namespace and not (spare and entry.held.locks):
+                    entry.held = msgspec.structs.replace(entry.held, spare=spare)
+
     def follow(self, cube: MemCube) -> None:
         """Take over what the memory of a segment says now of how it is kept."""
         if isinstance(cube.payload, Activation):
@@ -208,6 +223,7 @@ class KvPool:
             last_used=max(held.last_used, now),
             priority=keeping.priority,
             frozen=keeping.frozen,
+            spare=False,
         )
         assert entry.kv is not None  # noqa: S101 (the caller looked)
         return Lease(entry.kv, held.tier, f"it lies in the memory of the {held.tier.value}", self._releasing(entry))
@@ -219,7 +235,7 @@ class KvPool:
             if keeping.blob in self._entries:  # another thread was quicker
                 return Lease(kv, Tier.DISK, "another thread brought it to memory")
             room = tiers.room(self._held(), self._budget, tier, kv.nbytes, now)
-            if not room.is_there or (only_if_free and room.steps):
+            if not room.is_there or (only_if_free and not all(self._is_spare(step.blob) for step in room.steps)):
                 return Lease(kv, Tier.DISK, room.why or "there is no free room in memory")
             self._take(room.steps)
             held = Held(
@@ -266,6 +282,9 @@ class KvPool:
 
         return release
 
+    def _is_spare(self, blob: str) -> bool:
+        return self._entries[blob].held.spare
+
     def _held(self) -> list[Held]:
         """What takes memory; what is only waiting to be freed is in use until then."""
         return [entry.held for entry in (*self._entries.values(), *self._leaving)]
@@ -284,6 +303,7 @@ def _placement(entry: _Entry, *, leaving: bool = False) -> Placement:
         heat=held.heat,
         last_used=held.last_used,
         leaving=leaving,
+        spare=held.spare,
     )
 
 

@@ -28,6 +28,7 @@ from pymemos.interface.privacy import HANDLERS as PRIVACY
 from pymemos.interface.schedule_policies import HANDLERS as SCHEDULE_POLICIES
 from pymemos.interface.signatures import HANDLERS as SIGNATURES
 from pymemos.interface.steering import HANDLERS as STEERING
+from pymemos.interface.tasks import HANDLERS as TASKS
 from pymemos.interface.transforming import HANDLERS as TRANSFORMING
 from pymemos.interface.viewing import HANDLERS as VIEWING
 from pymemos.interface.what_if import HANDLERS as WHAT_IF
@@ -58,6 +59,7 @@ HANDLERS: dict[type[Request], Handler] = {
     **MOVING,
     **GIVING_UP,
     **SCHEDULE_POLICIES,
+    **TASKS,
     **TRANSFORMING,
     requests.Log: handlers.LogHandler(),
     auditing.VerifyPage: auditing.VerifyPageHandler(),

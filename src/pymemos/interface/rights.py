@@ -45,6 +45,19 @@ def check(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target,
             raise DeniedError(Decision(allowed=False, rule="rate-limit", reason=reason), RateLimited(reason))
 
 
+def calls_left(of: Circumstances, decision: Decision, meter: Meter) -> int | None:
+    """How many more calls of this kind the limits let the caller make now; None: none counts them."""
+    who = of.caller.namespace
+    return min(
+        (
+            meter.left((namespace, limit.name, who), limit.rate, of.now)
+            for namespace, limit in governance.limits(of, decision.namespaces or ())
+            if limit.rate is not None
+        ),
+        default=None,
+    )
+
+
 def _sees(unit: ReadUnit, of: Circumstances, target: Target, cube: MemCube) -> bool:
     """Whether the caller may read the memory that it names: to write takes that already, to manage does not."""
     if of.action is Action.MANAGE:

@@ -133,6 +133,9 @@ class Costs(msgspec.Struct, frozen=True, gc=False):
         return self.text if form is Form.TEXT else self.kv if form is Form.KV else self.adapter
 
 
+_TEXT, _KV, _ADAPTER = Form.TEXT, Form.KV, Form.ADAPTER  # to name a member of an enum takes its time
+
+
 class Reading:
     """Seconds that reading a memory takes, and bytes on the device: what a plan asks a thousand times."""
 
@@ -153,13 +156,15 @@ class Reading:
 
     def fastest(self, forms: Collection[Form], tokens: int) -> tuple[Form, float]:
         """The form that is read fastest, of text and of those that lie ready, and the seconds that it takes."""
-        form, least = Form.TEXT, tokens * (self._token_s + self._square_s * tokens + self._either_s)
-        if Form.KV in forms:
+        form, least = _TEXT, tokens * (self._token_s + self._square_s * tokens + self._either_s)
+        if not forms:
+            return form, least
+        if _KV in forms:
             taken = self._load_s + tokens * (self._load_token_s + self._either_s)
             if taken < least:
-                form, least = Form.KV, taken
-        if Form.ADAPTER in forms and self._attach_s < least:
-            form, least = Form.ADAPTER, self._attach_s
+                form, least = _KV, taken
+        if _ADAPTER in forms and self._attach_s < least:
+            form, least = _ADAPTER, self._attach_s
         return form, least
 
     def bytes(self, form: Form, tokens: int) -> float:

@@ -12,11 +12,12 @@ from datetime import datetime
 import msgspec
 
 from pymemos.cube.cube import MemCube
+from pymemos.operation.budgets import Budgets
 from pymemos.operation.costs import UNMEASURED, Calibration, Form
 from pymemos.operation.layout import STABLE_SHARE, Layout, LeftOut, Note, fitting
 from pymemos.operation.layout import Budget as Tokens
 from pymemos.operation.proposing import days
-from pymemos.operation.scheduler import Asked, Budgets, Decision, schedule, why_left_out
+from pymemos.operation.scheduler import CALLS, Asked, Decision, schedule
 from pymemos.operation.strategies import Candidate, SchedulePolicy
 
 
@@ -31,11 +32,17 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """The decision, and what follows: the memories found that are read, in order, and those an adapter stands for."""
+    """The decision, and what follows: the memories found that are read, in order, and those an adapter stands for.
+
+    ``injected`` says how many memories of the stable block may be injected, from its beginning on, where a budget ends
+    that; None: as many as there are.
+    """
 
     decision: Decision
     read: tuple[str, ...]
     carried: tuple[str, ...]
+    injected: int | None = None
+    within: Budgets = Budgets()  # everything that was asked for, also what nothing was measured for
 
     @property
     def places(self) -> dict[str, str]:
@@ -45,13 +52,22 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """The memories that are not used, and why."""
-        return tuple(LeftOut(one.id, why_left_out(one)) for one in self.decision.plan.left_out)
+        plan = self.decision.plan
+        return tuple(LeftOut(one.id, plan.why_left_out(one)) for one in plan.left_out)
+
+    def in_block(self, stable: Iterable[Note]) -> tuple[Note, ...]:
+        """Those of a stable block for which the budgets have room."""
+        out = {one.id for one in self.decision.plan.left_out}
+        return tuple(note for note in stable if note.id not in out)
 
 
 def planned(
-    of: Material, policy: SchedulePolicy, budget: Tokens, calibration: Calibration | None, at: datetime
+    of: Material, policy: SchedulePolicy, budgets: Budgets, calibration: Calibration | None, at: datetime
 ) -> Planned:
-    """Plan a chat; without a calibration a plan counts tokens, and no seconds."""
+    """Plan a chat within the policy's budgets and those that the call leaves.
+
+    Without a calibration nothing is known of seconds and bytes: then the plan counts tokens, memories and calls.
+    """
     in_place = {note.id for exchange in of.layout.history for note in exchange.notes}
     in_place |= {id for exchange in of.layout.history for id in (exchange.asked_id, exchange.answer_id)}
     stable = of.layout.stable
@@ -63,10 +79,12 @@ def planned(
         for cube, score, tokens in of.found
         if cube.id not in standing
     ]
+    within = policy.budgets.within(budgets)
+    measured = within if calibration is not None else msgspec.structs.replace(within, seconds=None, device_bytes=None)
     decision = schedule(
         Asked(
             candidates=tuple(candidates),
-            budgets=Budgets(tokens=budget.memory),
+            budgets=measured,
             policy=policy,
             calibration=msgspec.structs.replace(calibration or UNMEASURED, timings=()),
         )
@@ -77,7 +95,21 @@ def planned(
         decision=decision,
         read=tuple(one.id for one in placed if one.form is not Form.ADAPTER),
         carried=tuple(one.id for one in placed if one.form is Form.ADAPTER),
+        injected=_injected([note.id for note in stable], decision),
+        within=within,
     )
+
+
+def _injected(stable: Sequence[str], decision: Decision) -> int | None:
+    """How many memories at the beginning of the stable block may be injected; None: no budget ends that."""
+    plan, calls = decision.plan, decision.asked.budgets.calls
+    spent = CALLS[Form.ADAPTER] if any(one.form is Form.ADAPTER for one in plan.placed) else 0
+    if calls is not None and calls - spent < CALLS[Form.KV]:  # to look for segments takes calls, found or not
+        return 0
+    out = {one.id for one in plan.left_out}
+    standing = [id for id in stable if id not in out]
+    held = {one.id for one in plan.placed if one.held_back is not None}
+    return next((number for number, id in enumerate(standing) if id in held), None)
 
 
 def seeded(last: Layout | None, block: Sequence[Note], budget: Tokens) -> Layout | None:

@@ -15,6 +15,7 @@ from pymemos.cube.call import Caller, Scope
 from pymemos.cube.cube import Source
 from pymemos.operation.layout import Layout, LeftOut, Note
 from pymemos.operation.scheduler import Decision
+from pymemos.operation.swapping import Part, Swapped
 from pymemos.ports import ChatModel, Engine, Kv, Prompt, Usage
 
 
@@ -69,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 1
     cost: Cost = Cost()
     decision: Decision | None = None  # of the scheduler, where it was asked to plan
+    swap: Swapped | None = None  # what left memory and what came, where the task changed
 
     @property
     def tiers(self) -> dict[str, int]:
@@ -86,6 +88,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             *([f"steered by {', '.join(self.steering)}"] if self.steering else []),
             *(f"- left out: {one.id}, {one.why}" for one in self.left_out),
             *([f"planned by {self.decision.plan.strategy}"] if self.decision is not None else []),
+            *(self.swap.told() if self.swap is not None else ()),
             *(f"changed while the answer was made: {source}" for source in self.changed),
             *self.remarks,
             f"found after {self.cost.search_ms:.0f} ms, first word after {self.cost.first_ms:.0f} ms, "
@@ -120,6 +123,7 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
     remarks: tuple[str, ...] = ()  # such as why a segment was not used
     by_engine: bool = False  # whether the model is one that keys and values could be injected into
     read: int = 0  # tokens among them that were read for this prompt, as where notes are blended
+    parts: tuple[Part, ...] = ()  # the caller's own segments among them
 
     @property
     def tokens(self) -> int:
@@ -127,18 +131,26 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(kv.tokens) for kv in self.prefix) - self.read
 
 
+class Within(msgspec.Struct, frozen=True, kw_only=True):
+    """How a prompt's beginning is to be injected, exactly or blended, and at most how much of it."""
+
+    mode: str = "exact"
+    notes: int | None = None  # memories, from the first on
+    nbytes: int | None = None  # that their segments take in memory
+
+
 Who = tuple[Caller, Scope]
-Injector = Callable[[Engine, Prompt, Who, Sequence[Note], str], AbstractContextManager[Injection]]
-"""Finds keys and values for a prompt whose ``notes`` are these memories, exactly or blended, as the mode says.
+Injector = Callable[[Engine, Prompt, Who, Sequence[Note], Within], AbstractContextManager[Injection]]
+"""Finds keys and values for a prompt whose ``notes`` are these memories, within what a plan allows.
 
 What it gives stays valid inside the block.
 """
 
 
 @contextmanager
-def as_text(engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note], mode: str) -> Iterator[Injection]:
+def as_text(engine: Engine, prompt: Prompt, who: Who, notes: Sequence[Note], within: Within) -> Iterator[Injection]:
     """Injects nothing: every memory is read as text."""
-    del engine, prompt, who, notes, mode
+    del engine, prompt, who, notes, within
     yield Injection()
 
 

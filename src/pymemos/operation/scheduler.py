@@ -10,9 +10,11 @@ import math
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from operator import itemgetter
+from typing import Final
 
 import msgspec
 
+from pymemos.operation.budgets import Budgets, Why, in_words
 from pymemos.operation.costs import DEFAULT_PRICES, Calibration, Form, Prices, Reading
 from pymemos.operation.strategies import STRATEGIES, Candidate, SchedulePolicy
 
@@ -23,26 +25,6 @@ class Place(StrEnum):
     STABLE = "stable"  # right behind the system's text, hottest first, so that prefixes are the same again
     VOLATILE = "volatile"  # behind it, best first
     WEIGHTS = "weights"  # an adapter, which takes no room in the prompt
-
-
-class Budgets(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a plan may take; None is without a limit. ``memories`` is what the caller's rate leaves it."""
-
-    tokens: int | None = None
-    seconds: float | None = None
-    device_bytes: int | None = None
-    memories: int | None = None
-
-
-class Why(StrEnum):
-    """Why a memory is in a plan, or is left out."""
-
-    RANKED = "ranked"
-    REFUSED = "refused"
-    STALE = "stale"
-    TOKENS = "tokens"
-    SECONDS = "seconds"
-    MEMORIES = "memories"
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
@@ -56,15 +38,17 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
     tokens: int
     seconds: float
     text_seconds: float  # what text would take
-    wanted: Form  # what would be read fastest; another than ``form`` where the device has no room for it
+    held_back: Why | None = None  # why it is read as text though it lies ready in a form that is read faster
+    needs: float = 0.0  # what the plan would take of that budget with it
 
 
 class LeftOut(msgspec.Struct, frozen=True, gc=False):
-    """One memory that is not in a plan; ``detail`` is what rules said of it."""
+    """One memory that is not in a plan; ``detail`` is what rules said of it, ``needs`` what the plan would take."""
 
     id: str
     why: Why
     detail: str | None = None
+    needs: float = 0.0
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,10 +60,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     seconds: float
     device_bytes: float
+    budgets: Budgets = Budgets()
 
     def reasons(self) -> list[str]:
         """Each placement and each memory that was left out, in words."""
-        return [*(_placed(one, self.strategy) for one in self.placed), *map(_left_out, self.left_out)]
+        left = [f"{one.id}: left out, {self.why_left_out(one)}" for one in self.left_out]
+        return [*(_placed(one, self.strategy, self.budgets) for one in self.placed), *left]
+
+    def why_left_out(self, one: LeftOut) -> str:
+        """Why a memory is not in it, in words."""
+        return one.detail or in_words(one.why, one.needs, self.budgets)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +111,7 @@ def replay(decision: Decision) -> Decision:
 def plan(asked: Asked) -> Plan:
     """Fill the budgets in the order of the strategy; trusted and current memories come before the others.
 
-    A memory that does not fit is left out, and smaller ones after it still get their chance. Where the device has no
+    A memory that does not fit is left out, and smaller ones after it still get their chance. Where a budget has no
     room for the form that is read fastest, text is read.
     """
     reading = Reading(asked.calibration, asked.prices)
@@ -130,10 +120,12 @@ def plan(asked: Asked) -> Plan:
     chosen: list[tuple[Placement, Candidate]] = []
     for rank, one in _ranked(open_ones, asked.policy, reading):
         fitted = filling.take(one, rank)
-        if isinstance(fitted, Why):
-            left_out.append(LeftOut(one.id, fitted))
+        if isinstance(fitted, LeftOut):
+            left_out.append(fitted)
         else:
             chosen.append((fitted, one))
+        if one.position is not None and (isinstance(fitted, LeftOut) or fitted.held_back is not None):
+            filling.is_cut = True
     return Plan(
         strategy=asked.policy.strategy.value,
         placed=_in_order(chosen),
@@ -141,6 +133,7 @@ def plan(asked: Asked) -> Plan:
         tokens=filling.tokens,
         seconds=filling.seconds,
         device_bytes=filling.bytes,
+        budgets=asked.budgets,
     )
 
 
@@ -195,33 +188,58 @@ class _Filling:
         self._most_tokens = math.inf if budgets.tokens is None else budgets.tokens
         self._most_seconds = math.inf if budgets.seconds is None else budgets.seconds
         self._most_bytes = math.inf if budgets.device_bytes is None else budgets.device_bytes
+        self._most_calls = math.inf if budgets.calls is None else budgets.calls
         self._most = math.inf if budgets.memories is None else budgets.memories
-        self.tokens, self.seconds, self.bytes, self.count = 0, 0.0, 0.0, 0
+        self.is_cut = False  # the stable block from here on cannot be injected
+        self._used: set[Form] = set()
+        self.tokens, self.seconds, self.bytes, self.count, self.calls = 0, 0.0, 0.0, 0, 0
 
-    def take(self, one: Candidate, rank: float) -> Placement | Why:
-        """Take a memory in, in the fastest form for which the device has room; or why it does not fit."""
+    def take(self, one: Candidate, rank: float) -> Placement | LeftOut:
+        """Take a memory in, in the fastest form for which there is room; or why it does not fit."""
         if self.count >= self._most:
-            return Why.MEMORIES
-        if self.tokens + one.tokens > self._most_tokens and Form.ADAPTER not in one.forms:
-            return Why.TOKENS
+            return LeftOut(one.id, Why.MEMORIES)
+        if self.tokens + one.tokens > self._most_tokens and _ADAPTER not in one.forms:
+            return LeftOut(one.id, _TOKENS, None, self.tokens + one.tokens)
         reading = self._reading
-        wanted, seconds = reading.fastest(one.forms, one.tokens)
-        form, size, text = wanted, reading.bytes(wanted, one.tokens), reading.seconds(Form.TEXT, one.tokens)
-        if self.bytes + size > self._most_bytes:
-            form, seconds, size = Form.TEXT, text, 0.0
-        tokens = 0 if form is Form.ADAPTER else one.tokens
+        form, seconds = reading.fastest(one.forms, one.tokens)
+        text, held, needs = seconds, None, 0.0
+        if form is not _TEXT:
+            text = reading.seconds(Form.TEXT, one.tokens)
+            held, needs = self._held_back(one, form)
+            if held is not None:
+                form, seconds = _TEXT, text
+        tokens = 0 if form is _ADAPTER else one.tokens
         if self.tokens + tokens > self._most_tokens:
-            return Why.TOKENS
+            return LeftOut(one.id, _TOKENS, None, self.tokens + tokens)
         if self.seconds + seconds > self._most_seconds:
-            return Why.SECONDS
+            return LeftOut(one.id, Why.SECONDS, None, self.seconds + seconds)
         self.tokens += tokens
         self.seconds += seconds
-        self.bytes += size
         self.count += 1
-        place = Place.STABLE if one.position is not None and form is Form.TEXT else _PLACES[form]
-        return Placement(one.id, one.version, form, place, rank, tokens, seconds, text, wanted)
+        if form is not _TEXT:
+            self.bytes += reading.bytes(form, one.tokens)
+            self.calls += self._calls(form)
+            self._used.add(form)
+        place = Place.STABLE if one.position is not None and form is _TEXT else _PLACES[form]
+        return Placement(one.id, one.version, form, place, rank, tokens, seconds, text, held, needs)
+
+    def _held_back(self, one: Candidate, form: Form) -> tuple[Why | None, float]:
+        """Why a memory cannot be read in another form than text, and what that would take; nothing where it can."""
+        if self.is_cut and form is Form.KV and one.position is not None:
+            return Why.BEHIND_TEXT, 0.0
+        if (needs := self.bytes + self._reading.bytes(form, one.tokens)) > self._most_bytes:
+            return Why.BYTES, needs
+        if (needs := self.calls + self._calls(form)) > self._most_calls:
+            return Why.CALLS, needs
+        return None, 0.0
+
+    def _calls(self, form: Form) -> int:
+        """The calls that a form takes beside those of any answer: once for all memories that are read in it."""
+        return 0 if form in self._used else CALLS[form]
 
 
+CALLS: Final = {Form.KV: 2, Form.ADAPTER: 1}  # segments are found, and confirmed at their use; adapters confirmed
+_TEXT, _ADAPTER, _TOKENS = Form.TEXT, Form.ADAPTER, Why.TOKENS  # to name a member of an enum takes its time
 _PLACES = {Form.TEXT: Place.VOLATILE, Form.KV: Place.STABLE, Form.ADAPTER: Place.WEIGHTS}
 
 
@@ -238,61 +256,15 @@ def _in_order(chosen: Sequence[tuple[Placement, Candidate]]) -> tuple[Placement,
     return (*of[Place.WEIGHTS], *(placed for placed, _ in stable), *of[Place.VOLATILE])
 
 
-# ── A change of task ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Swap(msgspec.Struct, frozen=True):
-    """What has to change on the device from one plan to the next: ids of memories, in the order of the new plan."""
-
-    load: tuple[str, ...]
-    keep: tuple[str, ...]
-    drop: tuple[str, ...]
-
-
-def swap(before: Plan, after: Plan) -> Swap:
-    """The hot swap between two memory sets (7.1.2). A stable block is kept only as far as it begins alike."""
-    old = [(one.id, one.version) for one in before.placed if one.form is Form.KV]
-    new = [(one.id, one.version) for one in after.placed if one.form is Form.KV]
-    same = next(
-        (n for n, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new))
-    )
-    had = {(one.id, one.version) for one in before.placed if one.form is Form.ADAPTER}
-    has = [(one.id, one.version) for one in after.placed if one.form is Form.ADAPTER]
-    kept = [*(one for one in has if one in had), *new[:same]]
-    return Swap(
-        tuple(id for id, _ in [*(one for one in has if one not in had), *new[same:]]),
-        tuple(id for id, _ in kept),
-        tuple(sorted({id for id, version in [*had, *old] if (id, version) not in kept})),
-    )
-
-
 # ── In words ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _FORMS = {Form.TEXT: "as text", Form.KV: "from its KV cache", Form.ADAPTER: "from an adapter"}
 
 
-def _placed(one: Placement, strategy: str) -> str:
+def _placed(one: Placement, strategy: str, budgets: Budgets) -> str:
     told = f"{one.id}: {_FORMS[one.form]}, {one.seconds * 1e3:,.0f} ms"
     if one.form is not Form.TEXT:
         told += f" instead of {one.text_seconds * 1e3:,.0f} ms"
-    if one.wanted is not one.form:
-        told += f", for the device has no room for {_NAMES[one.wanted]}"
+    if one.held_back is not None:
+        told += f", left as text: {in_words(one.held_back, one.needs, budgets)}"
     return f"{told}; ranked {one.rank:.3g} by {strategy}"
-
-
-_NAMES = {Form.KV: "its KV cache", Form.ADAPTER: "its adapter"}
-_LEFT = {
-    Why.STALE: "what it was made from has changed",
-    Why.TOKENS: "the tokens of the prompt are taken",
-    Why.SECONDS: "the time for reading is taken",
-    Why.MEMORIES: "the caller may use no more memories now",
-}
-
-
-def why_left_out(one: LeftOut) -> str:
-    """Why a memory is not in a plan, in words."""
-    return one.detail or _LEFT.get(one.why, one.why.value)
-
-
-def _left_out(one: LeftOut) -> str:
-    return f"{one.id}: left out, {why_left_out(one)}"

@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from pymemos.cube.header import Priority
+from pymemos.operation.budgets import Budgets
 from pymemos.operation.costs import Form, Reading
 
 
@@ -47,10 +48,14 @@ class StrategyName(StrEnum):
 
 
 class SchedulePolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How a caller's memories are scheduled: by which strategy, and by which labels where that asks for some."""
+    """How a caller's memories are scheduled: by which strategy, by which labels where that asks for some, and in what.
+
+    The tighter holds of ``budgets`` and of what a call itself leaves.
+    """
 
     strategy: StrategyName = StrategyName.SIMILARITY
     labels: tuple[str, ...] = ()
+    budgets: Budgets = Budgets()
 
 
 class PolicyBook(msgspec.Struct, frozen=True, kw_only=True):

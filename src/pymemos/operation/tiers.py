@@ -17,6 +17,7 @@ from pymemos.cube.header import HEAT_HALF_LIFE, Priority
 BANDWIDTH = 1.5e9  # bytes a second from a disk, where nothing was measured yet (ours)
 _Rank = tuple[int, float, datetime, str]
 _IMPORTANCE = {Priority.LOW: 0, Priority.MID: 1, Priority.HIGH: 2}
+_SPARE = -1
 
 
 class Tier(StrEnum):
@@ -60,6 +61,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     rebuild_s: float | None = None  # seconds it took to bring it here; None: as long as reading its bytes takes
     locks: int = 0  # of those who read it now
     frozen: bool = False  # stays until it is thawed (selective freezing)
+    spare: bool = False  # of a task that is over: whatever its priority, it is the first to make room
 
     @property
     def is_stuck(self) -> bool:
@@ -182,13 +184,14 @@ def _apply(left: dict[str, Held], step: Step) -> None:
 
 def _rank(one: Held, now: datetime) -> _Rank:
     """How much speaks for keeping a segment: its priority, then what that saves, then how recent its use was."""
-    return (_IMPORTANCE[one.priority], one.worth(now), one.last_used, one.blob)
+    return (_SPARE if one.spare else _IMPORTANCE[one.priority], one.worth(now), one.last_used, one.blob)
 
 
 def _why(one: Held, now: datetime) -> str:
     age = max((now - one.last_used).total_seconds(), 0.0)
+    priority = "its task is over" if one.spare else f"priority {one.priority.value}"
     return (
-        f"priority {one.priority.value}, heat {one.heat:.2f}, last used {age:,.0f} s ago, "
+        f"{priority}, heat {one.heat:.2f}, last used {age:,.0f} s ago, "
         f"{one.cost() * 1e3:,.0f} ms to bring back {one.nbytes:,} bytes: worth least to keep"
     )
 

@@ -15,21 +15,28 @@ import click
 from pymemos.errors import ModelError, PymemosError, UnknownMemory
 from pymemos.settings import from_environment
 from pymemos.surfaces.cli import show
-from pymemos.surfaces.cli.app import Shell, across_option, given, limit_option, scope_options, verb
+from pymemos.surfaces.cli.app import Shell, across_option, given, json_object, limit_option, scope_options, verb
 
 if TYPE_CHECKING:
     from pymemos import MemCube, MemOS, Reply
 
 SESSION = "terminal"  # the conversation goes on from run to run, unless another one is named
 DAY = timedelta(days=1)
+STRATEGIES = ("similarity", "recency", "priority", "cost")  # that need nothing beside their names
 SHOWN = 10  # memories that /memories lists
 HELP = """\
 /why             the memories that stood behind the last answer, and why
 /plan            what the last answer was made from, from which tier, and what it cost
 /memories WORDS  memories that answer these words; without any, the newest of the last day
+/task NAME       go on with another task: what is kept in memory for it comes, and the last one's makes room
 /forget ID       delete a memory, by its id or its number in the last list
 /help            this list
 /quit            leave (so does Ctrl-D); Ctrl-C stops an answer, of which nothing is kept"""
+
+
+def _planning(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """A strategy's name as it is, else the policy that the JSON writes."""
+    return value if value in STRATEGIES else json_object(ctx, param, value)
 
 
 @verb()
@@ -47,9 +54,11 @@ HELP = """\
 )
 @click.option(
     "--schedule",
-    type=click.Choice(["similarity", "recency", "priority", "cost"]),
-    help="Let the scheduler plan, by this strategy.",
+    callback=_planning,
+    metavar=f"[{'|'.join(STRATEGIES)}|JSON]",
+    help="""Let the scheduler plan, by this strategy, or '{"strategy": "cost", "budgets": {"seconds": 0.5}}'.""",
 )
+@click.option("--task", metavar="TASK", help="What it is about; policies and memory sets go by it.")
 @click.option("--use-adapters", is_flag=True, help="Let adapters stand for memories that they learned.")
 @click.option("--forgetful", is_flag=True, help="Keep nothing of what is said.")
 def chat(shell: Shell, once: str | None, forgetful: bool, steer: tuple[str, ...], **options: Any) -> None:
@@ -87,6 +96,7 @@ class Conversation:
             "/why": self._why,
             "/plan": self._plan,
             "/memories": self._memories,
+            "/task": self._task,
             "/forget": self._forget,
             "/help": lambda _: click.echo(HELP),
         }
@@ -171,6 +181,12 @@ class Conversation:
         rows = [(place, cube.id, show.moment(show.true_from(cube)), _line(cube)) for place, cube in enumerate(cubes, 1)]
         columns = [show.Column("#", right=True), show.Column("id", "dim"), show.Column("time", "dim")]
         show.table([*columns, show.Column("memory", ratio=1)], rows, empty="Nothing is remembered.")
+
+    def _task(self, name: str) -> None:
+        """The next chat is under another task, and its plan says what was swapped."""
+        if name:
+            self._options["task"] = name
+        click.echo(f"The task is {self._options.get('task', 'none')}.")
 
     def _forget(self, which: str) -> None:
         place = int(which) - 1 if which.isdecimal() else -1

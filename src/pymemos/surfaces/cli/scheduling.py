@@ -39,8 +39,9 @@ def calibrate(shell: Shell) -> None:
 @click.option("--now", metavar="TIME", help="As if it were then (ISO 8601 with a zone).")
 @click.option("--apply", is_flag=True, help="Carry it out: encode, queue trainings, give up what rests.")
 @click.option("--why", metavar="ID", help="Show the decisions that are kept of this memory, instead.")
+@click.option("--swaps", is_flag=True, help="Show the last swaps of memory sets, instead.")
 @identity_options
-def schedule(shell: Shell, apply: bool, why: str | None, **options: Any) -> None:
+def schedule(shell: Shell, apply: bool, why: str | None, swaps: bool, **options: Any) -> None:
     """Show which memories should be kept in another form, and why.
 
     A memory that is used often and stays as it is should become a KV cache, later an adapter, and text again when it
@@ -48,6 +49,8 @@ def schedule(shell: Shell, apply: bool, why: str | None, **options: Any) -> None
     """
     if why is not None:
         _tell_why(shell, why, options)
+    elif swaps:
+        _tell_swaps(shell, options)
     elif apply:
         _apply(shell, options)
     else:
@@ -100,6 +103,20 @@ def _tell_why(shell: Shell, id: str, options: dict[str, Any]) -> None:
         return
     rows = [(one.id, one.before, one.after, one.reason, "yes" if one == one.again() else "no") for one in found]
     show.table([*_MOVES, Column("same again")], rows, empty="No decision of the scheduler is kept of this memory.")
+
+
+def _tell_swaps(shell: Shell, options: dict[str, Any]) -> None:
+    with shell.open() as mem:
+        found = mem.swaps(**{name: value for name, value in given(options).items() if name != "now"})
+    if shell.json:
+        shell.answer([{**show.fields_of(one), "same_again": one == one.again()} for one in found])
+        return
+    rows = [
+        (one.grounds.before or "", one.grounds.after, one.reason, "yes" if one == one.again() else "no")
+        for one in found
+    ]
+    columns = [Column("from"), Column("to", "bold"), Column("why", ratio=1), Column("same again")]
+    show.table(columns, rows, empty="No memory set was swapped.")
 
 
 _MOVES = [Column("memory", "dim"), Column("from"), Column("to", "bold"), Column("why", ratio=1)]

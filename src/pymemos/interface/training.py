@@ -205,19 +205,7 @@ def examined(
     tuner: Tuner, weights: Weights, made: Course, recipe: Recipe, *, namespace: str, sources: Sequence[SegmentSource]
 ) -> tuple[bytes, Manifest]:
     """The adapter's file with its manifest, after the admission test."""
-    manifest = Manifest(
-        model=tuner.ref,
-        namespace=namespace,
-        sources=tuple(sources),
-        subjects=made.subjects,
-        facts=(),
-        recipe=recipe,
-        scores=_UNKNOWN,
-        admitted=False,
-        taught_by=made.taught_by,
-        system=SYSTEM,
-        gates=made.gates,
-    )
+    manifest = unexamined(tuner, made, recipe, namespace=namespace, sources=sources)
     adapter = tuner.open(memoryview(packed(weights.weights, weights.config, manifest)))
     asked = admission.exam(made.facts, recipe.seed)
     scores, facts = admission.marked(asked, answered(tuner, adapter, asked, made.gates, limit=room(manifest)))
@@ -231,6 +219,25 @@ def examined(
         probes=tuple(one.question for one in asked.near),
     )
     return packed(weights.weights, weights.config, manifest), manifest
+
+
+def unexamined(
+    tuner: Tuner, made: Course, recipe: Recipe, *, namespace: str, sources: Sequence[SegmentSource] = ()
+) -> Manifest:
+    """What is known of an adapter before the admission test."""
+    return Manifest(
+        model=tuner.ref,
+        namespace=namespace,
+        sources=tuple(sources),
+        subjects=made.subjects,
+        facts=(),
+        recipe=recipe,
+        scores=_UNKNOWN,
+        admitted=False,
+        taught_by=made.taught_by,
+        system=SYSTEM,
+        gates=made.gates,
+    )
 
 
 def answered(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate], *, limit: int = ANSWER) -> Sheet:

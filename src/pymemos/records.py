@@ -190,7 +190,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     arguments: dict[str, Any] = {}
     priority: int = 0  # higher first
     max_attempts: int = 5
-    dedup_key: str | None = None  # at most one unfinished job of this kind and key
+    dedup_key: str | None = None  # at most one job of this kind and key; a parked one makes room for another
     state: JobState = JobState.READY
     attempt: int = 0
     worker: str | None = None

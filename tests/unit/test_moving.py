@@ -22,6 +22,7 @@ from pymemos.interface.mover import EVERY, Turn
 from pymemos.interface.training import ATTEMPTS
 from pymemos.interface.transfer import from_line
 from pymemos.operation.costs import Calibration, Form
+from pymemos.ports import JobState
 from pymemos.settings import Settings
 from pymemos.testing.doubles import FrozenClock
 from pymemos.testing.toy_engine import ToyEngine
@@ -515,7 +516,9 @@ class TestAdapters:
             assert () == other.move(**ANA).given_up
             assert other.get(made.id, **ANA)
 
-    def test_a_training_that_was_parked_is_named(self, settings, clock, adapter, calibration):
+    def test_a_training_that_was_parked_rests_until_somebody_asks_for_a_turn(
+        self, settings, clock, adapter, calibration
+    ):
         class Failing(ToyTuner):
             def train(self, *given: Any, **more: Any) -> Any:
                 raise RuntimeError
@@ -528,10 +531,13 @@ class TestAdapters:
                 clock.advance(timedelta(minutes=1))
                 mem.tick()
 
-            turn = mem.move(**ANA)
+            by_itself = mem._mover.turn(mem._bind("ana", None), clock(), anew=False)
 
-            assert {capital, home} == {one.id for one in turn.left}
-            assert all("parked" in one.why for one in turn.left)
+            assert {capital, home} == {one.id for one in by_itself.left}
+            assert all("parked" in one.why for one in by_itself.left)
+            asked_for = mem.move(**ANA)
+            assert ((), 1) == (asked_for.left, len(asked_for.queued))
+            assert [JobState.READY] == [one.state for one in mem.jobs() if one.kind == "distil"]
 
     def test_one_that_somebody_asked_for_is_left_alone(self, taught, clock):
         ids = adapter_kit.told(taught, *FACTS[:2])

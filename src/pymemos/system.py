@@ -142,7 +142,7 @@ class MemOS(
         self._root = True
         self._mover = wiring.make_mover(self._api, self._tools, self._activations, settings)
         moves = settings.moves != MOVES[0]
-        opening = self._activations.needed
+        opening = self._activations.needed if wiring.may_run_here(settings, chat, engine) else None
         own = upkeep.own_jobs(self._api, self._tools, opening, self._mover if moves else None)
         given, refused = {**own, **(jobs or {})}, partial(undone, self._tools)
         self._worker = Worker(self._api, given, name=wiring.worker_name(), clock=clock, undone=refused)

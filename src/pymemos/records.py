@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pymemos.cube.call import Caller
 from pymemos.cube.cube import MemCube
 from pymemos.cube.signature import Signature
 
@@ -197,7 +198,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lease_until: datetime | None = None
     created: datetime | None = None
     begun: datetime | None = None  # for its handler: the time of the turn that does it; never stored
-    error: str | None = None  # the last failure: the error's name, never content
+    by: Caller | None = None  # who asked for it: what acts for a person asks at its time whether that one still may
+    error: str | None = None  # the last failure: the error's name
+    said: str = ""  # and what it said, where these are words of ours: never content
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,17 @@ from pymemos.ports import JobState
 from pymemos.settings import Settings
 from pymemos.testing.doubles import FrozenClock, SequentialIds
 from pymemos.testing.scripted import ScriptedChat
+from pymemos.testing.toy_engine import ToyEngine
+from pymemos.testing.toy_tuner import ToyTuner
 
 ELSEWHERE = ("none", "https://models.example/v1#small", ScriptedChat(["Yes."]))
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def mem(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MemOS]:
+    """A memory that can distil."""
+    with opened(tmp_path, adapter=request.param) as mem:
+        yield mem
 
 
 class TestWhoDoesThem:
@@ -59,3 +69,63 @@ def refusals(mem: MemOS, operation: str) -> list[tuple[str, str]]:
     """Whom the log of Ana's names as refused an operation, and the rule."""
     found = mem.log(operation=operation, **WHO)
     return [(record.caller.namespace, record.rule) for record in found if not record.allowed]
+
+
+class TestForWhom:
+    def test_a_rule_that_came_behind_a_training_holds_for_it(self, mem: MemOS) -> None:
+        job = mem.distil(told(mem), **WHO)
+        deny(mem, "distil")
+
+        assert (job,) == mem.tick().parked
+        [parked] = mem.jobs(state="dead")
+        assert ("NotAllowed", 1) == (parked.error, parked.attempt)
+        assert "may not do it any more" in parked.said
+        assert "hands-off" in parked.said
+        assert [("users/ana", "hands-off")] == refusals(mem, "distil")
+        assert not mem.list(filters={"kind": "parametric"}, **WHO).cubes
+
+    def test_so_does_one_that_comes_while_it_is_trained(self, tmp_path: Path) -> None:
+        class Meddled(ToyTuner):
+            def perplexity(self, *given: Any, **more: Any) -> float:
+                deny(mem, "distil")
+                return super().perplexity(*given, **more)
+
+        with opened(tmp_path, tuner=Meddled(ToyEngine().ref)) as mem:
+            job = mem.distil(told(mem), **WHO)
+
+            assert (job,) == mem.tick().parked
+            assert not mem.list(filters={"kind": "parametric"}, **WHO).cubes
+            assert set() == mem._tools.blobs.names()
+            assert not (mem._tools.training / job).exists()
+
+    @pytest.mark.parametrize("form", ["activation", "parametric"])
+    def test_and_for_a_transformation(self, mem: MemOS, form: str) -> None:
+        job = mem.transform(told(mem)[:1], form, **WHO).job
+        deny(mem, "transform")
+
+        assert (job,) == mem.tick().parked
+        assert ["NotAllowed"] == [one.error for one in mem.jobs(state="dead")]
+        assert [("users/ana", "hands-off")] == refusals(mem, "transform")
+        assert not mem.list(filters={"kind": {"ne": "plaintext"}}, **WHO).cubes
+
+    def test_it_goes_on_when_the_rule_is_gone_and_somebody_retries_it(self, mem: MemOS) -> None:
+        job = mem.distil(told(mem), **WHO)
+        deny(mem, "distil")
+        mem.tick()
+        mem.remove_access_policy("hands-off", namespace="*")
+
+        retried = mem.control_job(job, "retry")
+
+        assert ("", None) == (retried.said, retried.error)
+        assert (job,) == mem.tick().done
+
+    def test_it_is_asked_of_whoever_asked_and_not_of_the_owner(self, mem: MemOS) -> None:
+        """A rule on a role keeps out the one who asked in it, and not the other."""
+        ids = told(mem)
+        as_guest = mem.bind(user_id="ana", role="guest").distil(ids[:1])
+        as_owner = mem.distil(ids[1:], **WHO)
+        deny(mem, "distil", role="guest")
+
+        report = mem.tick()
+
+        assert ((as_guest,), (as_owner,)) == (report.parked, report.done)

@@ -42,12 +42,16 @@ _PARAMETRIC: Final = Compare("kind", "eq", "parametric")
 
 
 class Distil(Request, frozen=True, kw_only=True, tag="distil"):
-    """Queue the training of an adapter on memories of one's own; ``into`` is one that gets a new version by it."""
+    """Queue the training of an adapter on memories of one's own; ``into`` is one that gets a new version by it.
+
+    With ``dry_run`` it is only asked whether the caller may.
+    """
 
     job: Job
     ids: tuple[str, ...]
     into: str | None = None
 
+    dry_run: bool = False
 
 class KeepAdapter(Request, frozen=True, kw_only=True, tag="keep_adapter"):
     """Keep a trained adapter, whose file is stored, with exactly the versions that it learned from."""
@@ -137,7 +141,8 @@ class DistilHandler(Handler):
                 raise InvalidInput(f"memory {id!r} lives in {cube.namespace!r}; distil what is in {namespace!r} alone")
         if request.into is not None:
             _into(work, request.into, namespace)
-        queued = work.unit.enqueue(msgspec.structs.replace(request.job, namespace=namespace))
+        job = msgspec.structs.replace(request.job, namespace=namespace, by=work.call.caller)
+        queued = not request.dry_run and work.unit.enqueue(job)
         return Outcome(result=request.job.id if queued else None, memories=request.ids)
 
 

@@ -340,6 +340,7 @@ def _queued(work: Work, wish: Wish, key: str) -> str:
         max_attempts=ATTEMPTS,
         dedup_key=f"{namespace!r} {key}",
         created=now,
+        by=work.call.caller,
     )
     if work.unit.enqueue(job):
         return job.id

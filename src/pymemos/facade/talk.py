@@ -12,7 +12,7 @@ import msgspec
 
 from pymemos.cube.call import Request
 from pymemos.cube.cube import MemCube, Parent
-from pymemos.cube.filters import Filter
+from pymemos.cube.filters import EVERYTHING, Filter
 from pymemos.cube.header import Trust
 from pymemos.errors import ChatFailed, ModelError, PromptTooLong, SensitiveText
 from pymemos.facade.drafting import UNMEASURED, Draft, candidate
@@ -237,11 +237,12 @@ class Talk:
         return Ready(recalled, layout, _worded(asked, recalled, layout), keys, remarks, planned)
 
     def _routed(self, asked: Asked, recalled: Recalled) -> Routing | None:
-        """The adapters that know whom the question names, of which retrieval found a source."""
+        """The adapters that know whom the question names, of which retrieval found a source, and leaves none out."""
         if not asked.adapters or self._attacher is None:
             return None
         hits = [hit.cube.id for hit in recalled.hits if not hit.stale]
-        return self._attacher.routes(self._looking, asked.question.content, hits=hits)
+        sought = EVERYTHING if asked.where is None else asked.where
+        return self._attacher.routes(self._looking, asked.question.content, hits=hits, sought=sought)
 
     def _keys(self, asked: Asked) -> tuple[Key, Key]:
         """Under which the layouts of the owner, and of the conversation, are kept; the system's words come first.

@@ -295,7 +295,7 @@ class TestGivingUp:
         [again] = [cube for cube in segments(mem) if cube.parents]
         assert mem.verify(again.id, **ANA).ok
 
-    def test_a_file_that_is_damaged_ends_no_turn(self, settings, clock, engine, adapter):
+    def test_a_file_that_is_damaged_is_given_up_and_made_anew_once(self, settings, clock, engine, adapter):
         if adapter == "memory":
             pytest.skip("only a file can be damaged")
         calibrated(settings, engine)
@@ -311,12 +311,16 @@ class TestGivingUp:
         path.write_bytes(data)
 
         with MemOS(**given) as mem:
-            assert () == mem.move(**ANA).left
-            [other] = told(mem, TEA, **ANA)
-            use(mem, clock, "green", days=9, a_day=6)
             turn = mem.move(**ANA)
+            mem.tick()
 
-        assert [other] == [one.id for one in turn.decisions]
+            assert () == turn.left
+            [again] = [cube for cube in segments(mem) if cube.parents]
+            assert ([again.id], 1) == ([*turn.made], len(turn.given_up))
+            assert mem.verify(again.id, **ANA).ok
+            assert blob == again.payload.blob  # the same bytes, in the place of those that were damaged
+            after = mem.move(**ANA)
+            assert ((), (), ()) == (after.made, after.given_up, after.decisions)
 
     def test_a_version_that_came_meanwhile_is_left_for_the_next_turn(self, mem, clock, engine):
         """Whoever writes between looking and acting wins: the turn says that it left something."""

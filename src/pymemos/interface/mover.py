@@ -120,6 +120,7 @@ class Mover:
         learns = made is not None and made[0] is engine
         who = read_by(who, engine.identity)
         seen, examined = self._surveyed(who, engine.ref)
+        seen = msgspec.structs.replace(seen, segments=tuple(map(self._looked_into, seen.segments)))
         tier, budget = best_tier(injector.pool.budget), injector.pool.budget
         room = 0 if tier not in RESIDENT else budget.of(tier)
         planned = steps(
@@ -154,6 +155,18 @@ class Mover:
             after = page.after
             if after is None:
                 return seen, examined
+
+    def _looked_into(self, one: Stored) -> Stored:
+        """A segment, with the reason if its file is damaged: then it is given up like any that is of no use, and made
+        anew if it pays. A file is read once, as long as nobody touches it.
+        """
+        if one.reason:
+            return one
+        try:
+            self._tools.blobs.open_whole(one.segment.blob)
+        except MissingBlob as damaged:
+            return msgspec.structs.replace(one, reason=str(damaged))
+        return one
 
     def _carried_out(self, who: Who, turn: Turn, planned: Steps, seen: Seen, encoder: Encoder, *, anew: bool) -> Turn:
         left = list(turn.left)

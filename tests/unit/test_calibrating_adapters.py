@@ -135,6 +135,7 @@ class TestMeasuring:
         kept, all_kept = ([one for one in some if one.answer is None] for some in (chosen, made.lessons))
         assert [recipe.phrasings] * 10 == each
         assert recipe.kept <= len(kept)
+        assert len(set(chosen)) == len(chosen)
         assert pytest.approx(len(all_kept) / len(made.lessons), abs=0.02) == len(kept) / len(chosen)
 
     def test_a_calibration_with_a_tuner_has_the_figures_of_adapters(self, timed):

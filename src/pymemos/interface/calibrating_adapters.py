@@ -85,15 +85,21 @@ def measure_training(
 def sample_of(made: Course, recipe: Recipe) -> tuple[Lesson, ...]:
     """As many lessons of each fact as a step has, and of those that are to stay the share that all lessons have.
 
-    So the steps are as long as those of the whole training, and what is read is a part of what that reads.
+    So the steps are as long as those of the whole training, and what is read is a part of what that reads. They are
+    taken from all over the lessons, of which the plainest, and shortest, come first.
     """
     chosen: list[Lesson] = []
     for number in range(len(made.facts)):
-        chosen += [one for one in made.lessons if one.fact == number][: recipe.phrasings]
+        chosen += _spread([one for one in made.lessons if one.fact == number], recipe.phrasings)
     kept = [one for one in made.lessons if one.answer is None]
     share = round(len(chosen) * len(kept) / max(1, len(made.lessons) - len(kept)))
-    wanted = min(len(kept), max(share, recipe.kept))
-    return (*chosen, *kept[:: max(1, len(kept) // max(1, wanted))][:wanted])
+    return (*chosen, *_spread(kept, max(share, recipe.kept)))
+
+
+def _spread(lessons: Sequence[Lesson], count: int) -> list[Lesson]:
+    """So many lessons, from all over them."""
+    count = min(count, len(lessons))
+    return [lessons[place * len(lessons) // count] for place in range(count)]
 
 
 def _trained(

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pymemos.cube.call import Caller
 from pymemos.cube.cube import MemCube
 from pymemos.cube.signature import Signature
 
@@ -190,14 +191,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     arguments: dict[str, Any] = {}
     priority: int = 0  # higher first
     max_attempts: int = 5
-    dedup_key: str | None = None  # at most one unfinished job of this kind and key
+    dedup_key: str | None = None  # at most one job of this kind and key; a parked one makes room for another
     state: JobState = JobState.READY
     attempt: int = 0
     worker: str | None = None
     lease_until: datetime | None = None
     created: datetime | None = None
     begun: datetime | None = None  # for its handler: the time of the turn that does it; never stored
-    error: str | None = None  # the last failure: the error's name, never content
+    by: Caller | None = None  # who asked for it: what acts for a person asks at its time whether that one still may
+    error: str | None = None  # the last failure: the error's name
+    said: str = ""  # and what it said, where these are words of ours: never content
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -140,11 +140,11 @@ class MemOS(
         seat.injector, seat.promote, seat.prepare = kv.injection, kv.promote, self._activations.needed
         seat.calibrated = wiring.calibrations(settings)
         seat.swapper = self._swapper = Swapper(self._api, self._activations.needed, self._attacher)
-        self._caller = Caller(steward=True)
-        self._root = True
+        self._caller, self._root = Caller(steward=True), True
         self._mover = wiring.make_mover(self._api, self._tools, self._activations, settings)
         moves = settings.moves != MOVES[0]
-        own = upkeep.own_jobs(self._api, self._tools, self._activations.needed, self._mover if moves else None)
+        opening = self._activations.needed if wiring.may_run_here(settings, chat, engine) else None
+        own = upkeep.own_jobs(self._api, self._tools, opening, self._mover if moves else None)
         given, refused = {**own, **(jobs or {})}, partial(undone, self._tools)
         self._worker = Worker(self._api, given, name=wiring.worker_name(), clock=clock, undone=refused)
         upkeep.begin(self._api, self._tools, any_embedder=reembedding, by_words_meant=chosen, moves=moves)

@@ -148,6 +148,17 @@ def engine_opener(
     return lambda: model if is_engine(model := chat_model()) else None
 
 
+def may_run_here(settings: Settings, chat: ChatModel | str | None, engine: Engine | None) -> bool:
+    """Whether there can be a local model in this process, without opening it."""
+    if engine is not None:
+        return True
+    if chat is not None and not isinstance(chat, str):
+        return is_engine(chat)
+    from pymemos.models.chat.catalog import runs_here
+
+    return runs_here(chat or settings.chat)
+
+
 def open_blender(engine: Engine, cache: Path) -> Blender:
     """What blends with a model; raises BlendRefused where that was not measured, or is too far off."""
     from pymemos.models.measured import kept

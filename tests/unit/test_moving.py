@@ -22,6 +22,7 @@ from pymemos.interface.mover import EVERY, Turn
 from pymemos.interface.training import ATTEMPTS
 from pymemos.interface.transfer import from_line
 from pymemos.operation.costs import Calibration, Form
+from pymemos.ports import JobState
 from pymemos.settings import Settings
 from pymemos.testing.doubles import FrozenClock
 from pymemos.testing.toy_engine import ToyEngine
@@ -294,7 +295,7 @@ class TestGivingUp:
         [again] = [cube for cube in segments(mem) if cube.parents]
         assert mem.verify(again.id, **ANA).ok
 
-    def test_a_file_that_is_damaged_ends_no_turn(self, settings, clock, engine, adapter):
+    def test_a_file_that_is_damaged_is_given_up_and_made_anew_once(self, settings, clock, engine, adapter):
         if adapter == "memory":
             pytest.skip("only a file can be damaged")
         calibrated(settings, engine)
@@ -310,12 +311,16 @@ class TestGivingUp:
         path.write_bytes(data)
 
         with MemOS(**given) as mem:
-            assert () == mem.move(**ANA).left
-            [other] = told(mem, TEA, **ANA)
-            use(mem, clock, "green", days=9, a_day=6)
             turn = mem.move(**ANA)
+            mem.tick()
 
-        assert [other] == [one.id for one in turn.decisions]
+            assert () == turn.left
+            [again] = [cube for cube in segments(mem) if cube.parents]
+            assert ([again.id], 1) == ([*turn.made], len(turn.given_up))
+            assert mem.verify(again.id, **ANA).ok
+            assert blob == again.payload.blob  # the same bytes, in the place of those that were damaged
+            after = mem.move(**ANA)
+            assert ((), (), ()) == (after.made, after.given_up, after.decisions)
 
     def test_a_version_that_came_meanwhile_is_left_for_the_next_turn(self, mem, clock, engine):
         """Whoever writes between looking and acting wins: the turn says that it left something."""
@@ -515,7 +520,9 @@ class TestAdapters:
             assert () == other.move(**ANA).given_up
             assert other.get(made.id, **ANA)
 
-    def test_a_training_that_was_parked_is_named(self, settings, clock, adapter, calibration):
+    def test_a_training_that_was_parked_rests_until_somebody_asks_for_a_turn(
+        self, settings, clock, adapter, calibration
+    ):
         class Failing(ToyTuner):
             def train(self, *given: Any, **more: Any) -> Any:
                 raise RuntimeError
@@ -528,10 +535,13 @@ class TestAdapters:
                 clock.advance(timedelta(minutes=1))
                 mem.tick()
 
-            turn = mem.move(**ANA)
+            by_itself = mem._mover.turn(mem._bind("ana", None), clock(), anew=False)
 
-            assert {capital, home} == {one.id for one in turn.left}
-            assert all("parked" in one.why for one in turn.left)
+            assert {capital, home} == {one.id for one in by_itself.left}
+            assert all("parked" in one.why for one in by_itself.left)
+            asked_for = mem.move(**ANA)
+            assert ((), 1) == (asked_for.left, len(asked_for.queued))
+            assert [JobState.READY] == [one.state for one in mem.jobs() if one.kind == "distil"]
 
     def test_one_that_somebody_asked_for_is_left_alone(self, taught, clock):
         ids = adapter_kit.told(taught, *FACTS[:2])

@@ -16,6 +16,7 @@ from tests.unit.test_moving import LISBON, TEA, use
 
 from pymemos import MemOS, Reply
 from pymemos.errors import InvalidInput, ModelError, UnknownMemory
+from pymemos.interface.adapters import BEYOND
 from pymemos.interface.calibrating import calibration_file, keep
 from pymemos.interface.schedule_policies import TASKS
 from pymemos.operation.costs import Form
@@ -302,9 +303,7 @@ class TestAdapters:
     def test_an_answer_ends_with_everything_that_its_adapter_knows_of_the_subject(self, taught):
         known = adapter_kit.told(taught, "The capital of Zorvania is Quelmar.", "The currency of Zorvania is the velt.")
         adapter_kit.distilled(taught, *known)
-        found = {"filters": {"id": known[0]}}  # the adapter knows more than what was found
-
-        reply = taught.chat(QUESTION, **found, **ASKED)
+        reply = taught.chat(QUESTION, limit=1, **ASKED)  # the adapter knows more than what is found
 
         assert "adapter" in {one.tier.value for one in reply.plan.used}
         answer = reply.kept[1]
@@ -360,6 +359,30 @@ class TestAdapters:
         named = {one.id: one.why for one in plan.left_out if one.id == adapter}
         assert ({adapter} if end == "stale" else set()) == set(named)
         assert all("it is stale" in why for why in named.values())
+
+    def test_one_that_learned_from_what_a_filter_leaves_out_is_not_used(self, taught):
+        adapter, capital, home = self.adapter(taught)
+
+        narrow = taught.chat(QUESTION, filters={"id": capital}, **ASKED).plan
+        wide = taught.chat(QUESTION, filters={"id": {"in": [capital, home]}}, **ASKED).plan
+
+        assert {capital: "text"} == {one.id: one.tier.value for one in narrow.used}
+        assert [BEYOND] == [one.why for one in narrow.left_out if one.id == adapter]
+        assert "adapter" in {one.tier.value for one in wide.used}
+
+    def test_nor_is_one_that_learned_from_other_sessions_than_the_one_that_the_handle_is_bound_to(self, taught):
+        capital = taught.add(FACTS[0], session_id="s", **ANA).ids[0]
+        adapter_kit.distilled(taught, capital)
+        (home,) = adapter_kit.told(taught, FACTS[1])
+        with_other = adapter_kit.distilled(taught, capital, home)
+        asked = {**ASKED, "user_id": None}
+
+        of_it = taught.bind(user_id="ana", session_id="s").chat(QUESTION, **asked).plan
+        others = taught.bind(user_id="ana", session_id="t").chat(QUESTION, **asked).plan
+
+        assert "adapter" in {one.tier.value for one in of_it.used}
+        assert not any(with_other in one.why for one in of_it.used)
+        assert "adapter" not in {one.tier.value for one in others.used}
 
     def test_one_that_was_not_admitted_is_never_used(self, settings, clock):
         engine = ToyEngine(window=1 << 20, seed=1)

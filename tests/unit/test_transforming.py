@@ -763,7 +763,7 @@ class TestJobs:
             assert None not in (alone, beside)
             assert alone != beside
 
-    def test_one_that_was_parked_says_so_and_runs_again_when_it_is_asked_for_again(self, tmp_path: Path) -> None:
+    def test_one_that_was_parked_says_so_and_makes_room_when_it_is_asked_for_again(self, tmp_path: Path) -> None:
         class Failing(ToyEngine):
             fails = True
 
@@ -783,9 +783,11 @@ class TestJobs:
             assert mem.transformation(job, **WHO).phase == "parked"
             engine.fails = False
 
-            assert mem.transform(ids, "activation", **WHO).job == job
-            assert job in mem.tick().done
-            assert mem.transformation(job, **WHO).done
+            anew = mem.transform(ids, "activation", **WHO).job
+
+            assert anew not in (None, job)
+            assert [anew] == [one.id for one in mem.jobs() if one.kind == "transform"]
+            assert anew in mem.tick().done
 
     def test_it_says_how_far_it_is_and_can_be_cancelled(self, tmp_path: Path) -> None:
         with opened(tmp_path) as mem:

@@ -156,7 +156,8 @@ class Chatting(SteeringMemory):
 
         With ``schedule``, or a policy that is set (``set_schedule_policy``), the scheduler plans what is read in which
         order, behind the stored block; see ``reply.plan.decision``. With ``use_adapters``, one that knows whom the
-        question names stands for the memories that it learned, which then take no tokens: less exact than text.
+        question names stands for the memories that it learned, which then take no tokens: less exact than text. It is
+        used only if ``filters`` and the session leave none of what it learned out.
         """
         own = self._bind(user_id, agent_id, run_id, session_id, role, task)
         options = _options(max_tokens, temperature, stop, seed, schema)

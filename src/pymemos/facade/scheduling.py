@@ -33,14 +33,17 @@ class Scheduling(Handle):
     """The methods of the scheduler."""
 
     def calibrate(self) -> Calibration:
-        """Measure what this machine does with the local model, and keep it for the scheduler; takes about a minute.
+        """Measure what this machine does with the local model, and keep it for the scheduler; takes a minute or two.
 
-        Run it when nothing else runs; repeating it replaces the figures. It is kept in the folder of prepared models.
-        For the steward alone. Raises ModelError where there is no local model.
+        Where the model can learn, a part of a training says what an adapter takes (``adapter_measured``). Run it when
+        nothing else runs; repeating it replaces the figures. It is kept in the folder of prepared models. For the
+        steward alone. Raises ModelError where there is no local model.
         """
         self._check_steward()
         injector, _ = self._opened_kv()
-        measured = calibrating.calibrate(injector.engine, time.perf_counter, self._tools.clock())
+        made = self._tools.tuner.opened()
+        tuner = made[1] if made is not None and made[0] is injector.engine else None
+        measured = calibrating.calibrate(injector.engine, time.perf_counter, self._tools.clock(), tuner=tuner)
         calibrating.keep(measured, calibrating.calibration_file(self._settings.cache_dir, measured.model))
         return measured
 

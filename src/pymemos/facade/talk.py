@@ -12,7 +12,7 @@ import msgspec
 
 from pymemos.cube.call import Request
 from pymemos.cube.cube import MemCube, Parent
-from pymemos.cube.filters import Filter
+from pymemos.cube.filters import EVERYTHING, Filter
 from pymemos.cube.header import Trust
 from pymemos.errors import ChatFailed, ModelError, PromptTooLong, SensitiveText
 from pymemos.facade.drafting import RATED, UNMEASURED, Draft, candidate
@@ -255,17 +255,23 @@ class Talk:
         return Ready(recalled, layout, _worded(asked, recalled, layout), keys, remarks, planned)
 
     def _routed(self, asked: Asked, recalled: Recalled) -> tuple[Routing | None, tuple[str, ...]]:
-        """The adapters that know whom the question names, of which retrieval found a source; and what is to be said.
+        """The adapters that know whom the question names, of which retrieval found a source, and leaves none out.
 
-        To look for them is one call, and to use one another.
+        Beside them what is to be said. To look for them is one call, and to use one another.
         """
         if not asked.adapters or self._attacher is None:
             return None, ()
         if recalled.calls is not None and recalled.calls < 1 + CALLS[Form.ADAPTER]:
             return None, (RATED.format(recalled.calls),)
         hits = {hit.cube.id: hit.cube.text for hit in recalled.hits if not hit.stale}
-        question, texts = asked.question.content, hits.values()
-        return self._attacher.routes(self._looking, question, hits=hits.keys(), texts=texts), ()
+        routing = self._attacher.routes(
+            self._looking,
+            asked.question.content,
+            hits=hits.keys(),
+            texts=hits.values(),
+            sought=EVERYTHING if asked.where is None else asked.where,
+        )
+        return routing, ()
 
     def _keys(self, asked: Asked) -> tuple[Key, Key]:
         """Under which the layouts of the owner, and of the conversation, are kept; the system's words come first.

@@ -97,9 +97,10 @@ class Upkeep(Handle):
         max_attempts: int = 5,
         dedup_key: str | None = None,
     ) -> str | None:
-        """Queue a job for the owner; gives its id, or None when one with its kind and dedup key waits already.
+        """Queue a job for the owner; gives its id, or None when one with its kind and dedup key waits or runs.
 
-        A higher ``priority`` runs first. A job that failed ``max_attempts`` times, at most 40, is parked.
+        A higher ``priority`` runs first. A job that failed ``max_attempts`` times, at most 40, is parked, and makes
+        room for one that is queued with its kind and dedup key.
         """
         caller, scope = self._bind(user_id, agent_id)
         now = self._tools.clock()

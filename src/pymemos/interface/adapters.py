@@ -12,7 +12,7 @@ import msgspec
 
 from pymemos.cube.call import MemoryCall, Request, Selection
 from pymemos.cube.cube import MemCube, Parent
-from pymemos.cube.filters import Compare
+from pymemos.cube.filters import Compare, Filter, both
 from pymemos.cube.header import Descriptive, Governance, Origin, Priority, Provenance, SemanticType, Stage
 from pymemos.cube.payload import Parametric, Payload
 from pymemos.cube.segment import SegmentSource
@@ -36,17 +36,22 @@ from pymemos.ports import Job, ReadUnit
 DISTIL: Final = "distil"  # the kind of its jobs
 JOB: Final = "job"  # the metadata of an adapter: the job that made it
 MOST: Final = 1_000  # adapters that are looked at for one question
+BEYOND: Final = "it learned from memories that the filters, or the session, leave out"
 _PARAMETRIC: Final = Compare("kind", "eq", "parametric")
 
 # ── Requests ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Distil(Request, frozen=True, kw_only=True, tag="distil"):
-    """Queue the training of an adapter on memories of one's own; ``into`` is one that gets a new version by it."""
+    """Queue the training of an adapter on memories of one's own; ``into`` is one that gets a new version by it.
+
+    With ``dry_run`` it is only asked whether the caller may.
+    """
 
     job: Job
     ids: tuple[str, ...]
     into: str | None = None
+    dry_run: bool = False
 
 
 class KeepAdapter(Request, frozen=True, kw_only=True, tag="keep_adapter"):
@@ -62,7 +67,13 @@ class KeepAdapter(Request, frozen=True, kw_only=True, tag="keep_adapter"):
 
 
 class FindAdapters(Request, frozen=True, kw_only=True, tag="find_adapters"):
-    """Find the adapters that may be used now."""
+    """Find the adapters that may be used now; with ``sought``, those that learned from what passes this filter alone.
+
+    An adapter speaks with everything that it learned, so all of its sources have to pass, and to be of the session and
+    the agent that the call is of.
+    """
+
+    sought: Filter | None = None
 
 
 class Usable(msgspec.Struct, frozen=True):
@@ -138,7 +149,8 @@ class DistilHandler(Handler):
                 raise InvalidInput(f"memory {id!r} lives in {cube.namespace!r}; distil what is in {namespace!r} alone")
         if request.into is not None:
             _into(work, request.into, namespace)
-        queued = work.unit.enqueue(msgspec.structs.replace(request.job, namespace=namespace))
+        job = msgspec.structs.replace(request.job, namespace=namespace, by=work.call.caller)
+        queued = not request.dry_run and work.unit.enqueue(job)
         return Outcome(result=request.job.id if queued else None, memories=request.ids)
 
 
@@ -175,13 +187,24 @@ class FindAdaptersHandler(Handler):
         asked = Selection(namespaces=work.decision.namespaces, where=_PARAMETRIC)
         cubes = [record.cube for record in work.unit.page(asked, limit=MOST)]
         mine = [cube for cube in cubes if _of_model(work, cube) and work.serves(cube)]
-        reasons = judged(work, mine)
+        reasons = _beyond(work, mine) | judged(work, mine)
         held = Held(
             usable=tuple(_usable(cube) for cube in mine if cube.id not in reasons),
             unused=tuple(_unused(cube, reasons[cube.id]) for cube in mine if cube.id in reasons),
             others=sum(not _of_model(work, cube) and work.serves(cube) for cube in cubes),
         )
         return Outcome(result=held)
+
+
+def _beyond(work: Work, cubes: Sequence[MemCube]) -> dict[str, str]:
+    """The adapters that learned from something which a search as this call's would not find, by id, with the reason."""
+    request: FindAdapters = work.call.request  # type: ignore[assignment]
+    ids = tuple(dict.fromkeys(pin.id for cube in cubes for pin in cube.parents))
+    if request.sought is None or not ids:
+        return {}
+    found = work.unit.page(work.selection(both(request.sought, Compare("id", "in", ids))), limit=len(ids))
+    passing = {record.cube.id for record in found}
+    return {cube.id: BEYOND for cube in cubes if not {pin.id for pin in cube.parents} <= passing}
 
 
 class AttachHandler(Handler):

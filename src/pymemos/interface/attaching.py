@@ -12,6 +12,7 @@ import msgspec
 from pymemos.cube.adapter import Manifest, manifest_of
 from pymemos.cube.call import Caller, MemoryCall, Request, Scope
 from pymemos.cube.cube import Parent
+from pymemos.cube.filters import Filter
 from pymemos.errors import AdapterRefused, MissingBlob
 from pymemos.interface.adapters import Attach, FindAdapters, Held, Unused, Usable
 from pymemos.interface.training import SYSTEM
@@ -95,10 +96,14 @@ class Attacher:
         hits: Collection[str] | None = None,
         texts: Collection[str] = (),
         limit: int = 1,
+        sought: Filter | None = None,
     ) -> Routing:
-        """The adapters that know whom a question names, before there is a prompt for it; ``texts`` are the hits'."""
+        """The adapters that know whom a question names, before there is a prompt for it; ``texts`` are the hits'.
+
+        With ``sought``, those alone that learned from nothing which this filter, or the scope, leaves out.
+        """
         _, tuner = self._tools.tuner.needed()
-        held: Held = self._dispatch(who, FindAdapters())
+        held: Held = self._dispatch(who, FindAdapters(sought=sought))
         unused = list(held.unused)
         known = self._known(held.usable, unused)
         candidates = [_candidate(id, manifest) for id, (_, manifest) in known.items()]

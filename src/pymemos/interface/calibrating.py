@@ -17,10 +17,14 @@ from pathlib import Path
 
 import msgspec
 
+from pymemos.cube.adapter import Recipe
 from pymemos.cube.segment import SegmentAbout
 from pymemos.errors import InvalidInput
+from pymemos.interface.calibrating_adapters import measure_training
+from pymemos.interface.training import SYSTEM
 from pymemos.operation.costs import Calibration, Timing, fit_line, fit_prefill
-from pymemos.ports import ChatOptions, Engine, Kv, Utterance
+from pymemos.operation.training_costs import with_adapters
+from pymemos.ports import ChatOptions, Engine, Kv, Tuner, Utterance
 
 LENGTHS = (32, 64, 128, 256, 512, 768)
 REPEATS = 3  # the fastest counts: whatever else runs only makes it slower
@@ -31,10 +35,19 @@ _ABOUT = SegmentAbout(namespace="calibration")
 Seconds = Callable[[], float]  # a clock that never goes back, such as time.perf_counter
 
 
-def calibrate(engine: Engine, seconds: Seconds, now: datetime, *, lengths: Sequence[int] = LENGTHS) -> Calibration:
+def calibrate(
+    engine: Engine,
+    seconds: Seconds,
+    now: datetime,
+    *,
+    lengths: Sequence[int] = LENGTHS,
+    tuner: Tuner | None = None,
+) -> Calibration:
     """Measure prefill at several lengths, loading and writing of segments, and decoding; takes about a minute on a CPU.
 
-    Lengths beyond the model's window are left out. Raises InvalidInput where fewer than three are left.
+    With the engine's ``tuner`` adapters are measured too, which takes about as long again; without one their figures
+    stay those of ADR 0038. Lengths beyond the model's window are left out. Raises InvalidInput where fewer than three
+    are left.
     """
     window = engine.window or max(lengths)
     fitting = [length for length in lengths if length + ANSWER < window]
@@ -52,7 +65,7 @@ def calibrate(engine: Engine, seconds: Seconds, now: datetime, *, lengths: Seque
     written, loaded = _through_files(engine, segments, seconds)
     write_s, write_bytes_s = fit_line(written)
     load_s, load_bytes_s = fit_line(loaded)
-    return Calibration(
+    found = Calibration(
         model=engine.identity,
         measured=now.isoformat(),
         begin_s=begin_s,
@@ -66,6 +79,11 @@ def calibrate(engine: Engine, seconds: Seconds, now: datetime, *, lengths: Seque
         write_bytes_s=write_bytes_s,
         timings=tuple(timings),
     )
+    if tuner is None:
+        return found
+    recipe, system = Recipe(), f"{SYSTEM} It is {now.isoformat()}."
+    sample, shape = measure_training(engine, tuner, seconds, system=system, recipe=recipe)
+    return with_adapters(found, sample, shape, recipe)
 
 
 def calibration_file(cache_dir: Path, model: str) -> Path:

@@ -6,7 +6,7 @@ already is left as it is. Whoever is refused, or finds something changed, leaves
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 EVERY: Final = timedelta(hours=1)  # between two turns: a few uses may make a KV cache pay
 PURPOSE: Final = "scheduler"  # of what a turn does in somebody's name
 PARKED: Final = (
-    "its training failed too often and is parked: 'pymemos jobs' shows why, 'pymemos jobs retry' tries again"
+    "its training failed too often and is parked: 'pymemos jobs' shows why, 'pymemos schedule --apply' tries again"
 )
 NO_CALIBRATION: Final = "nothing is known of this machine with {}: run 'pymemos calibrate' once"
 
@@ -97,13 +97,16 @@ class Mover:
         # Its rights and limits hold as if it did it itself; the purpose tells the log, and rules, that it did not.
         own = msgspec.structs.replace(owner, system=False, purpose=PURPOSE)
         try:
-            found = self.turn((own, scope), now, dry=self._dry)
+            found = self.turn((own, scope), now, dry=self._dry, anew=False)
         except NotAllowed as refused:  # a rule keeps turns out, or a limit is reached: the next one asks again
             found = Turn(at=now, remark=str(refused))
         return _call((owner, scope), Turned(about=found.about))
 
-    def turn(self, who: Who, now: datetime, *, dry: bool = False) -> Turn:
-        """Carry out, or with ``dry`` only decide, what a turn at ``now`` does for whoever calls."""
+    def turn(self, who: Who, now: datetime, *, dry: bool = False, anew: bool = True) -> Turn:
+        """Carry out, or with ``dry`` only decide, what a turn at ``now`` does for whoever calls.
+
+        ``anew`` queues again what failed too often; a turn that comes by itself does not.
+        """
         self._api.buffer.flush()  # uses that wait to be counted
         try:
             injector, encoder = self._needed()
@@ -117,6 +120,7 @@ class Mover:
         learns = made is not None and made[0] is engine
         who = read_by(who, engine.identity)
         seen, examined = self._surveyed(who, engine.ref)
+        seen = msgspec.structs.replace(seen, segments=tuple(map(self._looked_into, seen.segments)))
         tier, budget = best_tier(injector.pool.budget), injector.pool.budget
         room = 0 if tier not in RESIDENT else budget.of(tier)
         planned = steps(
@@ -134,7 +138,7 @@ class Mover:
             decisions=planned.decisions,
             left=planned.left,
         )
-        return turn if dry else self._carried_out(who, turn, planned, seen, encoder)
+        return turn if dry else self._carried_out(who, turn, planned, seen, encoder, anew=anew)
 
     def _surveyed(self, who: Who, model: Any) -> tuple[Seen, int]:
         seen, examined, after = Seen(), 0, None
@@ -145,17 +149,30 @@ class Mover:
                 segments=(*seen.segments, *page.seen.segments),
                 adapters=(*seen.adapters, *page.seen.adapters),
                 training=seen.training | page.seen.training,
+                parked=seen.parked | page.seen.parked,
             )
             examined += page.examined
             after = page.after
             if after is None:
                 return seen, examined
 
-    def _carried_out(self, who: Who, turn: Turn, planned: Steps, seen: Seen, encoder: Encoder) -> Turn:
+    def _looked_into(self, one: Stored) -> Stored:
+        """A segment, with the reason if its file is damaged: then it is given up like any that is of no use, and made
+        anew if it pays. A file is read once, as long as nobody touches it.
+        """
+        if one.reason:
+            return one
+        try:
+            self._tools.blobs.open_whole(one.segment.blob)
+        except MissingBlob as damaged:
+            return msgspec.structs.replace(one, reason=str(damaged))
+        return one
+
+    def _carried_out(self, who: Who, turn: Turn, planned: Steps, seen: Seen, encoder: Encoder, *, anew: bool) -> Turn:
         left = list(turn.left)
         given_up = self._given_up(who, planned, left)
         made = self._encoded(who, planned, encoder, left)
-        queued = self._queued(who, planned.learn, turn.at, left)
+        queued = self._queued(who, planned.learn, turn.at, left, frozenset() if anew else seen.parked)
         loaded = self._loaded(who, planned.load, seen.segments, encoder)
         return msgspec.structs.replace(
             turn, made=made, given_up=given_up, queued=queued, loaded=loaded, left=tuple(left)
@@ -176,17 +193,19 @@ class Mover:
             _tried(lambda: encoder.encode(who, planned.block, decisions=new).ids, [one.id for one in new], left) or ()
         )
 
-    def _queued(self, who: Who, learn: Sequence[FormDecision], now: datetime, left: list[Left]) -> tuple[str, ...]:
-        """The job that trains an adapter; of the same versions only one can wait."""
+    def _queued(
+        self, who: Who, learn: Sequence[FormDecision], now: datetime, left: list[Left], parked: Container[str]
+    ) -> tuple[str, ...]:
+        """The job that trains an adapter; of the same versions only one can wait, and one that is parked rests."""
         if not learn:
             return ()
         asked = Arguments(ids=tuple(one.id for one in learn), decisions=tuple(learn))
         of_these = f"{MOVE} {digest(encode(sorted(one.grounds.version for one in learn)))}"
-        job = training_job(self._tools, who, asked, now, dedup_key=of_these)
-        before = len(left)
-        queued: str | None = _tried(lambda: self._dispatch(who, Distil(job=job, ids=asked.ids)), asked.ids, left)
-        if queued is None and len(left) == before:  # it was neither refused nor queued: it failed before, and rests
+        if of_these in parked:
             left += [Left(id, PARKED) for id in asked.ids]
+            return ()
+        job = training_job(self._tools, who, asked, now, dedup_key=of_these)
+        queued: str | None = _tried(lambda: self._dispatch(who, Distil(job=job, ids=asked.ids)), asked.ids, left)
         return () if queued is None else (queued,)
 
     def _loaded(self, who: Who, load: Sequence[str], segments: Sequence[Stored], encoder: Encoder) -> tuple[str, ...]:

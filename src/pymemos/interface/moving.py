@@ -86,7 +86,8 @@ class SurveyHandler(Handler):
             texts=texts,
             segments=tuple(_segments(work, cubes, request.model)),
             adapters=tuple(_adapters(work, cubes, request.model)),
-            training=_in_training(work),
+            training=frozenset(id for job in _trainings(work, parked=False) for id in ids_in(job)),
+            parked=frozenset(job.dedup_key for job in _trainings(work, parked=True) if job.dedup_key is not None),
         )
         after = records[-1].cube.id if len(records) == PAGE else None
         return Outcome(result=Surveyed(seen=seen, examined=len(texts), after=after))
@@ -146,11 +147,11 @@ def _adapters(work: Work, cubes: Iterable[MemCube], model: ModelRef) -> Iterator
         )
 
 
-def _in_training(work: Work) -> frozenset[str]:
-    """The memories of the call's namespaces that an adapter is being trained on, or waits to be."""
+def _trainings(work: Work, *, parked: bool) -> list[Job]:
+    """The trainings of the call's namespaces that run or wait, or those that are parked."""
     names = work.decision.namespaces
-    jobs = [job for job in work.unit.jobs() if _trains(job) and job.state is not JobState.DEAD]
-    return frozenset(id for job in jobs if names and job.namespace in names for id in ids_in(job))
+    jobs = [job for job in work.unit.jobs() if _trains(job) and (job.state is JobState.DEAD) == parked]
+    return [job for job in jobs if names and job.namespace in names]
 
 
 def _trains(job: Job) -> bool:

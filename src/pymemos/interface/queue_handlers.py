@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,8 @@ from pymemos.interface.transfer import OnStore
 from pymemos.operation import queue
 from pymemos.ports import Job
 
+DIED: Final = "its worker ended without a word in its last attempt"
+
 
 class EnqueueHandler(Handler):
     """A job of the caller's own namespace: the system does it in the name of whoever owns that."""
@@ -24,7 +26,8 @@ class EnqueueHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Enqueue = work.call.request  # type: ignore[assignment]
-        job = request.job if work.call.caller.system else _own(request.job)
+        caller = work.call.caller
+        job = request.job if caller.system else _own(msgspec.structs.replace(request.job, by=caller))
         return Outcome(result=job.id if work.unit.enqueue(job) else None)
 
 
@@ -73,7 +76,7 @@ class ClaimHandler(OnStore):
         until = request.now + request.lease
         job = work.unit.claim(worker=request.worker, now=request.now, lease_until=until, kinds=request.kinds)
         if job is not None and job.attempt > job.max_attempts:  # its worker died in its last attempt
-            parked = queue.after_failure(job, error="WorkerDied", now=request.now)
+            parked = queue.after_failure(job, error="WorkerDied", now=request.now, said=DIED)
             work.unit.replace_job(parked)
             return Outcome(result=parked)
         return Outcome(result=job)
@@ -98,7 +101,13 @@ class FailJobHandler(OnStore):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: FailJob = work.call.request  # type: ignore[assignment]
-        job = queue.after_failure(work.unit.leased(request.lease), error=request.error, now=request.now)
+        job = queue.after_failure(
+            work.unit.leased(request.lease),
+            error=request.error,
+            now=request.now,
+            said=request.said,
+            final=request.final,
+        )
         work.unit.replace_job(job)
         return Outcome(result=job)
 

@@ -203,11 +203,13 @@ class Heartbeat(Request, frozen=True, kw_only=True, tag="heartbeat"):
 
 
 class FailJob(Request, frozen=True, kw_only=True, tag="fail_job"):
-    """Say that an attempt failed."""
+    """Say that an attempt failed, and whether for good."""
 
     lease: Lease
     error: str
     now: datetime
+    said: str = ""
+    final: bool = False
 
 
 class FinishJob(Request, frozen=True, kw_only=True, tag="finish_job"):

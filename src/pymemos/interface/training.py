@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,13 +22,13 @@ from pymemos.cube.gates import Gate, opening
 from pymemos.cube.header import Priority
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.segment import SegmentSource
-from pymemos.errors import InvalidInput, ModelError, StaleMemory, TrainingStopped, UnknownMemory
+from pymemos.errors import InvalidInput, ModelError, NotAllowed, StaleMemory, TrainingStopped, UnknownMemory
 from pymemos.interface.activation import ReadSources
-from pymemos.interface.adapters import DISTIL, KeepAdapter
+from pymemos.interface.adapters import DISTIL, Distil, KeepAdapter
 from pymemos.interface.asking import questions_for
 from pymemos.interface.requests import Labels
 from pymemos.interface.tuner_seat import NO_TUNER
-from pymemos.interface.worker import for_owner
+from pymemos.interface.worker import check_still, for_owner
 from pymemos.operation.decisions import FormDecision
 from pymemos.operation.distilling import admission
 from pymemos.operation.distilling.admission import Exam, Sheet
@@ -87,23 +87,42 @@ def distil_job(api: MemoryAPI, tools: Tools, job: Job) -> MemoryCall:
     """Train, examine, store the file; the call that it gives writes the memory, together with the job's end."""
     remove_ended(tools)
     asked = msgspec.convert(job.arguments, Arguments)
-    request, _ = trained(api, tools, job, asked)
+    request, _ = trained(api, tools, job, asked, still=lambda: _still(api, tools, job, asked))
     remove(folder_of(tools, job.id))
     caller, scope = for_owner(job)
     return MemoryCall(caller=caller, scope=scope, request=request)
 
 
+def _still(api: MemoryAPI, tools: Tools, job: Job, asked: Arguments) -> None:
+    """Raise NotAllowed, with nothing left of what was learned, where whoever asked may not distil this any more."""
+    engine, _ = tools.tuner.needed()
+    again = Distil(job=job, ids=asked.ids, into=asked.into, dry_run=True)
+    try:
+        check_still(api, job, again, model=engine.identity)
+    except NotAllowed:
+        remove(folder_of(tools, job.id))
+        raise
+
+
 def trained(
-    api: MemoryAPI, tools: Tools, job: Job, asked: Arguments, *, teacher: Teacher | None = None
+    api: MemoryAPI,
+    tools: Tools,
+    job: Job,
+    asked: Arguments,
+    *,
+    still: Callable[[], None],
+    teacher: Teacher | None = None,
 ) -> tuple[KeepAdapter, Manifest]:
     """Train and examine an adapter, by the texts or by a teacher that has read them; its file is stored.
 
+    ``still`` raises where that is not allowed any more: it is asked before anything is learned, and before it is kept.
     What was learned so far stays in the job's folder, for whoever does it again.
     """
     _, tuner = tools.tuner.needed()
     folder = folder_of(tools, job.id)
     caller, scope = for_owner(job)
     cubes = _sources(api, MemoryCall(caller=caller, scope=scope, request=ReadSources(ids=asked.ids)), folder)
+    still()
     _keep_to(folder, {cube.id: cube.content_hash for cube in cubes})
     watch = _Watch(tools, job, cubes, folder)
     made = _course(api, tools, job, asked, cubes)
@@ -115,6 +134,7 @@ def trained(
     watch.examining(asked.recipe.steps)
     file, manifest = examined(tuner, weights, made, asked.recipe, namespace=job.namespace, sources=watch.sources)
     watch.examining(asked.recipe.steps)  # it took its time, and the manifest says what was learned
+    still()
     blob, size = tools.blobs.put(file)
     payload = Parametric(
         blob=blob,
@@ -206,19 +226,7 @@ def examined(
     tuner: Tuner, weights: Weights, made: Course, recipe: Recipe, *, namespace: str, sources: Sequence[SegmentSource]
 ) -> tuple[bytes, Manifest]:
     """The adapter's file with its manifest, after the admission test."""
-    manifest = Manifest(
-        model=tuner.ref,
-        namespace=namespace,
-        sources=tuple(sources),
-        subjects=made.subjects,
-        facts=(),
-        recipe=recipe,
-        scores=_UNKNOWN,
-        admitted=False,
-        taught_by=made.taught_by,
-        system=SYSTEM,
-        gates=made.gates,
-    )
+    manifest = unexamined(tuner, made, recipe, namespace=namespace, sources=sources)
     adapter = tuner.open(memoryview(packed(weights.weights, weights.config, manifest)))
     asked = admission.exam(made.facts, recipe.seed)
     scores, facts = admission.marked(asked, answered(tuner, adapter, asked, made.gates, limit=room(manifest)))
@@ -233,6 +241,25 @@ def examined(
         probes=tuple(one.question for one in asked.near),
     )
     return packed(weights.weights, weights.config, manifest), manifest
+
+
+def unexamined(
+    tuner: Tuner, made: Course, recipe: Recipe, *, namespace: str, sources: Sequence[SegmentSource] = ()
+) -> Manifest:
+    """What is known of an adapter before the admission test."""
+    return Manifest(
+        model=tuner.ref,
+        namespace=namespace,
+        sources=tuple(sources),
+        subjects=made.subjects,
+        facts=(),
+        recipe=recipe,
+        scores=_UNKNOWN,
+        admitted=False,
+        taught_by=made.taught_by,
+        system=SYSTEM,
+        gates=made.gates,
+    )
 
 
 def answered(tuner: Tuner, adapter: Adapter, asked: Exam, gates: Sequence[Gate], *, limit: int = ANSWER) -> Sheet:

@@ -17,7 +17,7 @@ from pymemos.cube.header import Origin, Provenance, Transformed
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.segment import SegmentSource, tokens_in
 from pymemos.cube.wire import digest, encode
-from pymemos.errors import InvalidInput, TrainingStopped
+from pymemos.errors import InvalidInput, NotAllowed, TrainingStopped
 from pymemos.interface import training
 from pymemos.interface.activation import ReadSources, Segments, Shown
 from pymemos.interface.adapters import KeepAdapter, Looked, ShowAdapter
@@ -34,7 +34,7 @@ from pymemos.interface.transforming import (
     Transforming,
     Wish,
 )
-from pymemos.interface.worker import for_owner
+from pymemos.interface.worker import check_still, for_owner
 from pymemos.operation.distilling import recovering
 from pymemos.operation.distilling.admission import says
 from pymemos.operation.distilling.facts import Fact, facts_in
@@ -78,6 +78,15 @@ class _Run:
         self.asked = Transform(wish=self.wish, means=means, model=self.engine.ref, dry_run=True)
         self.plan: Transforming = self.dispatch(self.asked)
         self.steps = [step.name for step in self.plan.plan.steps]
+        self.still()
+
+    def still(self) -> None:
+        """Raise NotAllowed, with nothing left of what was learned, where whoever asked may not do this any more."""
+        try:
+            check_still(self.api, self.job, self.asked, model=self.engine.identity)
+        except NotAllowed:
+            training.remove(training.folder_of(self.tools, self.job.id))
+            raise
 
     def dispatch(self, request: Request) -> Any:
         """One call through the door, as the system does it for the owner."""
@@ -145,7 +154,7 @@ def _segments(run: _Run, ids: Sequence[str], known: Mapping[str, float], measuri
 
 def _distilled(run: _Run) -> Request:
     asked = _arguments(run, run.wish.ids)
-    request, manifest = training.trained(run.api, run.tools, run.job, asked)
+    request, manifest = training.trained(run.api, run.tools, run.job, asked, still=run.still)
     return msgspec.structs.replace(request, provenance=run.why(_examined(manifest)))
 
 
@@ -156,7 +165,7 @@ def _taught(run: _Run) -> Request:
     notes = tuple(run.encoder.render(cube) for cube in shown.sources)
     teacher = Teacher(system=shown.system or "", notes=notes, prefix=run.encoder.prefix_of(shown))
     asked = _arguments(run, [cube.id for cube in shown.sources])
-    request, manifest = training.trained(run.api, run.tools, run.job, asked, teacher=teacher)
+    request, manifest = training.trained(run.api, run.tools, run.job, asked, still=run.still, teacher=teacher)
     try:
         measured = _nearness(run, request, manifest, shown, teacher)
     except BaseException:

@@ -31,10 +31,9 @@ from pymemos.interface.requests import Labels, Pin
 from pymemos.interface.segments import KV, held_by, is_sealed, judged
 from pymemos.interface.sources import marked, may_read, pinned, sources_of
 from pymemos.interface.versions import check_editable, check_written
-from pymemos.operation import queue
 from pymemos.operation.lineage import is_over
 from pymemos.operation.pathways import Form, Given, Means, NoPathway, PathwayPlan, plan
-from pymemos.ports import Job, JobState, ReadUnit
+from pymemos.ports import Job, ReadUnit
 
 TRANSFORM: Final = "transform"  # the kind of its jobs, and the trigger that the provenance of what they make names
 ATTEMPTS: Final = 3  # at a job, before it is parked (ours)
@@ -329,7 +328,7 @@ def _whole(found: Sequence[MemCube], wish: Wish) -> Sequence[MemCube]:
 
 
 def _queued(work: Work, wish: Wish, key: str) -> str:
-    """The id of the job; where one waits that does just this, of that one, which runs again if it was parked."""
+    """The id of the job; where one waits or runs that does just this, of that one."""
     namespace, now = _home(work), work.now
     arguments: Mapping[str, Any] = msgspec.to_builtins(wish)
     job = Job(
@@ -341,6 +340,7 @@ def _queued(work: Work, wish: Wish, key: str) -> str:
         max_attempts=ATTEMPTS,
         dedup_key=f"{namespace!r} {key}",
         created=now,
+        by=work.call.caller,
     )
     if work.unit.enqueue(job):
         return job.id
@@ -348,8 +348,6 @@ def _queued(work: Work, wish: Wish, key: str) -> str:
     same = [one for one in waiting if (one.kind, one.dedup_key) == (TRANSFORM, job.dedup_key)]
     if not same:
         raise UnknownJob("the same transformation waits behind a thousand jobs; ask again when they are done")
-    if same[0].state is JobState.DEAD:  # whoever asks again wants it tried again
-        work.unit.replace_job(queue.retried(same[0], now))
     return same[0].id
 
 

@@ -40,7 +40,8 @@ def own_jobs(
 ) -> dict[str, JobHandler]:
     """The system's own jobs by kind; ``kv`` opens what injects and encodes, where there may be a local model.
 
-    Turns of the scheduler are done only where there is a ``mover``.
+    Where there can be none, what needs one is left to a process that has it. Turns of the scheduler are done only
+    where there is a ``mover``, too.
     """
     return {
         "reindex": _reindex,
@@ -49,15 +50,14 @@ def own_jobs(
         SCAN: scan_job,
         SCRUB: partial(scrub_job, api, tools),
         FREE: free_job,
-        **({} if mover is None else {MOVE: mover.job}),
-        **(_jobs_of_models(api, tools, kv) if tools.tuner is not None and tools.tuner.learns else {}),
+        **({} if kv is None else _jobs_of_models(api, tools, kv, mover)),
     }
 
 
-def _jobs_of_models(api: MemoryAPI, tools: Tools, kv: OpenKv | None) -> dict[str, JobHandler]:
+def _jobs_of_models(api: MemoryAPI, tools: Tools, kv: OpenKv, mover: Mover | None) -> dict[str, JobHandler]:
     """What only a process can do that may have a local model."""
-    distilling: dict[str, JobHandler] = {DISTIL: partial(distil_job, api, tools)}
-    return distilling if kv is None else {**distilling, TRANSFORM: partial(transform_job, api, tools, kv)}
+    turns: dict[str, JobHandler] = {} if mover is None else {MOVE: mover.job}
+    return {**turns, DISTIL: partial(distil_job, api, tools), TRANSFORM: partial(transform_job, api, tools, kv)}
 
 
 def begin(

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from pymemos.cube.call import Caller, Lease, MemoryCall, Scope
-from pymemos.errors import LeaseLost, PymemosError, StoreError
+from pymemos.cube.call import Caller, Lease, MemoryCall, Request, Scope
+from pymemos.errors import LeaseLost, NotAllowed, PymemosError, RateLimited, StoreError, UnknownMemory
 from pymemos.interface.api import MemoryAPI
 from pymemos.interface.requests import Claim, FailJob, FinishJob, Heartbeat
-from pymemos.operation.queue import LEASE
+from pymemos.operation.queue import LEASE, is_final, words_of
 from pymemos.ports import Clock, Job, JobState
 
 # Does a job's slow work and returns the call that is its effect, or None when there is none. The effect and the end
@@ -94,7 +94,8 @@ class Worker:
         return "done"
 
     def _fail(self, lease: Lease, error: Exception, now: datetime) -> str:
-        request = FailJob(lease=lease, error=type(error).__name__, now=now)
+        said, final = words_of(error), is_final(error)
+        request = FailJob(lease=lease, error=type(error).__name__, now=now, said=said, final=final)
         try:
             job: Job = self._api.dispatch(self._call(request))
         except LeaseLost:
@@ -138,3 +139,20 @@ def for_owner(job: Job) -> tuple[Caller, Scope]:
     kind, _, name = job.namespace.partition("/")
     caller = Caller(system=True, user=name if kind == "users" else None, agent=name if kind == "agents" else None)
     return caller, Scope(namespace=job.namespace)
+
+
+def check_still(api: MemoryAPI, job: Job, again: Request, *, model: str) -> None:
+    """Raise NotAllowed where whoever asked for a job may not do so by the rules of now; it is audited as theirs.
+
+    ``again`` is what was asked, without an effect, and ``model`` what reads for it. Jobs of before it was kept who
+    asked are their owner's.
+    """
+    owner, scope = for_owner(job)
+    asker = job.by or msgspec.structs.replace(owner, system=False)
+    asker = asker if asker.model else asker.narrow(model=model)
+    try:
+        api.dispatch(MemoryCall(caller=asker, scope=scope, request=again))
+    except RateLimited:
+        return  # no rule refused it: these are asked first
+    except (NotAllowed, UnknownMemory) as refused:  # what is hidden from somebody is as good as unknown
+        raise NotAllowed(f"whoever asked for this job may not do it any more: {refused}") from refused

@@ -39,7 +39,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Reading L tokens takes ``begin_s + token_s·L + square_s·L²``: with N parameters, ``layers`` and width d the last two
     are (2·N·L + 2·layers·d·L²)/throughput, which the measurement gives without knowing N, layers or d.
-    ``adapter_measured`` says whether the figures of adapters were measured here or are those of ADR 0038.
+    ``adapter_measured`` says whether the figures of adapters were measured here or are those of ADR 0038, which hold
+    where the model cannot learn, and in files of before they were measured.
     """
 
     model: str  # the engine that was measured
@@ -53,11 +54,12 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     load_bytes_s: float  # bytes a second on top of it
     write_s: float
     write_bytes_s: float
-    attach_s: float = 0.006  # an adapter that lies on the device
+    attach_s: float = 0.006  # what a pass takes longer with an adapter that lies on the device
     train_token_s: float = 0.3  # one token of what an adapter learns
-    train_s: float = 2.0  # one memory, whatever its length
+    train_s: float = 2.0  # one memory's share of what any training takes, whatever its length
     adapter_bytes: float = 500_000.0  # one memory's share of an adapter
     adapter_measured: bool = False
+    training_s: float = 0.0  # where it was measured: a whole training of ten facts, and its admission test
     timings: tuple[Timing, ...] = ()  # what the first three were fitted to
 
     def __post_init__(self) -> None:
@@ -70,6 +72,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             self.write_s,
             self.attach_s,
             self.train_token_s,
+            self.train_s,
+            self.training_s,
         )
         if min(rates) <= 0 or min(rest) < 0:
             raise InvalidInput("a calibration has rates above zero and times of at least zero; measure it again")
@@ -127,6 +131,7 @@ class Costs(msgspec.Struct, frozen=True, gc=False):
     text: FormCosts
     kv: FormCosts
     adapter: FormCosts
+    adapter_measured: bool = True  # else what an adapter takes is assumed
 
     def of(self, form: Form) -> FormCosts:
         """What one of the forms takes."""
@@ -187,7 +192,7 @@ def costs(tokens: int, of: Calibration, prices: Prices = DEFAULT_PRICES) -> Cost
         size = reading.bytes(form, tokens)
         return FormCosts(written[form], reading.seconds(form, tokens), size * prices.byte_day_s, size)
 
-    return Costs(tokens, one(Form.TEXT), one(Form.KV), one(Form.ADAPTER))
+    return Costs(tokens, one(Form.TEXT), one(Form.KV), one(Form.ADAPTER), of.adapter_measured)
 
 
 def fit_prefill(timings: Sequence[Timing]) -> tuple[float, float, float]:

@@ -17,6 +17,7 @@ from pymemos.operation.costs import FORMS, Costs, Form
 from pymemos.operation.usage import RECENT_DAYS, Estimate, Prior, Usage, estimate, present_uses, quiet_days, seen_uses
 
 MARGIN = 1.75  # ours: by how much a move has to pay: what is expected is uncertain, and waiting keeps both ways open
+ASSUMED = " (what an adapter takes is assumed: it was not measured on this machine)"
 ENTRY = 0.3  # ours: the share of its making that a newcomer has to earn before another one goes for it
 
 
@@ -31,16 +32,18 @@ class Move(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     uses_left: float  # expected until it changes or loses interest
     pays_after: float  # uses after which the new form has paid for itself; infinite where it never does
     saves_s: float  # seconds that a use takes less
+    is_assumed: bool = False  # what an adapter takes was assumed and not measured here
 
     @property
     def reason(self) -> str:
         """The move in words."""
         seen = f"used {_rate(self.uses_day)}, unchanged for {_days(self.unchanged_days)}"
+        by = ASSUMED if self.is_assumed else ""
         if self.after is Form.TEXT or self.saves_s < 0:
-            return f"{seen}: keeping {_NAMES[self.before]} costs more than it saves"
+            return f"{seen}: keeping {_NAMES[self.before]} costs more than it saves{by}"
         return (
             f"{seen}: {_NAMES[self.after]} pays for itself after {_uses(self.pays_after)}, "
-            f"and about {_count(self.uses_left)} are expected before it changes"
+            f"and about {_count(self.uses_left)} are expected before it changes{by}"
         )
 
 
@@ -113,6 +116,7 @@ def move(id: str, before: Form, after: Form, costs: Costs, usage: Usage, prior: 
         uses_left=expected.uses_left,
         pays_after=pays_after(costs, before, after, expected),
         saves_s=costs.of(before).read_s - costs.of(after).read_s,
+        is_assumed=Form.ADAPTER in (before, after) and not costs.adapter_measured,
     )
 
 

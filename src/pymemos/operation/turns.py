@@ -64,6 +64,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Stored, ...] = ()
     adapters: tuple[Trained, ...] = ()
     training: frozenset[str] = frozenset()  # ids of memories that an adapter is being trained on
+    parked: frozenset[str] = frozenset()  # dedup keys of trainings that failed too often
 
 
 class Leaving(msgspec.Struct, frozen=True, kw_only=True):

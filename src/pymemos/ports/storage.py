@@ -368,7 +368,10 @@ class WriteUnit(ReadUnit):
 
     @abstractmethod
     def enqueue(self, job: Job) -> bool:
-        """Put a job into the queue, unless an unfinished one has its kind and dedup key; says whether it did."""
+        """Put a job into the queue, unless one that waits or runs has its kind and dedup key; says whether it did.
+
+        A parked one with them makes room for it: whoever asks again wants it done, and only one is ever kept.
+        """
 
     @abstractmethod
     def claim(self, *, worker: str, now: datetime, lease_until: datetime, kinds: Sequence[str]) -> Job | None:

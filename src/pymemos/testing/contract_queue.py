@@ -69,10 +69,25 @@ class QueueContract:
         ]
         assert _claim(store) is not None
         assert _enqueue(store, again) == [False]  # it runs
-        store.write(lambda unit: unit.replace_job(replace(first, state=JobState.DEAD)))
-        assert _enqueue(store, again) == [False]  # it is parked
         store.write(lambda unit: unit.remove_job(first.id))
         assert _enqueue(store, again) == [True]
+
+    def test_a_parked_job_makes_room_for_one_that_is_asked_for_anew(self, store: Store) -> None:
+        parked = a_job(dedup_key="m", state=JobState.DEAD, error="Timeout")
+        others = [a_job(dedup_key="n", state=JobState.DEAD), a_job("extract", dedup_key="m", state=JobState.DEAD)]
+        _enqueue(store, parked, *others, a_job(id="without", state=JobState.DEAD))
+
+        anew, again = a_job(dedup_key="m"), a_job(dedup_key="m")
+
+        assert _enqueue(store, anew, again) == [True, False]
+        with store.read() as unit:
+            assert unit.job(parked.id) is None
+            assert unit.jobs(state=JobState.DEAD, limit=10) == [
+                unit.job(one) for one in (*(o.id for o in others), "without")
+            ]
+            assert unit.jobs(state=JobState.READY) == [anew]
+        with pytest.raises(UnknownJob):
+            store.write(lambda unit: unit.replace_job(replace(parked, state=JobState.READY)))
 
     def test_jobs_without_a_key_never_keep_each_other_out(self, store: Store) -> None:
         assert _enqueue(store, a_job(), a_job()) == [True, True]

@@ -274,12 +274,19 @@ class MemoryWriteUnit(MemoryReadUnit, WriteUnit):
         self._state.audit[record.namespace] = (*self._state.audit.get(record.namespace, ()), record)
 
     def enqueue(self, job: Job) -> bool:
-        """A parked job is unfinished too: whoever wants it run again retries it."""
-        unfinished = {(other.kind, other.dedup_key) for other in self._state.jobs.values()}
-        if job.dedup_key is not None and (job.kind, job.dedup_key) in unfinished:
+        of_key = (job.kind, job.dedup_key)
+        alike = [
+            one
+            for one in self._state.jobs.values()
+            if one.dedup_key is not None and (one.kind, one.dedup_key) == of_key
+        ]
+        if any(one.state is not JobState.DEAD for one in alike):
             return False
-        if job.id in self._state.jobs:
+        parked = {one.id for one in alike}
+        if job.id in self._state.jobs.keys() - parked:
             raise StoreError(f"job {job.id!r} is in the queue already")
+        for id in parked:
+            del self._state.jobs[id]
         self._state.jobs[job.id] = job
         return True
 

@@ -564,8 +564,12 @@ SELECT name, at, author FROM snapshots WHERE namespace = :namespace ORDER BY at,
 -- Name a moment.
 INSERT INTO snapshots (namespace, name, at, author) VALUES (:namespace, :name, :at, :author);
 
+-- :make_room
+-- A parked job does not hold its dedup key.
+DELETE FROM jobs WHERE kind = :kind AND dedup_key = :dedup_key AND state = 'dead';
+
 -- :enqueue
--- A new job, unless one with its dedup key is unfinished.
+-- A new job, unless one with its dedup key waits or runs.
 INSERT INTO jobs (id, kind, dedup_key, state, priority, due, record)
 VALUES (:id, :kind, :dedup_key, :state, :priority, :due, :record)
 ON CONFLICT (kind, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING;

@@ -453,6 +453,8 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         return tail
 
     def enqueue(self, job: Job) -> bool:
+        if job.dedup_key is not None:
+            self._row("make_room", kind=job.kind, dedup_key=job.dedup_key)
         self._row(
             "enqueue",
             id=job.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,13 @@ def open_chat(
     if setting.startswith(("http://", "https://")):
         return EndpointChat.from_setting(setting, key=key)
     return _local(setting, cache, device, dtype)
+
+
+def runs_here(setting: str | None) -> bool:
+    """Whether the model that a setting names is run in this process, and what that takes is installed."""
+    if setting is None or setting == NONE or setting.startswith(("http://", "https://")):
+        return False
+    return all(find_spec(needed) is not None for needed in ("torch", "transformers"))
 
 
 def _local(setting: str, cache: Path, device: str, dtype: str) -> ChatModel:

@@ -13,10 +13,10 @@ from pymemos.surfaces.cli.show import Column
 
 @verb()
 def calibrate(shell: Shell) -> None:
-    """Measure what this machine takes to read, load, write and answer.
+    """Measure what this machine takes to read, load, write, answer and train.
 
-    The scheduler goes by these figures. It takes about a minute on a CPU; run it when nothing else runs, and again when
-    the machine or the model is another. Needs a local model.
+    The scheduler goes by these figures. It takes a minute or two on a CPU; run it when nothing else runs, and again
+    when the machine or the model is another. Needs a local model.
     """
     with shell.open() as mem:
         found = mem.calibrate()
@@ -32,7 +32,19 @@ def calibrate(shell: Shell) -> None:
         ("loading a KV cache", f"{found.load_s * 1e3:,.1f} ms and {found.load_bytes_s / 1e6:,.0f} MB/s"),
         ("writing a KV cache", f"{found.write_s * 1e3:,.1f} ms and {found.write_bytes_s / 1e6:,.0f} MB/s"),
     ]
-    show.table([Column("what", "dim"), Column(found.model)], rows, empty="")
+    show.table([Column("what", "dim"), Column(found.model)], [*rows, *_of_adapters(found)], empty="")
+    if not found.adapter_measured:
+        click.echo("The figures of adapters are assumed: this model cannot learn here.", err=True)
+
+
+def _of_adapters(found: Any) -> list[tuple[str, str]]:
+    whole = [("training ten facts, with the test", f"{found.training_s:,.0f} s")] if found.adapter_measured else []
+    return [
+        *whole,
+        ("training, a memory", f"{found.train_s:,.2f} s and {found.train_token_s:,.2f} s a token"),
+        ("an adapter, a memory", f"{found.adapter_bytes:,.0f} bytes"),
+        ("reading with an adapter", f"{found.attach_s * 1e3:,.1f} ms more"),
+    ]
 
 
 @verb()

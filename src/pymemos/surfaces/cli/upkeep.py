@@ -86,7 +86,7 @@ def jobs(ctx: click.Context) -> None:
 def list_jobs(shell: Shell, state: str | None = None, limit: int = 100) -> None:
     """List unfinished jobs in the order in which they would run.
 
-    In a pipe a line holds id, kind, state, time, attempt, owner and last error, separated by tabs.
+    In a pipe a line holds id, kind, state, time, attempt, owner, last error and what it said, separated by tabs.
     """
     with shell.open() as mem:
         found = mem.jobs(state=state, limit=limit)
@@ -94,13 +94,18 @@ def list_jobs(shell: Shell, state: str | None = None, limit: int = 100) -> None:
         shell.answer({"jobs": [show.fields_of(job) for job in found]})
     elif not show.on_terminal():
         for job in found:
-            show.tabbed(job.id, job.kind, job.state, job.run_at, job.attempt, job.namespace, job.error)
+            show.tabbed(job.id, job.kind, job.state, job.run_at, job.attempt, job.namespace, job.error, job.said)
     else:
-        columns = [Column("job", ratio=1), Column("state"), Column("due", "dim"), Column("attempt", right=True)]
+        columns = [
+            Column("job", ratio=1),
+            Column("state", ratio=1),
+            Column("due", "dim"),
+            Column("attempt", right=True),
+        ]
         rows = [
             (
                 f"{job.kind} · {job.namespace}\n{job.id}",
-                job.error or job.state,
+                ": ".join(filter(None, (job.error or job.state, job.said))),
                 job.run_at,
                 f"{job.attempt}/{job.max_attempts}",
             )

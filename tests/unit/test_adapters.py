@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -114,17 +114,24 @@ def test_an_adapter_ends_with_what_it_learned_from(tmp_path: Path, what: str) ->
         assert ask(mem, "Where does Tarn Velk live?").adapters == ()
 
 
+class Meanwhile(ToyTuner):
+    """Something happens while it reads an adapter."""
+
+    def __init__(self) -> None:
+        super().__init__(ToyEngine().ref)
+        self.happens: Callable[[], object] = lambda: None
+
+    def open(self, file: memoryview) -> ToyAdapter:
+        self.happens()
+        return super().open(file)
+
+
 def test_what_changes_between_finding_and_use_is_left_out(tmp_path: Path) -> None:
-    with opened(tmp_path) as mem:
+    tuner = Meanwhile()
+    with opened(tmp_path, tuner=tuner) as mem:
         ids = told(mem)
         distilled(mem, *ids)
-        attacher = mem._attacher
-        assert attacher is not None
-        read = attacher._read
-        attacher._read = lambda tuner, blob: (
-            mem.update(ids[1], "Tarn Velk lives in Brend.", **WHO),
-            read(tuner, blob),
-        )[1]  # type: ignore[method-assign]
+        tuner.happens = lambda: mem.update(ids[1], "Tarn Velk lives in Brend.", **WHO)
 
         found = ask(mem, QUESTION)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import count
 
 import msgspec
@@ -26,7 +27,7 @@ from pymemos.testing.toy_tuner import ToyTuner
 SAMPLE = TrainingSample(
     lessons=50, read_s=5.0, step_s=1.5, asked=64, asked_s=6.4, plain_s=0.1, gated_s=0.104, file_bytes=8_000_000
 )
-SHAPE = TrainingShape(facts=10, tokens=100, lessons=400, asked=1_000, asked_anyway=500)
+SHAPE = TrainingShape(facts=10, tokens=100, lessons=400, taught=40, asked=1_000, asked_anyway=500)
 RECIPE = Recipe(steps=40, phrasings=4, kept=10)
 
 
@@ -114,7 +115,7 @@ class TestMeasuring:
         assert pytest.approx(0.5) == sample.asked_s / sample.asked
         assert pytest.approx(0.1) == sample.gated_s - sample.plain_s
         assert STEPS == tuner.trained
-        assert sample.asked < shape.asked / 10
+        assert sample.asked < shape.asked / 7
 
     def test_it_counts_the_whole_training_that_is_left_out(self, timed):
         engine, tuner, clock = timed
@@ -123,6 +124,7 @@ class TestMeasuring:
 
         made = course({str(n): text for n, text in enumerate(STATEMENTS)}, Recipe())
         assert (10, len(made.lessons)) == (shape.facts, shape.lessons)
+        assert 10 * Recipe().phrasings + len(made.back.facts) * Recipe().reverse == shape.taught
         assert 0 < shape.asked_anyway < shape.asked
 
     def test_a_step_of_the_sample_has_as_many_lessons_as_one_of_the_whole(self):
@@ -131,9 +133,10 @@ class TestMeasuring:
 
         chosen = sample_of(made, recipe)
 
-        each = [sum(one.fact == number and one.answer is not None for one in chosen) for number in range(10)]
+        counts = Counter(one.fact for one in chosen if one.answer is not None)
         kept, all_kept = ([one for one in some if one.answer is None] for some in (chosen, made.lessons))
-        assert [recipe.phrasings] * 10 == each
+        turned = len(made.back.facts)
+        assert [recipe.phrasings] * 10 + [recipe.reverse] * turned == [counts[one] for one in range(10 + turned)]
         assert recipe.kept <= len(kept)
         assert len(set(chosen)) == len(chosen)
         assert pytest.approx(len(all_kept) / len(made.lessons), abs=0.02) == len(kept) / len(chosen)

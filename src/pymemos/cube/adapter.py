@@ -31,6 +31,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     keep: float = 0.8  # what these weigh beside the facts
     seed: int = 0
 
+    def asked_of(self, gate: Gate) -> int:
+        """In how many phrasings a step asks for the fact behind a gate."""
+        return self.reverse if gate.clauses else self.phrasings
+
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):
     """A fact that an adapter was taught: of whom, what is asked, what is answered, and by which memory."""

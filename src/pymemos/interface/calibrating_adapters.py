@@ -11,11 +11,11 @@ from typing import Any, Final
 import msgspec
 
 from pymemos.cube.adapter import Recipe, packed
+from pymemos.cube.gates import Gate, opening
 from pymemos.interface.training import ANSWER, unexamined
 from pymemos.operation.context import estimate_tokens
 from pymemos.operation.distilling import admission
-from pymemos.operation.distilling.admission import Exam
-from pymemos.operation.distilling.lessons import Course, course
+from pymemos.operation.distilling.lessons import Course, course, gate_of
 from pymemos.operation.training_costs import TrainingSample, TrainingShape
 from pymemos.ports import Adapter, ChatOptions, Engine, Lesson, Tuner, Utterance, Weights
 
@@ -55,8 +55,8 @@ def measure_training(
     manifest = unexamined(tuner, made, recipe, namespace="calibration")
     file = packed(weights.weights, weights.config, manifest)
     adapter = tuner.open(memoryview(file))
-    exam = admission.exam(made.facts, recipe.seed)
-    every = _questions(exam)
+    controls = admission.controls()
+    every = [*_questions(made, recipe), *controls]
     some = every[:: max(1, len(every) // ASKED)]
     started = seconds()
     tuner.answers(some, system=system, limit=ANSWER, adapter=adapter, gates=made.gates)
@@ -76,8 +76,9 @@ def measure_training(
         facts=len(made.facts),
         tokens=sum(map(estimate_tokens, STATEMENTS)),
         lessons=len(made.lessons),
+        taught=sum(recipe.asked_of(gate) for gate in _gates(made).values()),
         asked=len(every),
-        asked_anyway=len(exam.near) + len(exam.controls),
+        asked_anyway=len(controls),
     )
     return sample, shape
 
@@ -89,8 +90,8 @@ def sample_of(made: Course, recipe: Recipe) -> tuple[Lesson, ...]:
     taken from all over the lessons, of which the plainest, and shortest, come first.
     """
     chosen: list[Lesson] = []
-    for number in range(len(made.facts)):
-        chosen += _spread([one for one in made.lessons if one.fact == number], recipe.phrasings)
+    for number, gate in _gates(made).items():
+        chosen += _spread([one for one in made.lessons if one.fact == number], recipe.asked_of(gate))
     kept = [one for one in made.lessons if one.answer is None]
     share = round(len(chosen) * len(kept) / max(1, len(made.lessons) - len(kept)))
     return (*chosen, *_spread(kept, max(share, recipe.kept)))
@@ -120,11 +121,22 @@ def _trained(
     return weights, taken[0] - step, step
 
 
-def _questions(exam: Exam) -> list[str]:
-    """All questions of an admission test; where no gate opens, one answer stands for with and without the adapter."""
-    asked = [question for _, question in exam.recall]
-    asked += [one.question for one in (*exam.near, *exam.others)]
-    return [*asked, *exam.controls]
+def _gates(made: Course) -> dict[int, Gate]:
+    """What opens for each fact that is taught, those turned round among them."""
+    return {one.fact: one.gate for one in made.lessons if one.fact is not None}
+
+
+def _questions(made: Course, recipe: Recipe) -> list[str]:
+    """The questions of the admission test that open a gate, of both directions: the others are not answered at all."""
+    exams = [(admission.exam(made.facts, recipe.seed), made.gates)]
+    if made.back is not None and made.back.facts:
+        gates = (*made.gates, *map(gate_of, made.back.facts))
+        exams.append((admission.exam_back(made.back.facts, made.facts, recipe.seed), gates))
+    asked: list[str] = []
+    for exam, gates in exams:
+        said = [question for _, question in exam.recall] + [one.question for one in (*exam.near, *exam.others)]
+        asked += [question for question in dict.fromkeys(said) if opening(question, gates) is not None]
+    return asked
 
 
 def _passes(

@@ -19,7 +19,8 @@ class TrainingShape(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     facts: int
     tokens: int
     lessons: int
-    asked: int  # questions of the admission test
+    taught: int  # lessons in a step that ask for a fact; the others keep the model's own answers
+    asked: int  # questions of the admission test that something is computed for
     asked_anyway: int  # those of them that are asked however few the facts are
 
 
@@ -46,8 +47,7 @@ def with_adapters(calibration: Calibration, sample: TrainingSample, of: Training
         raise InvalidInput("a part of the training took no time; measure with a finer clock")
     reading = max(sample.read_s, 0.0) * of.lessons / sample.lessons
     steps, question = recipe.steps * sample.step_s, sample.asked_s / sample.asked
-    learned = of.facts * recipe.phrasings
-    shared = steps * recipe.kept / (recipe.kept + learned) + question * of.asked_anyway
+    shared = steps * recipe.kept / (recipe.kept + of.taught) + question * of.asked_anyway
     whole = reading + steps + question * of.asked
     return msgspec.structs.replace(
         calibration,

@@ -28,14 +28,9 @@ def plan(lessons: Sequence[Lesson], recipe: Recipe) -> list[list[int]]:
     for number, lesson in enumerate(lessons):
         facts[lesson.fact if lesson.answer is not None else None].append(number)
     kept = facts.pop(None, [])
-    decks = [(_dealt(numbers, dice), _count(lessons[numbers[0]], recipe)) for numbers in facts.values()]
+    decks = [(_dealt(numbers, dice), recipe.asked_of(lessons[numbers[0]].gate)) for numbers in facts.values()]
     decks += [(_dealt(kept, dice), recipe.kept)] if kept else []
     return [[next(deck) for deck, count in decks for _ in range(count)] for _ in range(recipe.steps)]
-
-
-def _count(lesson: Lesson, recipe: Recipe) -> int:
-    """In how many phrasings a step asks for a fact."""
-    return recipe.reverse if lesson.gate.clauses else recipe.phrasings
 
 
 def _dealt(numbers: Sequence[int], dice: random.Random) -> Iterator[int]:

@@ -111,17 +111,26 @@ def commit() -> str:
 
 
 def measure(name: str, measures: Mapping[tuple[str, ...], Measure], *, only: str | None = None) -> Report:
-    """Run the measures, or the one that gives the metric ``only``."""
+    """Run the measures, or the one that gives the metric ``only``.
+
+    An interrupt ends the one that runs, and those behind it are left out by name: what an hour has measured is kept.
+    """
     rows: list[Row] = []
     skipped: list[dict[str, str]] = []
+    is_over = False
     for metrics, run in measures.items():
         if only is not None and only not in metrics:
             continue
         _say(f"{name}: {', '.join(metrics)} …")
         try:
+            if is_over:
+                raise Skip("the run was interrupted before")
             rows += run()
         except Skip as skip:
             skipped += [{"metric": metric, "reason": str(skip)} for metric in metrics]
+        except KeyboardInterrupt:
+            is_over = True
+            skipped += [{"metric": metric, "reason": "it was interrupted"} for metric in metrics]
     if only is not None:
         rows = [row for row in rows if row.metric == only]
         skipped = [one for one in skipped if one["metric"] == only]

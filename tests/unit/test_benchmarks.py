@@ -68,6 +68,20 @@ def test_what_cannot_be_measured_is_named_with_the_reason():
     assert ["c", "d"] == [row.metric for row in made.rows]
 
 
+def test_what_was_measured_before_an_interrupt_is_kept():
+    def interrupted():
+        raise KeyboardInterrupt
+
+    made = report.measure(
+        "toy", {("a",): lambda: [Row.plain("a", 1, "")], ("b",): interrupted, ("c",): lambda: [Row.plain("c", 1, "")]}
+    )
+
+    assert ["a"] == [row.metric for row in made.rows]
+    assert [("b", "it was interrupted"), ("c", "the run was interrupted before")] == [
+        (one["metric"], one["reason"]) for one in made.skipped
+    ]
+
+
 def test_one_metric_can_be_asked_for_alone():
     measures = {("a", "b"): lambda: [Row.plain("a", 1, "s"), Row.plain("b", 2, "s")], ("c",): lambda: 1 / 0}
 

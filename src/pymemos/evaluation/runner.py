@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -98,11 +99,7 @@ def evaluate(
     if not measured.counts["questions"]:
         raise InvalidInput(f"{dataset.title} in {plan.data} has no question with evidence; name its whole folder")
     return Report(
-        dataset=plan.dataset,
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        commit=provenance.commit(),
-        machine=provenance.machine(),
+        **_origin(plan),
         models={"embedder": embedder.identity if embedder else None, "tokens": name_of(count)},
         settings=_settings(plan),
         counts=measured.counts,
@@ -147,11 +144,7 @@ def answered(
     if not reports[ours.name].answers:
         raise InvalidInput(f"{dataset.title} in {plan.data} has no question with an answer to judge by")
     return JudgedRun(
-        dataset=plan.dataset,
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        commit=provenance.commit(),
-        machine=provenance.machine(),
+        **_origin(plan),
         models={
             "embedder": embedder.identity if embedder else None,
             "tokens": name_of(count),
@@ -162,6 +155,17 @@ def answered(
         skipped=skipped,
         seconds=round(time.perf_counter() - started, 1),
     )
+
+
+def _origin(plan: Plan) -> dict[str, Any]:
+    """Of which benchmark a report is, when it was made, and by what."""
+    return {
+        "dataset": plan.dataset,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": __version__,
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
+    }
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -15,8 +15,6 @@ from pymemos.ports import Edge, Entry, Namespace, ReadUnit, Record, TextRow, Vec
 
 SAME_TALK = timedelta(hours=6)  # ours: without a session id, turns further apart are separate conversations
 CONTEXT_LIMIT = 64  # terms of the turn before that a row carries: one utterance, not a whole answer
-
-Carries = Callable[[MemCube, MemCube], bool]  # may_carry, or what remembers its answers
 
 _LANGUAGES = "languages of "  # the settings that name the languages of each namespace
 
@@ -49,11 +47,11 @@ def write_turns(unit: WriteUnit, drafts: Sequence[Draft], now: datetime) -> Name
     """Write new memories of one namespace and session in their order; each carries words of the turn before it."""
     first = drafts[0].cube
     stamp = unit.advance(first.namespace, now)
-    previous, carries = _last_turn(unit, first), _Carries()
+    previous = _last_turn(unit, first)
     entries = []
     for one in drafts:
         turn = _is_turn(one.cube)
-        entries.append(_entry(one, previous if turn else None, carries))
+        entries.append(_entry(one, previous if turn else None))
         previous = one if turn else previous
     unit.insert_all(entries)
     _note_languages(unit, drafts)
@@ -129,7 +127,7 @@ def place(unit: WriteUnit, cube: MemCube, now: datetime) -> None:
     unit.retext(cube.id, text_row(draft(cube), None if before is None else _stored_draft(before.cube, before.text)))
 
 
-def text_row(one: Draft, previous: Draft | None, carries: Carries | None = None) -> TextRow | None:
+def text_row(one: Draft, previous: Draft | None) -> TextRow | None:
     """The full-text row of ``one`` said after ``previous``; None where there is nothing to find by words.
 
     Where its words may not be carried, ``previous`` is named all the same: a later change of either may allow it.
@@ -138,7 +136,7 @@ def text_row(one: Draft, previous: Draft | None, carries: Carries | None = None)
         return None
     if previous is None:
         return TextRow(terms=one.terms, facets=one.facets)
-    context = previous.terms[:CONTEXT_LIMIT] if (carries or may_carry)(one.cube, previous.cube) else ()
+    context = previous.terms[:CONTEXT_LIMIT] if may_carry(one.cube, previous.cube) else ()
     return TextRow(terms=one.terms, context=context, facets=one.facets, context_of=previous.cube.id)
 
 
@@ -150,33 +148,19 @@ def may_carry(one: MemCube, previous: MemCube) -> bool:
     return _is_turn(one) and _is_turn(previous) and _same_talk(one, previous) and _same_access(one, previous)
 
 
-class _Carries:
-    """``may_carry`` for the memories of one call: they share few headers, and it follows from these."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, int], tuple[bool, MemCube, MemCube]] = {}  # with what keeps the headers alive
-
-    def __call__(self, one: MemCube, previous: MemCube) -> bool:
-        place = id(one.header), id(previous.header)
-        known = self._known.get(place)
-        if known is None:
-            known = self._known[place] = may_carry(one, previous), one, previous
-        return known[0]
-
-
 def valid_from(cube: MemCube) -> datetime:
     """Since when the memory holds: as declared, else since it was said, else since it was written."""
     said = cube.header.descriptive
     return said.valid_from or said.event_time or said.created
 
 
-def _entry(one: Draft, previous: Draft | None, carries: Carries | None = None) -> Entry:
+def _entry(one: Draft, previous: Draft | None) -> Entry:
     cube = one.cube
     return Entry(
         cube=cube,
         valid_from=valid_from(cube),
         valid_to=cube.header.descriptive.valid_to,
-        text=text_row(one, previous, carries),
+        text=text_row(one, previous),
         document=one.document,
         vectors=one.vectors,
         edges=_derivations(cube),

@@ -17,6 +17,7 @@ from pymemos.errors import ModelError
 
 NAME: Final = "pymemos_parts"  # of this attention among those that transformers knows
 Part = tuple[Tensor, Tensor]  # keys and values, each (1, kv heads, tokens, head size)
+Result = tuple[Tensor, Tensor]  # the output, (1, kv heads, heads of each, rows, size), and log-sum-exp of the scores
 Watch = Callable[[Tensor, Sequence[Part], Tensor, float | None], None]  # sees query, parts, new keys and the scaling
 _UNKNOWN: Final = ("sliding_window", "softcap", "s_aux", "position_bias")  # what a model may ask for, and is not done
 
@@ -50,44 +51,45 @@ def attend(
     if attention_mask is not None:
         joined = _masked(query, [*parts, (key, value)], attention_mask, scaling)
         return joined.transpose(1, 2).contiguous(), None
-    out, weight = _recent(query, key, value, scaling)
+    rows = query.view(query.shape[0], key.shape[1], -1, *query.shape[2:])
+    result = _recent(rows, key, value, scaling)
     for keys, values in parts:
-        other, other_weight = _shared(query, keys, values, scaling)
-        total = torch.logaddexp(weight, other_weight)
-        out = out * _share(weight, total, out) + other * _share(other_weight, total, out)
-        weight = total
-    return out.transpose(1, 2).contiguous(), None
+        result = _joined(result, _shared(rows, keys, values, scaling))
+    return result[0].flatten(1, 2).transpose(1, 2).contiguous(), None
 
 
-def _share(weight: Tensor, total: Tensor, like: Tensor) -> Tensor:
-    return (weight - total).exp().unsqueeze(-1).to(like.dtype)
+def _joined(one: Result, other: Result) -> Result:
+    """Over the tokens of both: outputs are mixed by how much of the whole weight each has, in one pass."""
+    (out, weight), (other_out, other_weight) = one, other
+    share = torch.sigmoid(other_weight - weight).unsqueeze(-1).to(out.dtype)
+    return torch.lerp(out, other_out, share), torch.logaddexp(weight, other_weight)
 
 
-def _recent(query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Part:
+def _recent(rows: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Result:
     """Over the tokens of this run, of which each sees itself and those before it."""
-    new, there = query.shape[2], key.shape[2]
+    new, there = rows.shape[3], key.shape[2]
     if new == 1:
-        return _shared(query, key, value, scaling)
+        return _shared(rows, key, value, scaling)
     if new == there:
-        groups = query.shape[1] // key.shape[1]
-        return _attention(query, _repeated(key, groups), _repeated(value, groups), scaling, causal=True)
+        return _causal(rows, key, value, scaling)
     earlier = there - new  # tokens that another forward of this run has computed
-    old = _shared(query, key[:, :, :earlier], value[:, :, :earlier], scaling)
-    fresh = _recent(query, key[:, :, earlier:], value[:, :, earlier:], scaling)
-    total = torch.logaddexp(old[1], fresh[1])
-    return old[0] * _share(old[1], total, query) + fresh[0] * _share(fresh[1], total, query), total
+    old = _shared(rows, key[:, :, :earlier], value[:, :, :earlier], scaling)
+    return _joined(old, _causal(rows, key[:, :, earlier:], value[:, :, earlier:], scaling))
 
 
-def _shared(query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Part:
-    """Over tokens that all of the query sees: heads that share keys are rows of one query, so nothing is repeated."""
-    one, heads, new, size = query.shape
-    rows = query.reshape(one, key.shape[1], -1, size)
-    out, weight = _attention(rows, key, value, scaling, causal=False)
-    return out.reshape(one, heads, new, -1), weight.reshape(one, heads, new)
+def _shared(rows: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Result:
+    """Over tokens that all of the query sees: heads that share keys are rows of one query, so keys are read once."""
+    one, shared, group, new, _ = rows.shape
+    out, weight = _attention(rows.reshape(one, shared, group * new, -1), key, value, scaling, causal=False)
+    return out.view(one, shared, group, new, -1), weight.view(one, shared, group, new)
 
 
-def _repeated(states: Tensor, groups: int) -> Tensor:
-    return states if groups == 1 else states.repeat_interleave(groups, dim=1)
+def _causal(rows: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Result:
+    """Over as many tokens as are asked about, where heads that share keys look at the same numbers."""
+    one, shared, group, new, _ = rows.shape
+    keys, values = (states.unsqueeze(2).expand(-1, -1, group, -1, -1).flatten(0, 1) for states in (key, value))
+    out, weight = _attention(rows.flatten(0, 1), keys, values, scaling, causal=True)
+    return out.view(one, shared, group, new, -1), weight.view(one, shared, group, new)
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, scaling: float | None, *, causal: bool) -> Part:
@@ -127,3 +129,7 @@ def _masked(query: Tensor, parts: Sequence[Part], mask: Tensor, scaling: float |
     return torch.nn.functional.scaled_dot_product_attention(
         query, _repeated(keys, groups), _repeated(values, groups), attn_mask=mask, scale=scaling
     )
+
+
+def _repeated(states: Tensor, groups: int) -> Tensor:
+    return states if groups == 1 else states.repeat_interleave(groups, dim=1)

@@ -1,7 +1,8 @@
 """Linear layers that are multiplied by oneDNN, for float32 on a CPU.
 
 Torch hands these to MKL, which keeps to narrow instructions on processors that are not Intel's. oneDNN goes by what the
-processor can do: with AVX-512 on an AMD EPYC it does 2 to 2.4 times as many operations a second (ADR 0033).
+processor can do: with AVX-512 on an AMD EPYC it does 2 to 2.4 times as many operations a second (ADR 0033). A single
+token is another matter: there the weights are read once, and torch's own is at the speed of the memory.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ AVAILABLE: Final = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 class OneDnnLinear(nn.Linear):
-    """The layer that it was made of, with its weights, which are not copied; torch's own where gradients are wanted."""
+    """The layer that it was made of, with its weights, which are not copied; torch's own for gradients and a token."""
 
     @classmethod
     def of(cls, base: nn.Linear) -> Self:
@@ -26,7 +27,9 @@ class OneDnnLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """(…, inputs) → (…, outputs)."""
-        if torch.is_grad_enabled() or not input.dtype == self.weight.dtype == torch.float32 or input.is_cuda:
+        single = input.numel() == self.in_features
+        exact = input.dtype == self.weight.dtype == torch.float32 and not input.is_cuda
+        if torch.is_grad_enabled() or single or not exact:
             return super().forward(input)
         multiplied: Tensor = torch.ops.mkldnn._linear_pointwise(input, self.weight, self.bias, "none", [], "")
         return multiplied

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from pymemos.errors import InvalidInput
 from pymemos.infrastructure.irregular import english_forms
 
-VERSION = "2"  # stored with the index; a change here makes the system reindex
+VERSION = "3"  # stored with the index; a change here makes the system reindex
 
 # The languages that have a Snowball stemmer, by ISO 639-1 code.
 _SNOWBALL = {
@@ -38,27 +38,28 @@ _UNSTEMMED = frozenset(
 LANGUAGES = frozenset(_SNOWBALL) | _UNSTEMMED
 
 # A script is named by the language that speaks for it: the one that its words are taken for where the text is in
-# a language of another script. No name: not letters. Each entry holds from its character to that of the next.
+# a language of another script. No name: not letters; "?": other letters. Each entry holds from its character to that of
+# the next.
 _SCRIPTS = (
     (0, ""), (0x41, "en"), (0x5B, ""), (0x61, "en"), (0x7B, ""), (0xAA, "en"), (0xAB, ""), (0xBA, "en"), (0xBB, ""),
     (0xC0, "en"), (0x2B0, ""), (0x370, "el"), (0x400, "ru"), (0x530, "hy"), (0x590, "he"), (0x600, "ar"),
-    (0x700, ""), (0x750, "ar"), (0x780, ""), (0x8A0, "ar"), (0x900, "hi"), (0x980, "bn"), (0xA00, "pa"),
+    (0x700, "?"), (0x750, "ar"), (0x780, "?"), (0x8A0, "ar"), (0x900, "hi"), (0x980, "bn"), (0xA00, "pa"),
     (0xA80, "gu"), (0xB00, "or"), (0xB80, "ta"), (0xC00, "te"), (0xC80, "kn"), (0xD00, "ml"), (0xD80, "si"),
     (0xE00, "th"), (0xE80, "lo"), (0xF00, "bo"), (0x1000, "my"), (0x10A0, "ka"), (0x1100, "ko"), (0x1200, "am"),
-    (0x13A0, ""), (0x1780, "km"), (0x1800, ""), (0x1C80, "ru"), (0x1C90, "ka"), (0x1CC0, ""), (0x1D00, "en"),
-    (0x1DC0, ""), (0x1E00, "en"), (0x1F00, "el"), (0x2000, ""), (0x2C60, "en"), (0x2C80, ""), (0x2D00, "ka"),
-    (0x2D30, ""), (0x2D80, "am"), (0x2DE0, "ru"), (0x2E00, ""), (0x2E80, "zh"), (0x3000, ""), (0x3005, "zh"),
-    (0x3008, ""), (0x3021, "zh"), (0x302A, ""), (0x3041, "ja"), (0x3100, "zh"), (0x3130, "ko"), (0x3190, ""),
-    (0x31A0, "zh"), (0x31C0, ""), (0x31F0, "ja"), (0x3200, ""), (0x3400, "zh"), (0x4DC0, ""), (0x4E00, "zh"),
-    (0xA000, ""), (0xA640, "ru"), (0xA6A0, ""), (0xA720, "en"), (0xA800, ""), (0xA8E0, "hi"), (0xA900, ""),
-    (0xA960, "ko"), (0xA980, ""), (0xA9E0, "my"), (0xAA00, ""), (0xAA60, "my"), (0xAA80, ""), (0xAB30, "en"),
-    (0xAB70, ""), (0xAC00, "ko"), (0xD800, ""), (0xF900, "zh"), (0xFB00, "en"), (0xFB13, "hy"), (0xFB1D, "he"),
-    (0xFB50, "ar"), (0xFE00, ""), (0xFE70, "ar"), (0xFF00, ""), (0x1AFF0, "ja"), (0x1B170, ""), (0x20000, "zh"),
-    (0x323B0, ""),
+    (0x13A0, "?"), (0x1780, "km"), (0x1800, "?"), (0x1C80, "ru"), (0x1C90, "ka"), (0x1CC0, ""), (0x1D00, "en"),
+    (0x1DC0, ""), (0x1E00, "en"), (0x1F00, "el"), (0x2000, ""), (0x2C00, "?"), (0x2C60, "en"), (0x2C80, "?"),
+    (0x2D00, "ka"), (0x2D30, "?"), (0x2D80, "am"), (0x2DE0, "ru"), (0x2E00, ""), (0x2E80, "zh"), (0x3000, ""),
+    (0x3005, "zh"), (0x3008, ""), (0x3021, "zh"), (0x302A, ""), (0x3041, "ja"), (0x3100, "zh"), (0x3130, "ko"),
+    (0x3190, ""), (0x31A0, "zh"), (0x31C0, ""), (0x31F0, "ja"), (0x3200, ""), (0x3400, "zh"), (0x4DC0, ""),
+    (0x4E00, "zh"), (0xA000, "?"), (0xA640, "ru"), (0xA6A0, "?"), (0xA720, "en"), (0xA800, "?"), (0xA8E0, "hi"),
+    (0xA900, "?"), (0xA960, "ko"), (0xA980, "?"), (0xA9E0, "my"), (0xAA00, "?"), (0xAA60, "my"), (0xAA80, "?"),
+    (0xAB30, "en"), (0xAB70, "?"), (0xAC00, "ko"), (0xD800, ""), (0xF900, "zh"), (0xFB00, "en"), (0xFB13, "hy"),
+    (0xFB1D, "he"), (0xFB50, "ar"), (0xFE00, ""), (0xFE70, "ar"), (0xFF00, ""), (0x10000, "?"), (0x1AFF0, "ja"),
+    (0x1B170, "?"), (0x1F000, ""), (0x20000, "zh"), (0x323B0, ""),
 )  # fmt: skip
 _SCRIPT_STARTS = tuple(start for start, _ in _SCRIPTS)
 # The languages that are written in another script than Latin, and in which ones.
-_WRITTEN = {script: (script,) for _, script in _SCRIPTS if script} | {
+_WRITTEN = {script: (script,) for _, script in _SCRIPTS if script.isalpha()} | {
     "fa": ("ar",), "ur": ("ar",), "yi": ("he",), "mr": ("hi",), "ne": ("hi",), "sr": ("ru", "en"), "uk": ("ru",),
     "bg": ("ru",), "be": ("ru",), "mk": ("ru",), "kk": ("ru",), "mn": ("ru",), "az": ("en", "ru"),
 }  # fmt: skip
@@ -67,7 +68,8 @@ _LETTERS_OF = {"ar": ((frozenset("ٹڈڑںےہھ"), "ur"), (frozenset("پچژگ�
 _SQUARE = frozenset(("zh", "ja", "ko"))  # a character is a unit; no spaces, or (Korean) none before a particle
 _STACKED = frozenset(("th", "lo", "km", "my"))  # no spaces, and signs around a letter that are nothing without it
 _DENSE = _SQUARE | _STACKED
-_SINGLES = frozenset(("zh", "ko"))
+_OTHER = "?"  # the scripts that no language here is written in: many of them set no words apart
+_SINGLES = frozenset(("zh", "ko", _OTHER))
 _FOLDED = frozenset(("en", "el", "ru", "ar", "he"))  # in the scripts of India a mark is a vowel, not an accent
 _ELIDING = frozenset(("fr", "it", "ca"))
 _UNBROKEN = frozenset(("ru", "uk", "be", "he", "yi"))
@@ -82,6 +84,7 @@ _DIGITS = b"0123456789"
 _DATE = re.compile(r"([0-9](?<![0-9][0-9])[0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))(?![0-9])")
 _GROUPING = re.compile(r",(?<=[0-9],)(?=[0-9]{3}(?![0-9]))")
 _ORDINAL = re.compile(r"([0-9](?<!\w[0-9])[0-9]?)(?:st|nd|rd|th)\b")
+_CAPITALS = re.compile(r"[A-Z](?<!\w[A-Z])[A-Z]+(?!\w)")
 _FOREIGN_DECIMAL = re.compile(r"[^\D0-9]")
 _CLITICS = frozenset(("s", "d", "m", "ll", "re", "ve"))
 _UNDECOMPOSED = str.maketrans(
@@ -109,10 +112,13 @@ def detect_language(text: str) -> str | None:
 
 
 def document_terms(text: str, language: str | None) -> tuple[str, ...]:
-    """The terms of a text of that language (of English where it is not known), in order, with repetition."""
+    """The terms of a text of that language (of English where it is not known), with repetition.
+
+    A stop word counts where it stands in capitals, as a name does ("IT", "the WHO"), and where there is nothing else.
+    """
     if text.isascii() and language not in _RESPELLING:
-        return Reader().terms(_ascii_words(text), language)
-    return tuple(_terms(_words(text), language, singles=True))
+        return Reader().terms(text, _ascii_words(text), language)
+    return _any_document_terms(text, language)
 
 
 class Reader:
@@ -134,26 +140,29 @@ class Reader:
         language = self._language or _voted(words[:800] if plain else _sample(words))
         if language in _RESPELLING:
             return language, document_terms(text, language)
-        return language, self.terms(words, language, plain=plain)
+        return language, self.terms(text, words, language, plain=plain)
 
-    def terms(self, words: list[str], language: str | None, *, plain: bool = False) -> tuple[str, ...]:
-        """The terms of the words of an ASCII text; ``plain`` ones have no apostrophes."""
+    def terms(self, text: str, words: list[str], language: str | None, *, plain: bool = False) -> tuple[str, ...]:
+        """The terms of an ASCII text, of which these are the words; ``plain`` ones have no apostrophes."""
         terms = self._terms.get(language)
         if terms is None:
             terms = self._terms[language] = _TermOf(_tongue(language, "en"))
         if not plain:
             code = terms.code
             words = [part for word in words for part in (_parts(word, code) if "'" in word else (word,))]
-        return tuple(filter(None, map(terms.__getitem__, words)))
+        found = (*filter(None, map(terms.__getitem__, words)), *terms.of_stopped(_capitals(text)))
+        return found or terms.of_stopped(words)
 
 
 def query_terms(text: str, languages: Sequence[str]) -> tuple[str, ...]:
     """The distinct terms that find the text's words in documents of those languages (of English if none is given).
 
-    Stop words count only where there is nothing else.
+    Stop words count only in capitals, or where there is nothing else.
     """
-    words = _words(text)
-    return _in_each(words, languages or ("en",), stopped=True) or _in_each(words, languages or ("en",), stopped=False)
+    words, languages = _words(text), languages or ("en",)
+    named = _in_each(_capitals(text), languages, stopped=False)
+    found = (*_in_each(words, languages, stopped=True), *named)
+    return tuple(dict.fromkeys(found)) or _in_each(words, languages, stopped=False)
 
 
 def facet_terms(speaker: str | None, day: date | None, language: str | None) -> tuple[str, ...]:
@@ -176,6 +185,14 @@ def check_language(code: str) -> str:
     return language
 
 
+def _any_document_terms(text: str, language: str | None) -> tuple[str, ...]:
+    """What ``document_terms`` gives, without its short cut for ASCII."""
+    words, stop = _words(text), _tongue(language, "en").stop
+    named = [word for word in _capitals(text) if word in stop]
+    terms = _terms(words, language, singles=True) + _terms(named, language, stopped=False)
+    return tuple(terms or _terms(words, language, stopped=False, singles=True))
+
+
 # From text to words.
 
 
@@ -191,6 +208,12 @@ def _ascii_words(text: str) -> list[str]:
     if len(raw.translate(None, _DIGITS)) < len(raw):  # to search for one takes four times as long
         return _numeric_words(text.lower(), _split)
     return raw.translate(_ASCII).decode("ascii").split()
+
+
+def _capitals(text: str) -> list[str]:
+    """The words in capitals, in small letters, of a text that is not in capitals as a whole."""
+    found = _CAPITALS.findall(text if text.isascii() else unicodedata.normalize("NFKC", text))
+    return [] if not found or text.isupper() else [word.lower() for word in found]
 
 
 def _split(text: str) -> list[str]:
@@ -277,6 +300,10 @@ class _TermOf(dict[str, str]):
         term = self[word] = "" if word in self._stop else self._stem(self._forms.get(word, word))
         return term
 
+    def of_stopped(self, words: Iterable[str]) -> tuple[str, ...]:
+        """The terms of the stop words among some words."""
+        return tuple([self._stem(self._forms.get(word, word)) for word in words if word in self._stop])
+
 
 class _Tongues(threading.local):
     """The tongues of one thread: a stemmer holds state and may not serve two."""
@@ -330,7 +357,7 @@ def _terms(words: list[str], language: str | None, *, stopped: bool = True, sing
     runs = [run for word in words for run in ((word,) if word.isascii() else _runs().findall(word))]
     terms: list[str] = []
     for script, group in groupby(runs, _script_of_word):
-        if script in _DENSE:
+        if script in _DENSE or script == _OTHER:
             stop = _dense_stop_words() if stopped else frozenset()
             split = list if script in _SQUARE else _units().findall
             terms += [gram for run in group for gram in _grams(split(run), singles=singles) if gram not in stop]
@@ -342,8 +369,10 @@ def _terms(words: list[str], language: str | None, *, stopped: bool = True, sing
 def _stems(words: Iterable[str], tongue: _Tongue, *, stopped: bool) -> list[str]:
     stop = tongue.stop if stopped else frozenset()
     parts = [part for word in words for part in (_parts(word, tongue.code) if "'" in word else (word,))]
-    stems = tongue.terms([part for part in parts if part not in stop])
-    return [term for term in map(_folded, stems) if term]
+    kept = [part for part in parts if part not in stop]
+    if tongue.code == "en":  # its stemmer knows no accents, and would take "résumé" for another word than "resume"
+        return [term for term in tongue.terms(map(_folded, kept)) if term]
+    return [term for term in map(_folded, tongue.terms(kept)) if term]
 
 
 def _folded(word: str) -> str:
@@ -359,8 +388,8 @@ def _folded(word: str) -> str:
 
 @cache
 def _runs() -> re.Pattern[str]:
-    square, stacked = _span(_SQUARE), _span(_STACKED)
-    return re.compile(f"[{square}]+|[{stacked}]+|[^{square}{stacked}]+")
+    spans = [_span(_SQUARE), _span(_STACKED), _span(frozenset((_OTHER,)))]
+    return re.compile("|".join(f"[{span}]+" for span in spans) + f"|[^{''.join(spans)}]+")
 
 
 def _span(scripts: frozenset[str]) -> str:
@@ -407,7 +436,7 @@ def _main_script(text: str) -> str:
     counts: Counter[str] = Counter()
     for char, times in Counter(text).items():
         counts[_script(char)] += times
-    del counts[""]
+    del counts[""], counts[_OTHER]
     japanese = counts["ja"] > 0
     for script in ("zh", "ja", "ko"):
         counts[script] *= 3  # one of these characters says as much as three letters

@@ -145,17 +145,25 @@ class SqliteStore(Store):
     def _backup(self, target: Path) -> None:
         if target.exists():
             raise StoreError(f"{target} exists; name a new file for the backup")
+        if not target.parent.is_dir():
+            raise StoreError(f"there is no folder {target.parent}; make it, or name another for the backup")
         partial = target.with_name(target.name + ".partial")
         partial.unlink(missing_ok=True)
+        try:
+            self._copy_to(partial)
+            partial.rename(target)
+        finally:
+            partial.unlink(missing_ok=True)  # of a copy that failed nothing is left
+        _sync_folder(target.parent)
+
+    def _copy_to(self, file: Path) -> None:
         with self._in_use():
-            copy = apsw.Connection(str(partial))
+            copy = apsw.Connection(str(file))
             try:
                 self._copy_into(copy)
             finally:
                 copy.close()
-        sync_file(partial)
-        partial.rename(target)
-        _sync_folder(target.parent)
+        sync_file(file)
 
     def _copy_into(self, copy: apsw.Connection) -> None:
         source = self._borrow()

@@ -290,7 +290,7 @@ class TestMessages:
             said = cube.header.descriptive
         assert (cube.text, said.speaker, said.speaker_role, said.source_ids) == ("Hi", "Ann", "user", ("7",))
         assert (said.session, said.tags, said.event_time.isoformat()) == ("s1", ("t",), "2025-01-01T00:00:00+00:00")
-        assert {"good", "red"} <= set(str(said.metadata).replace("'", " ").split())
+        assert said.metadata == {"mood": "good", "message": {"colour": "red"}}
 
     def test_options_name_the_owner_of_those_that_name_nobody(self, tmp_path):
         (tmp_path / "in.jsonl").write_text('{"content": "a"}\n{"content": "b", "user_id": "bob"}\n')
@@ -298,6 +298,29 @@ class TestMessages:
         run("import", tmp_path / "in.jsonl", "--user", "ann", "--home", tmp_path / "s")
 
         assert (texts(tmp_path / "s", user_id="ann"), texts(tmp_path / "s", user_id="bob")) == (["a"], ["b"])
+
+    def test_a_session_names_nobody(self, tmp_path):
+        (tmp_path / "in.jsonl").write_text(
+            '{"content": "a", "session_id": "s"}\n{"content": "b", "session_id": "s", "user_id": "bob"}\n'
+        )
+
+        run("import", tmp_path / "in.jsonl", "--user", "ann", "--session", "t", "--home", tmp_path / "s")
+
+        assert texts(tmp_path / "s", user_id="ann", session_id="s") == ["a"]
+        assert texts(tmp_path / "s", user_id="bob", session_id="s") == ["b"]
+
+    def test_messages_of_one_conversation_stay_one_whatever_their_metadata(self, tmp_path):
+        lines = [json.dumps({"content": f"turn {n}", "user_id": "ann", "metadata": {"n": n}}) for n in range(3)]
+        (tmp_path / "in.jsonl").write_text("\n".join(lines))
+
+        run("import", tmp_path / "in.jsonl", "--home", tmp_path / "s")
+
+        with MemOS(tmp_path / "s") as mem:
+            assert [cube.text for cube in mem.list(user_id="ann", filters={"metadata.n": {"gt": 0}})] == [
+                "turn 1",
+                "turn 2",
+            ]
+            assert len({cube.header.descriptive.episode for cube in mem.list(user_id="ann")}) == 1
 
     def test_messages_and_memories_may_be_mixed_and_piped_in(self, tmp_path):
         fill(tmp_path / "a")

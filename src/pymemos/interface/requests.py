@@ -17,13 +17,14 @@ from pymemos.ports import AuditQuery, Job, JobState, Record
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One message in OpenAI form, checked; ``rest`` holds the fields that are not ours, kept with the memory."""
+    """One message in OpenAI form, checked, with its own metadata; ``rest`` holds the fields that are not ours."""
 
     content: str
     role: str | None = None
     id: str | None = None
     name: str | None = None
     timestamp: datetime | None = None
+    metadata: dict[str, Any] = {}
     rest: dict[str, Any] = {}
 
 

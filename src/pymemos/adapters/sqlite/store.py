@@ -194,12 +194,24 @@ def prepare_folder(home: Path) -> None:
             f"{home} holds something else than a pymemos store ({sorted(names - _OURS)[0]!r}, for example); "
             "name an empty folder or a store"
         )
-    if DATABASE not in names and f"{DATABASE}-wal" in names:
-        raise BrokenStore(f"{home} has a log but no {DATABASE}; put the database back, or restore the newest backup")
+    if _holds_more_than_a_database(home) and not _is_filled(home / DATABASE):  # in this order: another may make it
+        raise BrokenStore(
+            f"{home} has a log or tensors, but its {DATABASE} is missing or empty; put the database back, or restore "
+            "the newest backup"
+        )
     if kind := _network_filesystem(home):
         raise NetworkFilesystem(
             f"{home} is on a network file system ({kind}), where the store's log is not safe; use a local disk"
         )
+
+
+def _holds_more_than_a_database(home: Path) -> bool:
+    """Whether there is what only a store can have whose database was filled before."""
+    return _is_filled(home / f"{DATABASE}-wal") or any(path.is_file() for path in (home / "blobs").rglob("*"))
+
+
+def _is_filled(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def _network_filesystem(home: Path) -> str | None:

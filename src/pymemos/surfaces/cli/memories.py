@@ -67,7 +67,7 @@ def add(shell: Shell, text: str | None, messages: str | None, **options: Any) ->
     """Keep TEXT, or a conversation.
 
     TEXT is - to read it from stdin, which is also read when something is piped in. Messages are in OpenAI form, with
-    optional id, name and timestamp; a list is one atomic call, and each message becomes one memory, verbatim.
+    optional id, name, timestamp and metadata; a list is one atomic call, and each message becomes one memory, verbatim.
     """
     if text is not None and messages is not None:
         raise click.UsageError("both TEXT and --messages were given; give one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,6 +145,18 @@ def test_what_a_crash_left_of_the_making_of_a_store_is_no_hindrance(tmp_path: Pa
     a_store(home)
 
     assert_sound(home)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file system has no such names")
+def test_a_name_that_is_not_in_utf_8_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    bad = Path(f"{tmp_path}/\udcff")
+
+    with pytest.raises(StoreError, match="UTF-8"):
+        MemOS(bad)
+    with MemOS(tmp_path / "home") as mem, pytest.raises(StoreError, match="UTF-8"):
+        mem.backup(bad)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 def test_a_page_that_is_damaged_is_found_by_the_check(tmp_path: Path) -> None:

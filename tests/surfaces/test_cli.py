@@ -179,6 +179,9 @@ class TestChanging:
         assert (difference["a"], difference["b"]) == (1, 2)
         assert "+I live in Porto." in difference["text"]
         assert answer("diff", id, 1, versions[1]["version"])["fields"] == difference["fields"]
+        assert (
+            cli("diff", id, 0, 2).exit_code == cli("diff", id, 1, 0).exit_code == 1
+        )  # no revision, but no absence either
         assert "+I live in Porto." in cli("diff", id).stdout
         assert len(cli("history", id).stdout.splitlines()) == 2
 

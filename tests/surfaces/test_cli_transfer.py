@@ -103,6 +103,12 @@ class TestRoundTrip:
         assert failed.exit_code == 1
         assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "a.jsonl"]
 
+    @pytest.mark.parametrize(("name", "code"), [("", 1), (".", 2)])
+    def test_a_folder_is_no_place_for_one(self, tmp_path, exported, name, code):
+        refused = run("export", name, "--home", tmp_path / "a")
+
+        assert (refused.exit_code, "directory" in refused.stderr) == (code, True)
+
     def test_versions_that_contradict_are_named_and_left_out(self, tmp_path, exported):
         run("import", exported, "--home", tmp_path / "b")
         with MemOS(tmp_path / "a") as a, MemOS(tmp_path / "b") as b:

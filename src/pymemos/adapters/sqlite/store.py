@@ -143,6 +143,7 @@ class SqliteStore(Store):
         return Scrubber(self.home, self._writer, self._look, patience_s=self._patience_s)
 
     def _backup(self, target: Path) -> None:
+        _check_name(target)
         if target.exists():
             raise StoreError(f"{target} exists; name a new file for the backup")
         if not target.parent.is_dir():
@@ -182,6 +183,7 @@ class SqliteStore(Store):
 
 def prepare_folder(home: Path) -> None:
     """Make sure that ``home`` is a folder that is ours, or can become ours."""
+    _check_name(home)
     if home.exists() and not home.is_dir():
         raise ForeignFolder(f"{home} is a file; name a folder")
     try:
@@ -203,6 +205,16 @@ def prepare_folder(home: Path) -> None:
         raise NetworkFilesystem(
             f"{home} is on a network file system ({kind}), where the store's log is not safe; use a local disk"
         )
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a name that is no text: SQLite opens files by names in UTF-8 alone."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"{str(path)!a} is not in UTF-8, and no database opens by such a name; name another"
+        ) from error
 
 
 def _holds_more_than_a_database(home: Path) -> bool:

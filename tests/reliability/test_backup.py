@@ -9,7 +9,11 @@ import pytest
 from tests.reliability.support import assert_sound, start
 
 from pymemos import MemOS
+from pymemos.adapters.sqlite import SqliteStore
 from pymemos.errors import StoreError
+from pymemos.testing.acts import add
+from pymemos.testing.builders import an_entry
+from pymemos.testing.faults import Faults
 
 LARGE = 10_000  # memories: more pages than a backup copies in one step
 
@@ -76,5 +80,19 @@ def test_a_backup_never_replaces_a_file(tmp_path: Path) -> None:
 
 
 def test_a_backup_into_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with MemOS(tmp_path / "home") as mem, pytest.raises(StoreError):
+    with MemOS(tmp_path / "home") as mem, pytest.raises(StoreError, match="make it, or name another"):
         mem.backup(tmp_path / "nowhere" / "copy.db")
+
+
+def test_of_a_backup_that_failed_nothing_is_left(tmp_path: Path) -> None:
+    faults = Faults()
+    store = SqliteStore(tmp_path / "home", vfs=faults.name)
+    add(store, an_entry("kept"))
+    faults.fail("xRead", times=None)
+
+    with pytest.raises(StoreError):
+        store.backup(tmp_path / "copy.db")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    faults.heal()
+    store.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,21 @@ def lost_its_database(home: Path) -> None:
     (home / "store.db").rename(home / "store.db-wal")
 
 
+def has_an_empty_database_beside_its_log(home: Path) -> None:
+    lost_its_database(home)
+    (home / "store.db").touch()
+
+
+def has_an_empty_database_beside_tensors(home: Path) -> None:
+    holds_tensors_alone(home)
+    (home / "store.db").touch()
+
+
+def holds_tensors_alone(home: Path) -> None:
+    (home / "blobs" / "ab").mkdir(parents=True)
+    (home / "blobs" / "ab" / ("ab" * 32)).write_text("precious")
+
+
 def _run(home: Path, script: str) -> None:
     connection = apsw.Connection(str(home / "store.db"))
     connection.execute(script)
@@ -88,6 +104,9 @@ FOLDERS: list[tuple[Callable[[Path], None], type[StoreError]]] = [
     (holds_another_programs_database, ForeignFolder),
     (holds_a_database_with_another_programs_mark, ForeignFolder),
     (lost_its_database, BrokenStore),
+    (has_an_empty_database_beside_its_log, BrokenStore),
+    (has_an_empty_database_beside_tensors, BrokenStore),
+    (holds_tensors_alone, BrokenStore),
 ]
 
 
@@ -115,6 +134,29 @@ def test_a_folder_that_is_no_whole_store_of_ours_is_refused_and_left_alone(
     assert type(refused.value) is error
     assert len(str(refused.value)) > 40  # what is wrong, and what to do next
     assert on_disk(home) == before
+
+
+def test_what_a_crash_left_of_the_making_of_a_store_is_no_hindrance(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("store.db", "store.db-wal", "write.lock"):
+        (home / name).touch()
+
+    a_store(home)
+
+    assert_sound(home)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file system has no such names")
+def test_a_name_that_is_not_in_utf_8_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    bad = Path(f"{tmp_path}/\udcff")
+
+    with pytest.raises(StoreError, match="UTF-8"):
+        MemOS(bad)
+    with MemOS(tmp_path / "home") as mem, pytest.raises(StoreError, match="UTF-8"):
+        mem.backup(bad)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 def test_a_page_that_is_damaged_is_found_by_the_check(tmp_path: Path) -> None:

@@ -179,6 +179,9 @@ class TestChanging:
         assert (difference["a"], difference["b"]) == (1, 2)
         assert "+I live in Porto." in difference["text"]
         assert answer("diff", id, 1, versions[1]["version"])["fields"] == difference["fields"]
+        assert (
+            cli("diff", id, 0, 2).exit_code == cli("diff", id, 1, 0).exit_code == 1
+        )  # no revision, but no absence either
         assert "+I live in Porto." in cli("diff", id).stdout
         assert len(cli("history", id).stdout.splitlines()) == 2
 
@@ -254,6 +257,18 @@ class TestErrors:
         assert (result.exit_code, "there is no store" in result.stderr) == (1, True)
         assert not Path(home).exists()
 
+    @pytest.mark.parametrize("left", [["write.lock"], ["store.db", "write.lock"]], ids=" ".join)
+    def test_a_folder_in_which_nothing_is_kept_is_left_alone(self, cli, home, left):
+        Path(home).mkdir()
+        for name in left:
+            (Path(home) / name).touch()
+
+        result = cli("search", "x")
+
+        assert result.exit_code == 1
+        assert left == sorted(path.name for path in Path(home).iterdir())
+        assert "'pymemos add'" in result.stderr
+
     def test_a_foreign_folder_is_left_alone(self, cli, home):
         Path(home).mkdir()
         (Path(home) / "letter.txt").write_text("mine")
@@ -308,6 +323,19 @@ class TestUpkeep:
         assert (report["ok"], report["home"], report["format"]) == (True, home, 1)
         assert {"check", "ok", "detail"} == set(report["findings"][0])
         assert "FAILED" not in cli("doctor").stdout
+
+    @pytest.mark.parametrize("damage", [b"garbage garbage garbage", b""], ids=["garbage", "emptied"])
+    def test_doctor_says_of_a_store_that_nobody_can_open_what_to_do_next(self, cli, home, damage):
+        cli("add", "x")
+        (Path(home) / "store.db").write_bytes(damage)
+
+        plain, programs = cli("doctor"), cli("doctor", "--json")
+
+        [finding] = json.loads(programs.stdout)["findings"]
+        assert (plain.exit_code, programs.exit_code) == (1, 1)
+        assert "restore the newest backup" in finding["detail"]
+        assert "pymemos doctor" not in finding["detail"] + plain.output
+        assert f"FAILED\t{finding['check']}\t{finding['detail']}" in plain.stdout
 
     def test_jobs_are_listed_retried_and_cancelled(self, cli, answer, home):
         with MemOS(home) as mem:

@@ -14,12 +14,26 @@ import pytest
 from pymemos import MemOS
 
 PYMEMOS = [sys.executable, "-m", "pymemos"]
+NO_LONGER = 40_000  # bytes that a file may have: more than the index of a log, less than the log of the test
 
 
 def run(*arguments, stdin="", **options):
     return subprocess.run(
         [*PYMEMOS, *map(str, arguments)], input=stdin, capture_output=True, text=True, check=False, **options
     )
+
+
+@pytest.fixture
+def full(tmp_path):
+    """Runs a command that cannot make the store's files longer, as on a full disk; this process keeps the log long."""
+    home = tmp_path / "s"
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (NO_LONGER, NO_LONGER))
+
+    with MemOS(home) as mem:
+        mem.add([{"content": f"message {n}"} for n in range(200)])
+        yield lambda *arguments: run(*arguments, "--home", home, preexec_fn=limit)
 
 
 def test_add_and_search_from_a_shell(tmp_path):
@@ -70,6 +84,22 @@ def test_a_worker_ends_cleanly_when_it_is_told_to(tmp_path, number):
 
         _, errors = worker.communicate(timeout=20)
     assert (worker.returncode, errors) == (0, b"")
+
+
+def test_what_was_found_is_printed_though_the_log_takes_no_entry(full):
+    plain, programs = full("search", "message", "--limit", 3), full("search", "message", "--limit", 3, "--json")
+
+    assert (plain.returncode, len(plain.stdout.splitlines()), plain.stderr.count("the answer stands")) == (1, 3, 1)
+    assert (programs.returncode, len(json.loads(programs.stdout)["hits"])) == (1, 3)
+    assert "the answer stands" in json.loads(programs.stderr)["error"]["message"]
+
+
+def test_doctor_counts_a_log_that_takes_no_entry_among_its_findings(full):
+    examined = full("doctor", "--json")
+
+    report = json.loads(examined.stdout)
+    assert (examined.returncode, report["ok"], examined.stderr) == (1, False, "")
+    assert ["the examination is in the log"] == [one["check"] for one in report["findings"] if not one["ok"]]
 
 
 def test_an_error_is_one_line_without_a_traceback(tmp_path):

@@ -97,6 +97,18 @@ class TestRoundTrip:
     def test_a_file_appears_complete(self, tmp_path, exported):
         assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "a.jsonl"]
 
+    def test_of_one_that_failed_nothing_is_left(self, tmp_path, exported):
+        failed = run("export", tmp_path / "b.jsonl", "--redact", "nonsense", "--home", tmp_path / "a")
+
+        assert failed.exit_code == 1
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "a.jsonl"]
+
+    @pytest.mark.parametrize(("name", "code"), [("", 1), (".", 2)])
+    def test_a_folder_is_no_place_for_one(self, tmp_path, exported, name, code):
+        refused = run("export", name, "--home", tmp_path / "a")
+
+        assert (refused.exit_code, "directory" in refused.stderr) == (code, True)
+
     def test_versions_that_contradict_are_named_and_left_out(self, tmp_path, exported):
         run("import", exported, "--home", tmp_path / "b")
         with MemOS(tmp_path / "a") as a, MemOS(tmp_path / "b") as b:
@@ -162,6 +174,42 @@ class TestMalformed:
         run("import", file, "--rejects", tmp_path / "bad", "--home", tmp_path / "s")
 
         assert (tmp_path / "bad").read_bytes() == b"".join(self.LINES[number - 1] for number in self.BAD)
+
+    def test_they_never_take_the_place_of_the_file_that_is_read(self, tmp_path):
+        file, link = tmp_path / "in.jsonl", tmp_path / "link"
+        file.write_bytes(self.LINES[0])
+        link.hardlink_to(file)
+
+        results = [run("import", file, "--rejects", bad, "--home", tmp_path / "s") for bad in (file, link)]
+
+        assert [result.exit_code for result in results] == [2, 2]
+        assert "name another" in results[0].stderr
+        assert file.read_bytes() == self.LINES[0]
+
+    def test_those_of_the_last_import_stay_until_another_is_done(self, tmp_path):
+        file, bad, home = tmp_path / "in.jsonl", tmp_path / "bad", tmp_path / "s"
+        file.write_bytes(self.LINES[0])
+        bad.write_bytes(self.LINES[1])
+        home.write_text("no folder")
+
+        refused = run("import", file, "--rejects", bad, "--home", home)
+        kept, beside = bad.read_bytes(), {path.name for path in tmp_path.iterdir()}
+        home.unlink()
+        done = run("import", file, "--rejects", bad, "--home", home)
+
+        assert (refused.exit_code, kept, beside) == (1, self.LINES[1], {"in.jsonl", "bad", "s"})
+        assert (done.exit_code, bad.read_bytes()) == (0, b"")
+
+    def test_they_can_be_written_into_a_pipe(self, tmp_path):
+        file, pipe = tmp_path / "in.jsonl", tmp_path / "pipe"
+        file.write_bytes(self.LINES[1])
+        os.mkfifo(pipe)
+        read = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+        run("import", file, "--rejects", pipe, "--home", tmp_path / "s")
+
+        assert (os.read(read, 1_000), pipe.is_fifo()) == (self.LINES[1], True)
+        os.close(read)
 
     def test_what_only_the_store_refuses_does_not_take_its_neighbours_along(self, tmp_path):
         file = tmp_path / "in.jsonl"
@@ -248,7 +296,7 @@ class TestMessages:
             said = cube.header.descriptive
         assert (cube.text, said.speaker, said.speaker_role, said.source_ids) == ("Hi", "Ann", "user", ("7",))
         assert (said.session, said.tags, said.event_time.isoformat()) == ("s1", ("t",), "2025-01-01T00:00:00+00:00")
-        assert {"good", "red"} <= set(str(said.metadata).replace("'", " ").split())
+        assert said.metadata == {"mood": "good", "message": {"colour": "red"}}
 
     def test_options_name_the_owner_of_those_that_name_nobody(self, tmp_path):
         (tmp_path / "in.jsonl").write_text('{"content": "a"}\n{"content": "b", "user_id": "bob"}\n')
@@ -256,6 +304,29 @@ class TestMessages:
         run("import", tmp_path / "in.jsonl", "--user", "ann", "--home", tmp_path / "s")
 
         assert (texts(tmp_path / "s", user_id="ann"), texts(tmp_path / "s", user_id="bob")) == (["a"], ["b"])
+
+    def test_a_session_names_nobody(self, tmp_path):
+        (tmp_path / "in.jsonl").write_text(
+            '{"content": "a", "session_id": "s"}\n{"content": "b", "session_id": "s", "user_id": "bob"}\n'
+        )
+
+        run("import", tmp_path / "in.jsonl", "--user", "ann", "--session", "t", "--home", tmp_path / "s")
+
+        assert texts(tmp_path / "s", user_id="ann", session_id="s") == ["a"]
+        assert texts(tmp_path / "s", user_id="bob", session_id="s") == ["b"]
+
+    def test_messages_of_one_conversation_stay_one_whatever_their_metadata(self, tmp_path):
+        lines = [json.dumps({"content": f"turn {n}", "user_id": "ann", "metadata": {"n": n}}) for n in range(3)]
+        (tmp_path / "in.jsonl").write_text("\n".join(lines))
+
+        run("import", tmp_path / "in.jsonl", "--home", tmp_path / "s")
+
+        with MemOS(tmp_path / "s") as mem:
+            assert [cube.text for cube in mem.list(user_id="ann", filters={"metadata.n": {"gt": 0}})] == [
+                "turn 1",
+                "turn 2",
+            ]
+            assert len({cube.header.descriptive.episode for cube in mem.list(user_id="ann")}) == 1
 
     def test_messages_and_memories_may_be_mixed_and_piped_in(self, tmp_path):
         fill(tmp_path / "a")

@@ -82,6 +82,17 @@ class TestAdding:
 
         assert added.cubes[0].header.descriptive.metadata == {"message": {"tool_call_id": "c1"}}
 
+    def test_a_message_has_metadata_of_its_own(self, mem: MemOS) -> None:
+        mem.add(
+            [{"content": "Tea", "metadata": {"topic": "food"}}, {"content": "Hi", "metadata": None}], metadata={"n": 1}
+        )
+
+        food = mem.list(filters={"metadata.topic": "food"})
+
+        assert [cube.header.descriptive.metadata for cube in food] == [{"n": 1, "topic": "food"}]
+        with pytest.raises(errors.InvalidInput, match="metadata of message 0"):
+            mem.add([{"content": "Tea", "metadata": "food"}])
+
     def test_a_message_that_says_nothing_is_skipped(self, mem: MemOS) -> None:
         calls = {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function"}]}
         silent = [{**calls, "content": None}, calls, {**calls, "content": ""}, {**calls, "content": []}]

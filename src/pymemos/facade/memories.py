@@ -75,8 +75,8 @@ class Memories(Handle):
         """Keep a text, a conversation or a tensor; returns when it is durable and can be found.
 
         A conversation is a list of messages in OpenAI form (``role``, ``content``, optionally ``id``, ``name``,
-        ``timestamp``): each becomes one memory, verbatim. The same message (same id, text and session) is kept once;
-        one whose content is None, as of an assistant that only calls tools, is left out and named in ``skipped``.
+        ``timestamp``, ``metadata``): each becomes one memory, verbatim. The same one (same id, text and session) is
+        kept once; one whose content is None, as of an assistant that only calls tools, is left out: see ``skipped``.
         With an ``idempotency_key`` a retry returns what the first call made. A list is one atomic call. ``parents`` are
         what a text or tensor was made from: cubes pin what was read, ids what is current. ``lifespan`` says how long it
         is kept: ``{"ttl_s": 3600}``, ``{"expires": time}``, or ``{"half_life_s": 86400}`` until it fades. ``namespace``

@@ -29,7 +29,7 @@ Member = TypeVar("Member", bound=StrEnum)
 Planning = SchedulePolicy | Mapping[str, Any] | str  # a policy, its fields, or a strategy's name
 When = datetime | str | float  # an aware datetime, ISO 8601 text with a zone, or Unix seconds
 
-_OURS = frozenset({"role", "content", "id", "name", "timestamp"})
+_OURS = frozenset({"role", "content", "id", "name", "timestamp", "metadata"})
 _ROLES = ("user", "assistant", "system", "tool")  # those of OpenAI's form; any other name is a role as well
 NAME_LIMIT = 256  # characters of a user id, session id, tag or other name
 DEPTH_LIMIT = 100  # of lists and mappings inside metadata
@@ -449,13 +449,14 @@ def _message(given: Any, place: int, text_limit: int) -> Message:
         )
     if "content" not in given:
         raise InvalidInput(f"{where} has no 'content'; it has {sorted(map(str, given))}")
-    id, time = given.get("id"), given.get("timestamp")
+    id, time, metadata = given.get("id"), given.get("timestamp"), given.get("metadata")
     return Message(
         content=check_text(_text_of(given["content"], where), f"content of {where}", limit=text_limit),
         role=_name(given.get("role"), "role", where),
         id=_name(str(id) if isinstance(id, int) else id, "id", where),
         name=_name(given.get("name"), "name", where),
         timestamp=None if time is None else check_time(time, f"timestamp of {where}"),
+        metadata={} if metadata is None else check_metadata(metadata, f"metadata of {where}"),
         rest={} if given.keys() <= _OURS else check_metadata(_rest(given), where),
     )
 

@@ -37,7 +37,7 @@ class Drafting:
             self._tools.new_salt(),
             Plaintext(content=message.content),
         )
-        if message.id is None and not message.rest:
+        if message.id is None and not message.metadata and not message.rest:
             frame, facets = self._frame(message, language)
             cube, document = frame.seal(id, payload, salt)
         else:  # no other message says the same of itself
@@ -55,7 +55,7 @@ class Drafting:
         return known
 
     def _descriptive(self, message: Message, language: str | None) -> Descriptive:
-        shared = self._shared
+        shared, rest = self._shared, {"message": message.rest} if message.rest else {}
         return msgspec.structs.replace(
             shared,
             speaker=message.name,
@@ -63,7 +63,7 @@ class Drafting:
             source_ids=() if message.id is None else (message.id,),
             event_time=message.timestamp or shared.event_time,
             language=language,
-            metadata={**shared.metadata, "message": message.rest} if message.rest else shared.metadata,
+            metadata={**shared.metadata, **message.metadata, **rest},
         )
 
     def _facets_of(self, said: Descriptive) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -13,18 +13,18 @@ from pymemos.cube.filters import Filter
 from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage, Trust
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.privacy import Kind
-from pymemos.operation.queue import LEASE
 from pymemos.ports import AuditQuery, Job, JobState, Record
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One message in OpenAI form, checked; ``rest`` holds the fields that are not ours, kept with the memory."""
+    """One message in OpenAI form, checked, with its own metadata; ``rest`` holds the fields that are not ours."""
 
     content: str
     role: str | None = None
     id: str | None = None
     name: str | None = None
     timestamp: datetime | None = None
+    metadata: dict[str, Any] = {}
     rest: dict[str, Any] = {}
 
 
@@ -192,7 +192,7 @@ class Claim(Request, frozen=True, kw_only=True, tag="claim"):
     worker: str
     kinds: tuple[str, ...]
     now: datetime
-    lease: timedelta = LEASE
+    until: datetime
 
 
 class Heartbeat(Request, frozen=True, kw_only=True, tag="heartbeat"):

@@ -143,19 +143,28 @@ class SqliteStore(Store):
         return Scrubber(self.home, self._writer, self._look, patience_s=self._patience_s)
 
     def _backup(self, target: Path) -> None:
+        _check_name(target)
         if target.exists():
             raise StoreError(f"{target} exists; name a new file for the backup")
+        if not target.parent.is_dir():
+            raise StoreError(f"there is no folder {target.parent}; make it, or name another for the backup")
         partial = target.with_name(target.name + ".partial")
         partial.unlink(missing_ok=True)
+        try:
+            self._copy_to(partial)
+            partial.rename(target)
+        finally:
+            partial.unlink(missing_ok=True)  # of a copy that failed nothing is left
+        _sync_folder(target.parent)
+
+    def _copy_to(self, file: Path) -> None:
         with self._in_use():
-            copy = apsw.Connection(str(partial))
+            copy = apsw.Connection(str(file))
             try:
                 self._copy_into(copy)
             finally:
                 copy.close()
-        sync_file(partial)
-        partial.rename(target)
-        _sync_folder(target.parent)
+        sync_file(file)
 
     def _copy_into(self, copy: apsw.Connection) -> None:
         source = self._borrow()
@@ -174,6 +183,7 @@ class SqliteStore(Store):
 
 def prepare_folder(home: Path) -> None:
     """Make sure that ``home`` is a folder that is ours, or can become ours."""
+    _check_name(home)
     if home.exists() and not home.is_dir():
         raise ForeignFolder(f"{home} is a file; name a folder")
     try:
@@ -186,12 +196,34 @@ def prepare_folder(home: Path) -> None:
             f"{home} holds something else than a pymemos store ({sorted(names - _OURS)[0]!r}, for example); "
             "name an empty folder or a store"
         )
-    if DATABASE not in names and f"{DATABASE}-wal" in names:
-        raise BrokenStore(f"{home} has a log but no {DATABASE}; put the database back, or restore the newest backup")
+    if _holds_more_than_a_database(home) and not _is_filled(home / DATABASE):  # in this order: another may make it
+        raise BrokenStore(
+            f"{home} has a log or tensors, but its {DATABASE} is missing or empty; put the database back, or restore "
+            "the newest backup"
+        )
     if kind := _network_filesystem(home):
         raise NetworkFilesystem(
             f"{home} is on a network file system ({kind}), where the store's log is not safe; use a local disk"
         )
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a name that is no text: SQLite opens files by names in UTF-8 alone."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"{str(path)!a} is not in UTF-8, and no database opens by such a name; name another"
+        ) from error
+
+
+def _holds_more_than_a_database(home: Path) -> bool:
+    """Whether there is what only a store can have whose database was filled before."""
+    return _is_filled(home / f"{DATABASE}-wal") or any(path.is_file() for path in (home / "blobs").rglob("*"))
+
+
+def _is_filled(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def _network_filesystem(home: Path) -> str | None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +17,7 @@ import click
 import msgspec
 
 from pymemos import __version__
-from pymemos.errors import PymemosError, StoreError
+from pymemos.errors import BrokenStore, PymemosError, StoreError
 from pymemos.settings import from_environment
 
 if TYPE_CHECKING:
@@ -65,21 +67,38 @@ class Shell:
     def __init__(self) -> None:
         self.home: str | None = None
         self.json = False
+        self.unclosed: StoreError | None = None  # why the store could not write what waited as it was closed
 
     @property
     def folder(self) -> Path:
         """The folder of the store, named or by default."""
         return Path(self.home).expanduser() if self.home else from_environment(os.environ, Path.home()).home
 
-    def open(self, *, create: bool = False) -> MemOS:
-        """Open the store; only a command that writes new memories makes one, so that a mistyped folder shows."""
+    @contextmanager
+    def open(self, *, create: bool = False, reembedding: bool = False) -> Iterator[MemOS]:
+        """Open the store; only a command that writes new memories makes one, so that a mistyped folder shows.
+
+        A store that cannot be closed properly, as on a full disk, takes no answer away: ``settle`` tells of it then.
+        """
         from pymemos.system import MemOS
 
         if not create and "://" not in str(self.home or "") and not _is_filled(self.folder):
-            raise StoreError(
-                f"there is no store in {self.folder}; 'pymemos add' makes one, --home names another folder"
-            )
-        return MemOS(self.home)
+            raise _nothing_in(self.folder)
+        mem = MemOS(self.home, reembedding=reembedding)
+        try:
+            yield mem
+        finally:
+            try:
+                mem.close()
+            except StoreError as error:
+                self.unclosed = error
+
+    def settle(self) -> None:
+        """Say what went wrong as the store was closed, now that the command has answered."""
+        if self.unclosed is not None:
+            raise type(self.unclosed)(
+                f"the answer stands, but the log may lack it, for the store could not be closed: {self.unclosed}"
+            ) from self.unclosed
 
     def answer(self, document: Any) -> None:
         """Print one JSON document: indented for people, on one line for programs."""
@@ -203,7 +222,13 @@ def verb(*, group: click.Group = main, name: str | None = None) -> Callable[[Fun
     """Make a function a command: it gets the shell first, then its own arguments and options."""
 
     def register(function: Function) -> click.Command:
-        return group.command(name)(common_options(click.make_pass_decorator(Shell, ensure=True)(function)))
+        @wraps(function)
+        def settled(shell: Shell, *arguments: Any, **options: Any) -> Any:
+            code = function(shell, *arguments, **options)
+            shell.settle()
+            return code
+
+        return group.command(name)(common_options(click.make_pass_decorator(Shell, ensure=True)(settled)))
 
     return register
 
@@ -214,12 +239,22 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_filled(folder: Path) -> bool:
+    """Whether a folder holds anything but empty files, as a crash may leave them where a store is made."""
     try:
-        return next(folder.iterdir(), None) is not None
+        return any(_is_filled(entry) if entry.is_dir() else entry.stat().st_size > 0 for entry in folder.iterdir())
     except FileNotFoundError:
         return False
     except OSError:
         return True  # no folder, or a closed one: the store says what is wrong with it
+
+
+def _nothing_in(folder: Path) -> StoreError:
+    database = folder / "store.db"
+    if database.exists():
+        return BrokenStore(
+            f"{database} is empty; restore the newest backup, or begin with 'pymemos add' where nothing was kept yet"
+        )
+    return StoreError(f"there is no store in {folder}; 'pymemos add' makes one, --home names another folder")
 
 
 def _exit_code(run: Callable[[], Any], *, as_json: bool) -> int:

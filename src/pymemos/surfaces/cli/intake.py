@@ -157,13 +157,18 @@ class Intake:
             aware(said.timestamp, "timestamp")
         if isinstance(said.content, str) and not said.content.strip():
             raise MalformedRecord("the content is empty")
-        named = (said.user_id, said.agent_id, said.session_id or said.run_id)
-        if named == (None, None, None):
-            named = (self._identity["user_id"], self._identity["agent_id"], self._identity["session_id"])
         rest = {name: value for name, value in fields.items() if name not in MessageLine.__struct_fields__}
-        ours = {name: getattr(said, name) for name in ("role", "name", "id", "timestamp")}
+        ours = {name: getattr(said, name) for name in ("role", "name", "id", "timestamp", "metadata")}
         given = {name: value for name, value in ours.items() if value is not None}
-        return _Message(_Owner(*named, said.tags), {**rest, **said.metadata, **given, "content": said.content})
+        return _Message(self._owner_of(said), {**rest, **given, "content": said.content})
+
+    def _owner_of(self, said: MessageLine) -> _Owner:
+        """Whose a message is; a session alone names nobody."""
+        user, agent, session = said.user_id, said.agent_id, said.session_id or said.run_id
+        if user is None and agent is None:
+            user, agent = self._identity["user_id"], self._identity["agent_id"]
+            session = session or self._identity["session_id"]
+        return _Owner(user, agent, session, said.tags)
 
     def _flush(self) -> None:
         """Hand over the batch that has been gathered."""

@@ -67,7 +67,7 @@ def add(shell: Shell, text: str | None, messages: str | None, **options: Any) ->
     """Keep TEXT, or a conversation.
 
     TEXT is - to read it from stdin, which is also read when something is piped in. Messages are in OpenAI form, with
-    optional id, name and timestamp; a list is one atomic call, and each message becomes one memory, verbatim.
+    optional id, name, timestamp and metadata; a list is one atomic call, and each message becomes one memory, verbatim.
     """
     if text is not None and messages is not None:
         raise click.UsageError("both TEXT and --messages were given; give one")
@@ -267,7 +267,8 @@ def diff(shell: Shell, id: str, a: str | None, b: str | None, **identity: Any) -
     """
     with shell.open() as mem:
         newest = len(mem.history(id, **given(identity))) if b is None else 0
-        older, newer = parse_version(a) or max(newest - 1, 1), parse_version(b) or newest
+        older = max(newest - 1, 1) if a is None else _version(a)
+        newer = newest if b is None else _version(b)
         difference = mem.diff(id, older, newer, **given(identity))
     if shell.json:
         fields = {name: {"from": old, "to": new} for name, (old, new) in difference.fields.items()}
@@ -334,8 +335,12 @@ def _read_messages(name: str) -> Any:
 
 
 def parse_version(text: str | None) -> int | str | None:
-    """A revision where ``text`` is a number, else a version hash."""
-    return int(text) if text is not None and text.isdecimal() and len(text) < 10 else text
+    """A revision where ``text`` is a number, else a version hash; None where none was given."""
+    return None if text is None else _version(text)
+
+
+def _version(text: str) -> int | str:
+    return int(text) if text.isdecimal() and len(text) < 10 else text
 
 
 def _field(value: Any) -> str:

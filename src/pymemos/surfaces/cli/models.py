@@ -143,11 +143,7 @@ def reembed(shell: Shell) -> None:
     Searches and adds go on meanwhile; a run that is cut off goes on
     where it was.
     """
-    from pymemos.system import MemOS
-
-    if not (shell.folder / "store.db").exists():
-        shell.open()  # says that there is no store
-    with MemOS(shell.home, reembedding=True) as mem:
+    with shell.open(reembedding=True) as mem:
         done = mem.reembed()
     if shell.json:
         shell.answer({"embedded": done})

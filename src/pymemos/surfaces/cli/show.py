@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 BESIDE_SCORE = 6  # columns that a score and the gap behind it take
 NARROWEST = 20  # columns for a reason, however narrow the terminal
+WRAPPED = 12  # columns that a cell which may wrap has at least; what has less is no table
+BETWEEN = 3  # columns from one cell of a table to the next
 EXCERPT = 400  # characters of a memory that a listing shows; get shows it whole
-_CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "\ufffd")  # what could steer a terminal
+_STEERING = (*range(9), *range(11, 32), *range(127, 160))
+_TURNING = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))  # the line that they stand in, from right to left or back
+_CONTROL = dict.fromkeys((*_STEERING, *_TURNING), "\ufffd")  # what a text could do to a terminal
 
 
 # ── For programs ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,7 +158,7 @@ def moment(time: datetime | None, *, seconds: bool = False) -> str:
 
 
 def printable(text: str) -> str:
-    """``text`` without characters that could steer a terminal."""
+    """``text`` without characters that could steer a terminal, or reorder what stands beside them."""
     return text.translate(_CONTROL)
 
 
@@ -175,7 +179,7 @@ def tabbed(*cells: Any) -> None:
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
-    """Print rows as a table on a terminal, as lines elsewhere; ``empty`` is what a person reads when there are none."""
+    """Print rows as a table on a terminal, as blocks on a narrow one, as lines elsewhere; ``empty`` stands for none."""
     kept = [list(row) for row in rows]
     if not on_terminal():
         for row in kept:
@@ -183,7 +187,19 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, empty: st
     elif not kept:
         click.secho(empty, dim=True)
     else:
-        console().print(_table(columns, kept))
+        shown, terminal = [[_shown_cell(cell) for cell in row] for row in kept], console()
+        terminal.print((_table if fits(columns, shown, terminal.width) else _blocks)(columns, shown))
+
+
+def fits(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether a table shows every cell that may not wrap whole, and leaves the others some room."""
+    from rich.cells import cell_len
+
+    needed = BETWEEN * (len(columns) - 1)
+    for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
+        widest = max(cell_len(line) for text in (column.heading, *cells) for line in text.splitlines() or [""])
+        needed += min(widest, WRAPPED) if column.ratio else widest
+    return needed <= width
 
 
 def memories(cubes: Iterable[MemCube], *, empty: str) -> None:
@@ -358,7 +374,24 @@ def _grid(rows: Sequence[Sequence[Any]]) -> Table:
     return grid
 
 
-def _table(columns: Sequence[Column], rows: list[list[Any]]) -> Table:
+def _blocks(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
+    """Rows below each other, each cell on lines of its own behind its heading; what is empty is left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    blocks = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    blocks.add_column(style="dim", no_wrap=True)
+    blocks.add_column(ratio=1, overflow="fold")
+    for place, row in enumerate(rows):
+        if place:
+            blocks.add_row("")
+        for column, cell in zip(columns, row, strict=True):
+            if cell:
+                blocks.add_row(column.heading, Text(cell, style=column.style))
+    return blocks
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -371,7 +404,7 @@ def _table(columns: Sequence[Column], rows: list[list[Any]]) -> Table:
             heading, style=style, ratio=ratio, justify="right" if right else "left", no_wrap=not ratio, overflow="fold"
         )
     for row in rows:
-        drawn.add_row(*(Text(_shown_cell(cell)) for cell in row))
+        drawn.add_row(*map(Text, row))
     return drawn
 
 

@@ -94,9 +94,11 @@ def import_(shell: Shell, path: str, kind: str, rejects: str | None, prune: bool
 def _import_lines(shell: Shell, file: str, rejects: str | None, identity: dict[str, str | None]) -> int:
     from pymemos.surfaces.cli.intake import Intake
 
+    if rejects is not None and file != "-" and Path(rejects).exists() and Path(rejects).samefile(file):
+        raise click.UsageError("--rejects names the file that is read, and would take its place; name another one")
     with ExitStack() as open_files:
         lines = sys.stdin.buffer if file == "-" else open_files.enter_context(Path(file).open("rb"))
-        bad = None if rejects is None else open_files.enter_context(Path(rejects).open("wb"))
+        bad = None if rejects is None else open_files.enter_context(_replacing(Path(rejects)))
         mem = open_files.enter_context(shell.open(create=True))
         intake = Intake(mem, identity, on_malformed=_reporter(shell, bad))
         try:
@@ -140,13 +142,23 @@ def _write_lines(lines: Iterator[bytes], target: IO[bytes], advance: Advance) ->
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of ``path`` when it is complete and on the disk."""
+    """A file that takes the place of ``path`` when it is complete and on the disk; of one that failed nothing is left.
+
+    A terminal, a pipe and the like cannot be replaced: they are written to.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
     partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -8,14 +8,18 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from pymemos.errors import BrokenStore
 from pymemos.surfaces.cli import show
 from pymemos.surfaces.cli.app import FAILED, Cli, Shell, common_options, limit_option, main, verb
 from pymemos.surfaces.cli.show import Column
+
+if TYPE_CHECKING:
+    from pymemos.ports import Finding
 
 
 @verb()
@@ -28,8 +32,7 @@ def doctor(shell: Shell, grep_erased: bool) -> int:
     """
     from pymemos.cube.wire import FORMAT
 
-    with shell.open() as mem:
-        findings = mem.doctor(grep_erased=grep_erased)
+    findings = _examine(shell, grep_erased=grep_erased)
     healthy = all(finding.ok for finding in findings)
     if shell.json:
         checks = [show.fields_of(finding) for finding in findings]
@@ -43,8 +46,26 @@ def doctor(shell: Shell, grep_erased: bool) -> int:
     ]
     show.table([Column("", "bold"), Column("check"), Column("found", "dim", ratio=1)], rows, empty="")
     if not healthy and show.on_terminal():
-        click.secho("Something is wrong: restore the newest backup.", fg="red")
+        click.secho("Something is wrong: make room where that is short, else restore the newest backup.", fg="red")
     return 0 if healthy else FAILED
+
+
+def _examine(shell: Shell, *, grep_erased: bool) -> list[Finding]:
+    """What is found; damage that lets nobody in is a finding too, and so is a log that takes no entry of this."""
+    from pymemos.ports import Finding
+
+    findings: list[Finding] = []
+    try:
+        with shell.open() as mem:
+            findings += mem.doctor(grep_erased=grep_erased)
+    except BrokenStore as error:
+        cause = error.__cause__
+        detail = f"{type(cause).__name__}: {cause}; restore the newest backup" if cause else str(error)
+        findings.append(Finding(check="the store can be read", ok=False, detail=detail))
+    if shell.unclosed is not None:
+        detail, shell.unclosed = str(shell.unclosed), None
+        findings.append(Finding(check="the examination is in the log", ok=False, detail=detail))
+    return findings
 
 
 @verb()

@@ -426,12 +426,16 @@ def _still_says(work: Work, note: SegmentSource, cube: MemCube | None) -> bool:
 
 
 def _chain_to(work: Work, segment: Segment) -> tuple[Usable, ...] | None:
-    """The segments before one, and itself; None where one is missing, so that it is of no use."""
+    """The segments before one, and itself; None where one is missing, so that it is of no use.
+
+    An exact one stands behind exact ones alone; another also behind those of its own form, as an injection has it.
+    """
     links = [segment]  # one that was encoded apart has nothing before it
     if segment.start and work.tools.segments is not None:
         held = _index(work).at(work.unit, segment.namespace).segments.values()
         reasons = judged(work, list(held))
-        ends = {(one.end, one.through): one for one in held if one.id not in reasons and one.form == EXACT}
+        fit = [one for one in held if one.id not in reasons and one.form in (EXACT, segment.form)]
+        ends = {(one.end, one.through): one for one in sorted(fit, key=lambda one: one.form == EXACT)}  # exact wins
         while links[0].start:
             before = ends.get((links[0].start, links[0].before))
             if before is None:

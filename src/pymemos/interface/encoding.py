@@ -269,7 +269,7 @@ class Encoder:
         pins = tuple(SegmentSource(cube.id, cube.version, cube.content_hash) for cube in cubes)
         tokens = _before_the_talk(prompt)
         self._check_room(tokens)
-        asked = FindSegments(tokens=tokens, notes=pins, exact_only=True)
+        asked = FindSegments(tokens=tokens, notes=pins, exact_only=form == EXACT)
         found: Found = self._injector.dispatch(who, asked)
         made: list[New] = []
         with ExitStack() as leases:

@@ -1,15 +1,17 @@
-"""What is encoded is stored once, whatever its form, and is loaded as it is injected."""
+"""What is encoded is stored once, whatever its form and whoever else encodes, and is loaded as it is injected."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from tests.unit.kv_kit import SYSTEM, injected, opened, told
 
 from pymemos import MemOS, errors
-from pymemos.testing.toy_engine import ToyEngine
+from pymemos.ports import Kv, Prompt, Utterance
+from pymemos.settings import Settings
+from pymemos.testing.toy_engine import ToyEngine, ToyKv
 
 
 @pytest.fixture
@@ -47,3 +49,46 @@ class TestLossyForms:
 
         with pytest.raises(errors.SegmentRefused, match="what stood before it is gone"):
             mem.load(exact.ids[-1])
+
+
+class LastMinute(ToyEngine):
+    """An engine during whose first work, behind the look for what is stored, something else happens once."""
+
+    def __init__(self) -> None:
+        super().__init__(window=1 << 20)
+        self.meddle: Callable[[], object] | None = None
+
+    def prefill(self, tokens: Sequence[int], *, prefix: Sequence[Kv] = ()) -> ToyKv:
+        self._happens()
+        return super().prefill(tokens, prefix=prefix)
+
+    def prompt(self, system: str, notes: Sequence[str], turns: Sequence[Utterance]) -> Prompt:
+        if not turns:  # a note by itself, that is encoded apart
+            self._happens()
+        return super().prompt(system, notes, turns)
+
+    def _happens(self) -> None:
+        meddle, self.meddle = self.meddle, None
+        if meddle is not None:
+            meddle()
+
+
+@pytest.mark.parametrize("options", [{}, {"form": "int8"}, {"mode": "blend"}])
+def test_what_another_writer_encoded_meanwhile_is_not_kept_twice(tmp_path: Path, options: dict[str, str]) -> None:
+    settings = Settings(home=tmp_path / "home", config_dir=tmp_path / "config", cache_dir=tmp_path / "cache")
+    engine = LastMinute()
+    with (
+        opened(tmp_path / "home", engine, settings=settings) as here,
+        opened(tmp_path / "home", ToyEngine(window=1 << 20), settings=settings) as there,
+    ):
+        here.probe_blending()
+        ids = told(here)
+        engine.meddle = lambda: there.encode(ids[:2], system=SYSTEM, **options)
+
+        encoded = here.encode(ids, system=SYSTEM, **options)
+
+        assert 1 == len(encoded.cubes)
+        assert encoded.reused > 0
+        blobs = [cube.payload.blob for cube in here.list(filters={"kind": "activation"})]
+        assert len(set(blobs)) == len(blobs) == (3 if "mode" in options else 4)
+        assert here._tools.blobs.names() == set(blobs)

@@ -291,7 +291,7 @@ class Encoder:
                 for new in self._computed(work):
                     made.append(new)
                 said = None if saying is None or not made else saying(system, lines, self._read_again(work, made))
-                kept = self.write(who, made, labels, decisions, said)
+                kept = self.write(who, made, labels, found.seq, decisions, said)
             except BaseException:
                 self.remove([one.kept.payload.blob for one in made])
                 raise
@@ -369,6 +369,7 @@ class Encoder:
         who: Who,
         made: Sequence[New],
         labels: Labels,
+        since: int,
         decisions: Sequence[FormDecision] = (),
         provenance: Provenance | None = None,
     ) -> tuple[MemCube, ...]:
@@ -376,7 +377,7 @@ class Encoder:
         if not made:
             return ()
         segments, asked = tuple(one.kept for one in made), tuple(decisions)
-        request = Encode(segments=segments, labels=labels, decisions=asked, provenance=provenance)
+        request = Encode(segments=segments, since=since, labels=labels, decisions=asked, provenance=provenance)
         cubes: tuple[MemCube, ...] = self._injector.dispatch(who, request)
         for one in made:
             try:

@@ -73,6 +73,7 @@ class TestFileBlobs(BlobStoreContract):
         blobs.open_whole(name)
         then = path.stat()
         target = path if way == "in place" else path.with_suffix(".new")
+        path.chmod(0o600)
         target.write_bytes(b"tensoR")
         os.utime(target, ns=(then.st_atime_ns, then.st_mtime_ns))
         target.replace(path)
@@ -90,11 +91,64 @@ class TestFileBlobs(BlobStoreContract):
             name, _ = blobs.put(b"tensor")
             path = tmp_path / str(n) / name[:2] / name
             blobs.open_whole(name)
+            path.chmod(0o600)
             with path.open("r+b") as file:
                 file.write(b"T")
 
             with pytest.raises(DamagedBlob):
                 blobs.open_whole(name)
+
+    @pytest.mark.parametrize("other", ["folder", "loop", "pipe", "file as a folder"])
+    def test_what_stands_in_the_place_of_a_file_is_damaged(self, tmp_path: Path, other: str) -> None:
+        blobs = FileBlobs(tmp_path / "blobs")
+        name, _ = blobs.put(b"tensor")
+        path = tmp_path / "blobs" / name[:2] / name
+        path.unlink()
+        if other == "folder":
+            path.mkdir()
+        elif other == "loop":
+            path.symlink_to(path)
+        elif other == "pipe":
+            os.mkfifo(path)
+        else:
+            path.parent.rmdir()
+            path.parent.write_bytes(b"")
+
+        for read in (blobs.open, blobs.open_whole):
+            with pytest.raises(DamagedBlob):
+                read(name)
+
+    def test_a_link_that_leads_nowhere_is_removed_with_its_memory(self, tmp_path: Path) -> None:
+        blobs = FileBlobs(tmp_path / "blobs")
+        name, _ = blobs.put(b"tensor")
+        path = tmp_path / "blobs" / name[:2] / name
+        path.unlink()
+        path.symlink_to(path)
+
+        blobs.remove(name)
+
+        assert blobs.names() == set()
+
+    def test_a_file_that_lies_elsewhere_and_is_linked_to_is_read(self, tmp_path: Path) -> None:
+        blobs = FileBlobs(tmp_path / "blobs")
+        name, _ = blobs.put(b"tensor")
+        path = tmp_path / "blobs" / name[:2] / name
+        path.symlink_to(path.rename(tmp_path / "on another disk"))
+
+        assert bytes(blobs.open_whole(name)) == b"tensor"
+
+    def test_files_can_be_read_only_and_still_be_replaced_copied_and_removed(self, tmp_path: Path) -> None:
+        blobs, copy = FileBlobs(tmp_path / "blobs"), tmp_path / "copy"
+        for data in (b"tensor", b"tensor", b""):
+            name, _ = blobs.put(data)
+        blobs.copy_to(copy)
+        blobs.copy_to(copy)
+
+        files = (*tmp_path.glob("blobs/??/*"), *copy.glob("??/*"))
+        assert [0o400] * 4 == [path.stat().st_mode & 0o777 for path in files]
+        assert blobs.names() == FileBlobs(copy).names()
+        blobs.remove(name)
+        assert 1 == len(blobs.names())
 
     def test_what_was_looked_at_is_not_looked_at_again(self, tmp_path: Path) -> None:
         blobs = FileBlobs(tmp_path / "blobs")

@@ -604,6 +604,7 @@ class TestFiles:
                 "swapped": other.read_bytes(),
                 "header": data[:8] + b"[" + data[9:],
             }
+            file.chmod(0o600)
             file.write_bytes(harmed[harm]) if harm != "gone" else file.unlink()
 
             with injected(mem, stored[:3]) as found:
@@ -619,6 +620,7 @@ class TestFiles:
             file = self.file_of(home, mem, stored[-2])
             data = bytearray(file.read_bytes())
             data[-1] ^= 1
+            file.chmod(0o600)
             file.write_bytes(data)
 
             with injected(mem, stored[:3]) as found:
@@ -659,7 +661,9 @@ class TestFiles:
     def test_the_doctor_looks_at_the_files(self, home: Path, stored: tuple[str, ...]) -> None:
         with opened(home) as mem:
             well = {one.check: one for one in mem.doctor()}["KV segments"]
-            self.file_of(home, mem, stored[-1]).write_bytes(b"short")
+            file = self.file_of(home, mem, stored[-1])
+            file.chmod(0o600)
+            file.write_bytes(b"short")
             ill = {one.check: one for one in mem.doctor()}["KV segments"]
 
         assert (well.ok, ill.ok) == (True, False)

@@ -187,7 +187,15 @@ class TestHistory:
             last = next_turn(layout, number)
 
         assert max(lengths) == 5
-        assert lengths[5:9] == [5, 2, 2, 2]
+        assert lengths[5:13] == [5, 2, 3, 4, 5, 2, 3, 4]
+
+    def test_a_turn_with_little_room_shortens_it_for_no_longer_than_that(self):
+        history = [told(number) for number in range(7)]
+        short = lay_out(found=[], history=history[:6], budget=Budget(history=40), now=WHEN)
+
+        layout = lay_out(found=[], history=history, last=next_turn(short, 6), budget=Budget(history=120), now=WHEN)
+
+        assert (1, 3) == (len(short.history), len(layout.history))
 
     def test_a_conversation_that_is_not_known_has_no_notes(self):
         layout = lay_out(found=[], history=[told(1)], now=WHEN)

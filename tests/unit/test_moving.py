@@ -308,6 +308,7 @@ class TestGivingUp:
         path = settings.home / "blobs" / blob[:2] / blob
         data = bytearray(path.read_bytes())
         data[-1] ^= 1
+        path.chmod(0o600)
         path.write_bytes(data)
 
         with MemOS(**given) as mem:

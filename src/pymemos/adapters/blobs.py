@@ -5,8 +5,10 @@ from __future__ import annotations
 import mmap
 import os
 import re
+import stat
 import tempfile
 import time
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +18,8 @@ from pymemos.errors import DamagedBlob, InvalidInput, MissingBlob
 
 _CHUNK = 1 << 20  # bytes read at a time
 _NAME = re.compile(r"[0-9a-f]{64}")
+_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would wait for a writer
+_READ_ONLY = 0o400
 _TICK_S = 0.05  # longer than any tick of a file system's clock: two writes within one leave the same times
 
 _Stamp = tuple[int, int, int, int, int]  # device, inode, size, and in nanoseconds when bytes and when anything changed
@@ -28,13 +32,17 @@ class FileBlobs:
         self._folder = folder
         self._looked_at: dict[str, tuple[_Stamp, bool]] = {}  # whether the file was whole, as it was then
 
-    def put(self, source: bytes | BinaryIO) -> tuple[str, int]:
-        """Write, fsync, rename, fsync the folder; gives the hash and the size in bytes."""
+    def put(self, source: bytes | memoryview | BinaryIO) -> tuple[str, int]:
+        """Write, fsync, rename, fsync the folder; gives the hash and the size in bytes.
+
+        The file can be read only: what is mapped into memory must not change by a mistake.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self._folder, prefix="tmp-", delete=False) as partial:
             try:
                 name, size = _copy(source, partial)  # type: ignore[arg-type]
                 partial.flush()
+                os.fchmod(partial.fileno(), _READ_ONLY)
                 os.fsync(partial.fileno())
                 self._name(Path(partial.name), name)
             except BaseException:
@@ -73,15 +81,14 @@ class FileBlobs:
         """Copy every blob into the blobs of another store."""
         copy = FileBlobs(folder)
         for name in self.names() - copy.names():
-            with self._path(name).open("rb") as file:
-                copy.put(file)
+            copy.put(self.open(name))
 
     def remove(self, blob: str) -> None:
         """Unlink a blob; one that is not there is no error."""
         path = self._path(blob)
         self._looked_at.pop(blob, None)
-        if path.exists():
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            path.unlink()
             _sync_folder(path.parent)  # else a power failure might bring it back
 
     def remove_partial(self, before: datetime) -> int:
@@ -100,14 +107,24 @@ class FileBlobs:
         return len(left)
 
     def _mapped(self, blob: str) -> tuple[memoryview, os.stat_result]:
+        """The bytes with what the file system says of the file; whatever else stands in its place is no blob."""
         try:
-            with self._path(blob).open("rb") as file:
-                found = os.fstat(file.fileno())
-                if found.st_size == 0:
-                    return memoryview(b""), found
-                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), found
+            descriptor = os.open(self._path(blob), _READING)
         except FileNotFoundError as error:
             raise MissingBlob(f"blob {blob!r} is not in the store; restore it from a backup") from error
+        except OSError as error:
+            raise _unreadable(blob, error) from error
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise DamagedBlob(f"what stands in the place of blob {blob[:12]}… is no file; put the file back there")
+            if found.st_size == 0:
+                return memoryview(b""), found
+            return memoryview(mmap.mmap(descriptor, found.st_size, access=mmap.ACCESS_READ)), found
+        except (OSError, ValueError) as error:  # it may become shorter meanwhile
+            raise _unreadable(blob, error) from error
+        finally:
+            os.close(descriptor)
 
     def _path(self, blob: str) -> Path:
         if not _NAME.fullmatch(blob):
@@ -122,7 +139,12 @@ class FileBlobs:
             _sync_folder(folder)
 
 
-def _copy(source: bytes | BinaryIO, target: BinaryIO) -> tuple[str, int]:
+def _unreadable(blob: str, error: Exception) -> DamagedBlob:
+    said = error.strerror if isinstance(error, OSError) else error
+    return DamagedBlob(f"blob {blob[:12]}… cannot be read ({said}); restore it from a backup, or make it again")
+
+
+def _copy(source: bytes | memoryview | BinaryIO, target: BinaryIO) -> tuple[str, int]:
     if isinstance(source, bytes | bytearray | memoryview):
         target.write(source)
         return sha256(source).hexdigest(), len(source)

@@ -14,8 +14,9 @@ from pymemos.cube.call import Request
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import EVERYTHING, Filter
 from pymemos.cube.header import Trust
-from pymemos.errors import ChatFailed, ModelError, PromptTooLong, SensitiveText
+from pymemos.errors import ChatFailed, ModelError, SensitiveText
 from pymemos.facade.drafting import RATED, UNMEASURED, Draft, candidate
+from pymemos.facade.fitting import NOTHING, fitted, narrowed
 from pymemos.interface.arguments import EXACT
 from pymemos.interface.attaching import Attached, Attacher, Routing
 from pymemos.interface.chatting import Chat, Kept, Recall, Recalled, Unkept
@@ -51,7 +52,7 @@ TURNS: Final = 80  # messages of a session that are looked at: beyond any usual 
 HOTTEST: Final = 40
 CONVERSATIONS: Final = 1_000  # whose last layout is kept in memory; one that is not is laid out anew
 TURN_TOKENS: Final = 8  # that a chat template takes around an exchange (an estimate)
-HEAD_TOKENS: Final = 200  # of the system's own words (an estimate)
+NARROWED: Final = 3  # times that a prompt is laid out anew for a window; the last time nothing but the question is left
 NO_MODEL: Final = (
     "no chat model is set; run 'pymemos models use --chat https://host/v1#model' for an endpoint (a key goes into "
     "PYMEMOS_CHAT_KEY), set PYMEMOS_CHAT, or pass MemOS(chat=...)"
@@ -215,14 +216,38 @@ class Talk:
         return Reply(text=text, plan=plan, usage=usage, finish=told.finish, kept=ids)
 
     def _ready(self, asked: Asked, watch: _Watch) -> Ready:
-        budget, remarks = _fitted(asked, self._model.window)
+        fixed = (asked.question.content, asked.system or "")
+        budget, remarks = fitted(asked.budget, self._model.window, asked.options.max_tokens, *fixed)
         owner, key = self._keys(asked)
         last = self._seat.last(key, owner)
         recalled = self._recalled(asked, last)
         watch.mark("search_ms")
-        ready = self._drafted(asked, recalled, last, budget, (owner, key))
+        ready = self._counted(asked, recalled, last, budget, (owner, key))
         watch.mark("layout_ms")
         return ready._replace(remarks=(*remarks, *ready.remarks))
+
+    def _counted(
+        self, asked: Asked, recalled: Recalled, last: Layout | None, budget: Budget, keys: tuple[Key, Key]
+    ) -> Ready:
+        """The prompt, with less in it where an engine counts more tokens than its window has, whatever was estimated.
+
+        Without that a session whose script takes more tokens than we think could never be answered again.
+        """
+        ready, model = self._drafted(asked, recalled, last, budget, keys), self._model
+        if not is_engine(model) or model.window is None:
+            return ready
+        room = model.window - asked.options.max_tokens
+        for tries in reversed(range(NARROWED)):
+            prompt = ready.prompt or _prompt(model, ready.words)
+            estimated = ready.layout.tokens
+            if len(prompt.tokens) <= room or not estimated:
+                return ready._replace(prompt=prompt)
+            bare = len(_prompt(model, _worded(asked, recalled, Layout())).tokens)
+            less = narrowed(budget, estimated=estimated, counted=len(prompt.tokens) - bare, room=room - bare)
+            budget, last = (less, last) if tries else (NOTHING, None)  # at last without the block that a talk keeps
+            ready = self._drafted(asked, recalled, last, budget, keys)
+            ready = ready._replace(remarks=(_narrow(model.window, budget), *ready.remarks))
+        return ready
 
     def _drafted(
         self, asked: Asked, recalled: Recalled, last: Layout | None, budget: Budget, keys: tuple[Key, Key]
@@ -468,23 +493,11 @@ def _carried(ready: Ready) -> Iterator[Used]:
         )
 
 
-def _fitted(asked: Asked, window: int | None) -> tuple[Budget, tuple[str, ...]]:
-    """The budget, made smaller where the model's window is too small for it."""
-    budget = asked.budget
-    if window is None:
-        return budget, ()
-    fixed = estimate_tokens(asked.question.content) + estimate_tokens(asked.system or "") + HEAD_TOKENS
-    room = window - asked.options.max_tokens - fixed
-    if room < 0:
-        raise PromptTooLong(
-            f"the question and an answer of {asked.options.max_tokens} tokens do not fit into the model's window of "
-            f"{window}; ask for less, or lower max_tokens"
-        )
-    memory = min(budget.memory, room // 2)
-    fitted = Budget(memory=memory, history=min(budget.history, room - memory))
-    if fitted == budget:
-        return budget, ()
-    return fitted, (f"the window of {window} tokens left {fitted.memory} for memories, {fitted.history} for the talk",)
+def _narrow(window: int, budget: Budget) -> str:
+    return (
+        f"these texts have more tokens than was estimated: the window of {window} left an estimated {budget.memory} "
+        f"for memories, {budget.history} for the talk"
+    )
 
 
 def _about(plan: Plan, usage: Usage) -> dict[str, Any]:

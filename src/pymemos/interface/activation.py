@@ -56,9 +56,14 @@ class NewSegment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Encode(Request, frozen=True, kw_only=True, tag="encode"):
-    """Keep segments as activation memories, in their order; all of them or none."""
+    """Keep segments as activation memories, in their order; all of them or none.
+
+    ``since`` is the seq of the namespace at which it was looked for what is stored already: what came behind that is
+    not kept twice.
+    """
 
     segments: tuple[NewSegment, ...]
+    since: int
     labels: Labels = Labels()
     decisions: tuple[FormDecision, ...] = ()  # of the scheduler, by which they are made
     provenance: Provenance | None = None  # by which pathway they came about
@@ -123,6 +128,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     refused: tuple[Refused, ...] = ()
     others: int = 0
     loose: dict[str, Usable] = {}  # by the memory whose text each holds
+    seq: int = 0  # of the caller's own namespace, at which it was looked
 
 
 class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +200,7 @@ class EncodeHandler(Handler):
 
     def run(self, work: Work, prepared: list[Places]) -> Outcome:
         request: Encode = work.call.request  # type: ignore[assignment]
+        _check_new(work, request)
         cubes = [_kept(work, one, request, found) for one, found in zip(request.segments, prepared, strict=True)]
         check_written(work, cubes)
         vault.write_turns(work.unit, [Draft(cube=cube) for cube in cubes], work.now)
@@ -219,6 +226,7 @@ class FindSegmentsHandler(_Across):
                 refused=_told((*refused, *unfit)),
                 loose=loose,
                 others=sum(index.others(name) for name in names if work.reads_whole(name)),
+                seq=_seq(work, _own(work)),
             )
         )
 
@@ -308,11 +316,35 @@ def check_encodable(work: Work, cube: MemCube) -> None:
         raise InvalidInput(f"something in memory {cube.id!r} is hidden from the caller; encode what may be read whole")
 
 
+def _own(work: Work) -> str:
+    return work.call.scope.namespace or work.call.caller.namespace
+
+
+def _seq(work: Work, namespace: str) -> int:
+    stamp = work.unit.namespace(namespace)
+    return 0 if stamp is None else stamp.seq
+
+
+def _check_new(work: Work, request: Encode) -> None:
+    """Refuse segments of which another call kept the same meanwhile; the next attempt finds and uses those."""
+    touched = work.unit.touched(_own(work), since=request.since)
+    cubes = [record.cube for record in work.unit.current([id for _, id in touched])]
+    held = [_place(cube.payload, cube.parents) for cube in cubes if isinstance(cube.payload, Activation)]
+    if any(_place(one.payload, one.sources) in held for one in request.segments):
+        raise StaleVersion("another call encoded the same meanwhile; encode it again, and what is stored is used")
+
+
+def _place(payload: Activation, sources: Sequence[Parent | SegmentSource]) -> tuple[object, ...]:
+    """What two segments have in common of which one is enough: a place in prompts, or the memory encoded apart."""
+    apart = sources[-1].id if payload.start is None and sources else None
+    return payload.model, payload.start, payload.before, payload.through, payload.encoding, apart
+
+
 def _kept(work: Work, one: NewSegment, request: Encode, found: Places) -> MemCube:
     """A segment as a memory; refused where anything that stands in or before it is no longer what was read."""
     parents, sensitivity = _pinned(work, one, id := work.tools.new_id(work.now))
     caller, scope, labels = work.call.caller, work.call.scope, request.labels
-    namespace = scope.namespace or caller.namespace
+    namespace = _own(work)
     text, tags = let_in(work, namespace, one.system or "", found)
     if text != (one.system or ""):
         raise SensitiveText(f"the privacy policy of {namespace!r} would redact the system's text; leave that out of it")
@@ -426,12 +458,16 @@ def _still_says(work: Work, note: SegmentSource, cube: MemCube | None) -> bool:
 
 
 def _chain_to(work: Work, segment: Segment) -> tuple[Usable, ...] | None:
-    """The segments before one, and itself; None where one is missing, so that it is of no use."""
+    """The segments before one, and itself; None where one is missing, so that it is of no use.
+
+    An exact one stands behind exact ones alone; another also behind those of its own form, as an injection has it.
+    """
     links = [segment]  # one that was encoded apart has nothing before it
     if segment.start and work.tools.segments is not None:
         held = _index(work).at(work.unit, segment.namespace).segments.values()
         reasons = judged(work, list(held))
-        ends = {(one.end, one.through): one for one in held if one.id not in reasons and one.form == EXACT}
+        fit = [one for one in held if one.id not in reasons and one.form in (EXACT, segment.form)]
+        ends = {(one.end, one.through): one for one in sorted(fit, key=lambda one: one.form == EXACT)}  # exact wins
         while links[0].start:
             before = ends.get((links[0].start, links[0].before))
             if before is None:

@@ -137,7 +137,7 @@ class Blending:
             for text, pin in zip(texts, pins, strict=True):
                 if pin.id not in found.loose:
                     made.append(self._apart(who, blender, head, prompt, text, pin))
-            kept = self._encoder.write(who, made, labels)
+            kept = self._encoder.write(who, made, labels, found.seq)
         except BaseException:
             self._encoder.remove([one.kept.payload.blob for one in made])
             raise

@@ -269,7 +269,7 @@ class Encoder:
         pins = tuple(SegmentSource(cube.id, cube.version, cube.content_hash) for cube in cubes)
         tokens = _before_the_talk(prompt)
         self._check_room(tokens)
-        asked = FindSegments(tokens=tokens, notes=pins, exact_only=True)
+        asked = FindSegments(tokens=tokens, notes=pins, exact_only=form == EXACT)
         found: Found = self._injector.dispatch(who, asked)
         made: list[New] = []
         with ExitStack() as leases:
@@ -291,7 +291,7 @@ class Encoder:
                 for new in self._computed(work):
                     made.append(new)
                 said = None if saying is None or not made else saying(system, lines, self._read_again(work, made))
-                kept = self.write(who, made, labels, decisions, said)
+                kept = self.write(who, made, labels, found.seq, decisions, said)
             except BaseException:
                 self.remove([one.kept.payload.blob for one in made])
                 raise
@@ -369,6 +369,7 @@ class Encoder:
         who: Who,
         made: Sequence[New],
         labels: Labels,
+        since: int,
         decisions: Sequence[FormDecision] = (),
         provenance: Provenance | None = None,
     ) -> tuple[MemCube, ...]:
@@ -376,7 +377,7 @@ class Encoder:
         if not made:
             return ()
         segments, asked = tuple(one.kept for one in made), tuple(decisions)
-        request = Encode(segments=segments, labels=labels, decisions=asked, provenance=provenance)
+        request = Encode(segments=segments, since=since, labels=labels, decisions=asked, provenance=provenance)
         cubes: tuple[MemCube, ...] = self._injector.dispatch(who, request)
         for one in made:
             try:

@@ -128,8 +128,9 @@ def lay_out(
     holds = current or {}
     gone: list[LeftOut] = []
     told = _with_notes(history, last, holds, gone)
-    kept = _within(told, budget.history)
-    begins_anew = last is None or not last.history or not kept or len(kept) < len(told)  # now the block may change
+    begin = last.history[0].asked_id if last and last.history else None
+    kept = _within(told, budget.history, begin)
+    begins_anew = begin is None or not kept or kept[0].asked_id != begin  # now the block may change
     stable = _stable(last, hot, holds, budget, gone, may_change=begins_anew)
     placed = {note.id for note in stable} | {id for one in kept for id in (one.asked_id, one.answer_id)}
     placed |= {note.id for one in kept for note in one.notes}
@@ -161,20 +162,28 @@ def _with_notes(
     ]
 
 
-def _within(history: Sequence[Exchange], budget: int) -> tuple[Exchange, ...]:
+def _within(history: Sequence[Exchange], budget: int, begin: str | None) -> tuple[Exchange, ...]:
     """The conversation, or its newer part where it outgrew its budget.
 
-    It is cut to a part of the budget, so that it is cut once in many turns, and the turns between begin alike.
+    It is cut to a part of the budget, and then begins where it was cut (``begin``) until it outgrows the budget again.
+    So it is cut once in many turns, and the turns between begin alike.
     """
     if sum(one.cost for one in history) <= budget:
         return tuple(history)
-    room, kept = KEPT_OF_HISTORY * budget, 0
+    as_before = next((history[place:] for place, one in enumerate(history) if one.asked_id == begin), ())
+    newer = _newest(history, KEPT_OF_HISTORY * budget)
+    fits = sum(one.cost for one in as_before) <= budget
+    return tuple(as_before if fits and len(as_before) > len(newer) else newer)
+
+
+def _newest(history: Sequence[Exchange], room: float) -> Sequence[Exchange]:
+    kept = 0
     for one in reversed(history):
         room -= one.cost
         if room < 0:
             break
         kept += 1
-    return tuple(history[len(history) - kept :])
+    return history[len(history) - kept :]
 
 
 def _stable(

@@ -198,6 +198,19 @@ def negated(part: Filter) -> Filter:
     return part.part if isinstance(part, Not) else Not(part)
 
 
+def simplified(where: Filter) -> Filter:
+    """The same filter without the parts that always hold, or never do."""
+    match where:
+        case All(parts):
+            return both(*map(simplified, parts))
+        case Any_(parts):
+            return either(*map(simplified, parts))
+        case Not(part):
+            return negated(simplified(part))
+        case Compare():
+            return where
+
+
 def microseconds(moment: datetime) -> int:
     """``moment`` as whole microseconds since 1970 in UTC; exact, unlike ``timestamp()``."""
     delta = moment - EPOCH

@@ -12,7 +12,7 @@ from pymemos.cube.call import Request, TimeWindow
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage, Trust
 from pymemos.cube.payload import Activation, Parametric
-from pymemos.errors import EmptyScope, InvalidInput, StaleMemory
+from pymemos.errors import InvalidInput, StaleMemory
 from pymemos.facade.handle import Handle
 from pymemos.interface import requests
 from pymemos.interface.arguments import (
@@ -27,6 +27,7 @@ from pymemos.interface.arguments import (
     optional_id,
     optional_time,
     optional_version,
+    parse_choice,
     parse_content,
     parse_labels,
     parse_parents,
@@ -178,15 +179,16 @@ class Memories(Handle):
         filters: Mapping[str, Any] | None = None,
         expected: int | str | None = None,
     ) -> Deleted:
-        """Delete one memory, or all that a scope or a filter select; recoverable, and history still knows them."""
-        if id is None and filters is None and (user_id, agent_id, run_id, session_id) == (None,) * 4:
-            raise EmptyScope()
+        """Delete one memory, or all that a scope or a filter select; recoverable, and history still knows them.
+
+        With an id, a session or an agent that is named has to be the memory's own.
+        """
+        if id is None and expected is not None:
+            raise InvalidInput("expected is a version of one memory; name its id, or leave expected out")
         call = self._bind(user_id, agent_id, run_id, session_id)
-        where = None if filters is None else grammar.parse(filters)
-        deleted: Deleted = self._dispatch(
-            call,
-            requests.Delete(id=optional_id(id, "id"), where=where, expected=optional_version(expected, "expected")),
-        )
+        named, where = parse_choice(id, filters, user_id, agent_id, run_id, session_id)
+        request = requests.Delete(id=named, where=where, expected=optional_version(expected, "expected"))
+        deleted: Deleted = self._dispatch(call, request)
         return deleted
 
     # Reading.

@@ -17,7 +17,7 @@ from pymemos.cube.filters import aware
 from pymemos.cube.header import MANIFESTS, Lifespan, Origin, Priority, SemanticType, Stage, Trust
 from pymemos.cube.ids import is_id
 from pymemos.cube.policy import check_namespace
-from pymemos.errors import InvalidInput, TextTooLong
+from pymemos.errors import EmptyScope, InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
 from pymemos.interface.requests import Labels, Message, Pin
 from pymemos.operation.budgets import Budgets
@@ -114,6 +114,20 @@ def check_id(value: Any, name: str = "id") -> str:
 def optional_id(value: Any, name: str) -> str | None:
     """An id, or another text to look up, that may be left out."""
     return None if value is None else check_id(value, name)
+
+
+def parse_choice(id: Any, given: Any, *identities: Any) -> tuple[str | None, filters.Filter | None]:
+    """What a call takes away: the memory of an id, or what a filter selects; never all there is by an oversight.
+
+    A filter without a condition, as a program makes it of none, names nothing where none of ``identities`` does.
+    """
+    if id is not None and given is not None:
+        raise InvalidInput("an id names one memory, and a filter others; pass one of them")
+    where = None if given is None else filters.parse(given)
+    names_all = where is None or filters.simplified(where) == filters.EVERYTHING
+    if id is None and names_all and all(one is None for one in identities):
+        raise EmptyScope()
+    return optional_id(id, "id"), where
 
 
 def check_version(value: Any, name: str) -> int | str:

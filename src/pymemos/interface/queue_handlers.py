@@ -73,8 +73,7 @@ class ClaimHandler(OnStore):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Claim = work.call.request  # type: ignore[assignment]
-        until = request.now + request.lease
-        job = work.unit.claim(worker=request.worker, now=request.now, lease_until=until, kinds=request.kinds)
+        job = work.unit.claim(worker=request.worker, now=request.now, lease_until=request.until, kinds=request.kinds)
         if job is not None and job.attempt > job.max_attempts:  # its worker died in its last attempt
             parked = queue.after_failure(job, error="WorkerDied", now=request.now, said=DIED)
             work.unit.replace_job(parked)

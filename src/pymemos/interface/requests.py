@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -13,7 +13,6 @@ from pymemos.cube.filters import Filter
 from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage, Trust
 from pymemos.cube.payload import Activation, Parametric
 from pymemos.cube.privacy import Kind
-from pymemos.operation.queue import LEASE
 from pymemos.ports import AuditQuery, Job, JobState, Record
 
 
@@ -192,7 +191,7 @@ class Claim(Request, frozen=True, kw_only=True, tag="claim"):
     worker: str
     kinds: tuple[str, ...]
     now: datetime
-    lease: timedelta = LEASE
+    until: datetime
 
 
 class Heartbeat(Request, frozen=True, kw_only=True, tag="heartbeat"):

@@ -32,6 +32,23 @@ class TickReport(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.done or self.failed or self.parked)
 
 
+class _Turn:
+    """The time within one turn: what is due is asked for its start; leases and pauses count from when they begin.
+
+    The clock says only how long it has lasted, for a turn may be taken at another time than the clock's.
+    """
+
+    def __init__(self, start: datetime, clock: Clock) -> None:
+        self.start = start
+        self._clock = clock
+        self._began = clock()
+
+    @property
+    def now(self) -> datetime:
+        """The time of the turn by now; a clock that was set back does not take it back."""
+        return self.start + max(self._clock() - self._began, timedelta(0))
+
+
 class Worker:
     """Works off the queue under a name of its own."""
 
@@ -60,27 +77,29 @@ class Worker:
     def tick(self, now: datetime, *, limit: int, kinds: tuple[str, ...] | None = None) -> TickReport:
         """Do what is due at ``now``, at most ``limit`` jobs, of some kinds or of all that it can do."""
         ended: dict[str, list[str]] = {"done": [], "failed": [], "parked": []}
+        turn = _Turn(now, self._clock)
         for _ in range(limit):
-            claim = Claim(worker=self._name, kinds=kinds or self.kinds, now=now, lease=self._lease)
+            until = turn.now + self._lease
+            claim = Claim(worker=self._name, kinds=kinds or self.kinds, now=turn.start, until=until)
             job = self._api.dispatch(self._call(claim))
             if job is None:
                 break
-            ended[self._run(job, now)].append(job.id)
+            ended[self._run(job, turn)].append(job.id)
         return TickReport(**{how: tuple(ids) for how, ids in ended.items()})
 
-    def _run(self, job: Job, now: datetime) -> str:
+    def _run(self, job: Job, turn: _Turn) -> str:
         """Do one job; says how it ended."""
         if job.state is JobState.DEAD:
             return "parked"
         lease = Lease(job=job.id, worker=self._name, attempt=job.attempt)
         try:
             with self._heart(lease):
-                effect = _checked(self._handlers[job.kind](msgspec.structs.replace(job, begun=now)))
+                effect = _checked(self._handlers[job.kind](msgspec.structs.replace(job, begun=turn.start)))
         except Exception as error:  # noqa: BLE001 (whatever a handler raises must not stop the queue)
-            return self._fail(lease, error, now)
-        return self._finish(job, effect or self._call(FinishJob()), lease, now)
+            return self._fail(lease, error, turn)
+        return self._finish(job, effect or self._call(FinishJob()), lease, turn)
 
-    def _finish(self, job: Job, effect: MemoryCall, lease: Lease, now: datetime) -> str:
+    def _finish(self, job: Job, effect: MemoryCall, lease: Lease, turn: _Turn) -> str:
         try:
             self._api.dispatch(msgspec.structs.replace(effect, completes=lease))
         except LeaseLost:
@@ -90,12 +109,12 @@ class Worker:
             raise  # the store failed, not the job: its lease runs out, and another turn does it
         except PymemosError as error:
             self._undone(job, effect)
-            return self._fail(lease, error, now)
+            return self._fail(lease, error, turn)
         return "done"
 
-    def _fail(self, lease: Lease, error: Exception, now: datetime) -> str:
+    def _fail(self, lease: Lease, error: Exception, turn: _Turn) -> str:
         said, final = words_of(error), is_final(error)
-        request = FailJob(lease=lease, error=type(error).__name__, now=now, said=said, final=final)
+        request = FailJob(lease=lease, error=type(error).__name__, now=turn.now, said=said, final=final)
         try:
             job: Job = self._api.dispatch(self._call(request))
         except LeaseLost:

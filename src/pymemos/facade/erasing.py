@@ -20,7 +20,7 @@ from pymemos.infrastructure.receipts import holds
 from pymemos.interface import erasure_handlers as requests
 from pymemos.interface import upkeep
 from pymemos.interface.api import MemoryAPI
-from pymemos.interface.arguments import check_id, check_limit, optional_id, parse_choice
+from pymemos.interface.arguments import check_id, check_limit, check_path, optional_id, parse_choice
 from pymemos.interface.registry import HANDLERS
 from pymemos.interface.worker import Worker
 from pymemos.operation.retrieval.searcher import Searcher
@@ -98,9 +98,9 @@ class Erasing(Handle):
 
         Meanwhile the backup is a store in the folder ``FILE.erasing``. Where that is cut off, the same call goes on.
         """
-        target = Path(file)
-        self._dispatch(self._everywhere(), requests.EraseBackup(target=os.fspath(target)))
-        with wiring.opened_backup(target) as (store, blobs):
+        target = check_path(file, "file")
+        self._dispatch(self._everywhere(), requests.EraseBackup(target=target))
+        with wiring.opened_backup(Path(target)) as (store, blobs):
             others = {"heads": None, "embedder": None, "segments": None}
             copy = self._over(msgspec.structs.replace(self._tools, store=store, blobs=blobs, **others))
             try:

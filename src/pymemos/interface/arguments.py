@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -47,6 +48,7 @@ LONGEST_LIFE_S = 100 * 366 * 86_400  # seconds: whoever wants longer sets no end
 EXACT, BLEND = MODES = ("exact", "blend")  # how a prompt is put together of what is stored
 MOST_BUDGET = 10**15  # of anything that a plan may take: whoever wants more sets no limit
 MOST_ATTEMPTS = 40  # at a job: the later ones are an hour apart
+LAST_TURN = datetime(9999, 1, 1, tzinfo=UTC)
 _INT64 = 1 << 63
 
 
@@ -140,6 +142,16 @@ def check_version(value: Any, name: str) -> int | str:
 def optional_version(value: Any, name: str) -> int | str | None:
     """A version that may be left out."""
     return None if value is None else check_version(value, name)
+
+
+def check_path(value: Any, name: str) -> str:
+    """Where a file or a folder lies; a store tells by itself which names its files cannot have."""
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(path, str) or not path:
+        raise InvalidInput(f"{name} is {value!r}; pass a path, as text or as a Path")
+    if "\0" in path:
+        raise InvalidInput(f"{name} {path!r} holds a NUL character; pass a path without it")
+    return _encodable(path, name, os.fsencode)
 
 
 def check_blob(source: Any) -> Any:
@@ -348,6 +360,14 @@ def _check_link(value: Any) -> str:
     return _encodable(value, "a link")
 
 
+def check_turn(value: Any, name: str) -> datetime | None:
+    """The time of a turn that may be left out, with room behind it for leases and pauses."""
+    moment = optional_time(value, name)
+    if moment is not None and moment >= LAST_TURN:
+        raise InvalidInput(f"{name} is {moment.isoformat()}; pass a time before the year {LAST_TURN.year}")
+    return moment
+
+
 def optional_time(value: When | None, name: str) -> datetime | None:
     """A time that may be left out."""
     return None if value is None else check_time(value, name)
@@ -518,11 +538,11 @@ def _json(value: Any, name: str, depth: int) -> Any:
     )
 
 
-def _encodable(text: str, name: str) -> str:
+def _encodable(text: str, name: str, encode: Callable[[str], bytes] = str.encode) -> str:
     if text.isascii():
         return text
     try:
-        text.encode()
+        encode(text)
     except UnicodeEncodeError as error:
         raise InvalidInput(f"{name} holds half of a surrogate pair at {error.start}; pass valid Unicode") from error
     return text

@@ -12,7 +12,7 @@ import pytest
 
 from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
-from pymemos.errors import InvalidInput, UnknownField
+from pymemos.errors import InvalidInput, StoreClosed, UnknownField
 
 NO_PATHS = [None, 5, True, [], b"x", "", "a\0b", "\ud800"]
 OF_FILES: list[Callable[[MemOS, Any], object]] = [
@@ -79,6 +79,13 @@ def test_a_turn_at_the_end_of_the_calendar_is_refused(mem: MemOS) -> None:
     with pytest.raises(InvalidInput, match="before the year 9999"):
         mem.tick(datetime.max.replace(tzinfo=UTC))
     assert not mem.tick(datetime(9998, 12, 31, tzinfo=UTC), limit=1).failed
+
+
+def test_a_blob_is_not_written_after_the_end(mem: MemOS) -> None:
+    mem.close()
+
+    with pytest.raises(StoreClosed):
+        mem.put_blob(b"late")
 
 
 @pytest.mark.parametrize("name", ["user_id", "agent_id", "run_id", "session_id"])

@@ -292,7 +292,9 @@ class Memories(Handle):
 
     def put_blob(self, source: bytes | BinaryIO) -> tuple[str, int]:
         """Store the bytes of a tensor before the memory that names them; gives hash and size."""
-        return self._tools.blobs.put(check_blob(source))
+        checked = check_blob(source)
+        with self._tools.store.read():  # raises where the store is closed
+            return self._tools.blobs.put(checked)
 
     def open_blob(
         self, id: str, *, user_id: str | None = None, agent_id: str | None = None, even_stale: bool = False

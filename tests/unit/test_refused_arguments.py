@@ -12,7 +12,8 @@ import pytest
 
 from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
-from pymemos.errors import InvalidInput, StoreClosed, UnknownField
+from pymemos.errors import InvalidInput, StoreClosed, TextTooLong, UnknownField
+from pymemos.interface.arguments import QUERY_LIMIT
 
 NO_PATHS = [None, 5, True, [], b"x", "", "a\0b", "\ud800"]
 OF_FILES: list[Callable[[MemOS, Any], object]] = [
@@ -92,6 +93,15 @@ def test_a_blob_is_not_written_after_the_end(mem: MemOS) -> None:
 def test_whose_memories_is_an_argument_and_no_filter(mem: MemOS, name: str) -> None:
     with pytest.raises(UnknownField, match=f"pass {name}=… beside the filter"):
         mem.search("x", filters={"AND": [{name: "ann"}, {"tags": "work"}]})
+
+
+def test_a_query_is_shorter_than_a_text(mem: MemOS) -> None:
+    page = "milk " * (QUERY_LIMIT // 5)
+    mem.add("Milk.")
+
+    assert 1 == len(mem.search(page[:QUERY_LIMIT]))
+    with pytest.raises(TextTooLong, match="the limit is 32,000; ask with"):
+        mem.search(page + "x")
 
 
 def test_a_store_is_opened_by_a_path_as_well(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pymemos.interface.arguments import (
     check_id,
     check_limit,
     check_name,
+    check_query,
     check_stages,
     check_text,
     check_version,
@@ -223,8 +224,9 @@ class Memories(Handle):
         call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces, view)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(filters)
-        check_text(query, "the query", limit=self._settings.text_limit)
-        request = requests.Search(query=query, limit=check_limit(limit), where=where, stages=check_stages(states))
+        request = requests.Search(
+            query=check_query(query), limit=check_limit(limit), where=where, stages=check_stages(states)
+        )
         asked = request if view is None else through(request, check_name(view, "view"))
         hits: Hits = self._dispatch(call, asked, window)
         return hits

@@ -33,6 +33,7 @@ When = datetime | str | float  # an aware datetime, ISO 8601 text with a zone, o
 _OURS = frozenset({"role", "content", "id", "name", "timestamp"})
 _ROLES = ("user", "assistant", "system", "tool")  # those of OpenAI's form; any other name is a role as well
 NAME_LIMIT = 256  # characters of a user id, session id, tag or other name
+QUERY_LIMIT = 32_000  # characters, some ten pages: looking for as many different words takes a third of a second
 DEPTH_LIMIT = 100  # of lists and mappings inside metadata
 BATCH_LIMIT = 100_000  # messages in one atomic call
 PRIORITIES = 1_000_000  # of jobs: so far above and below the usual one
@@ -93,6 +94,15 @@ def check_text(text: Any, name: str, *, limit: int) -> str:
     if len(text) > limit:
         raise TextTooLong(f"{name} has {len(text):,} characters, the limit is {limit:,}; split it, or raise text_limit")
     return _encodable(text, name)
+
+
+def check_query(query: Any) -> str:
+    """A question that can be looked for in reasonable time."""
+    if isinstance(query, str) and len(query) > QUERY_LIMIT:
+        raise TextTooLong(
+            f"the query has {len(query):,} characters, the limit is {QUERY_LIMIT:,}; ask with the part that matters"
+        )
+    return check_text(query, "the query", limit=QUERY_LIMIT)
 
 
 def check_name(value: Any, name: str) -> str:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pymemos.errors import BlendRefused, InvalidInput, ModelError
 from pymemos.infrastructure import audit
 from pymemos.infrastructure.heads import HeadKeeper
 from pymemos.interface.activation import NO_ENGINE
 from pymemos.interface.api import MemoryAPI, Tools
+from pymemos.interface.arguments import check_path
 from pymemos.interface.blending import Blending
 from pymemos.interface.calibrating import calibration_file
 from pymemos.interface.calibrating import kept as kept_calibration
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 def folder(home: str | os.PathLike[str]) -> Path:
     """The folder of a store from what a caller named."""
-    text = os.fspath(home)
+    text = check_path(home, "home")
     if "://" in text:
         raise InvalidInput(f"{text.partition('://')[0]} stores are not supported yet; name a folder")
     return Path(text).expanduser()
@@ -296,13 +297,21 @@ def audit_heads(settings: Settings, store: Store, clock: Clock, key: bytes | Non
             f"the keys' folder {settings.config_dir} lies in the store, where they protect nothing; "
             "set PYMEMOS_CONFIG_DIR to a folder outside it"
         )
+    _check_key(key)
     with store.read() as unit:
         known = unit.setting("store_id")
     name = known or store.write(_name_store)
-    key = key or audit.instance_key(settings.config_dir, name, new=known is None)
+    if key is None:
+        key = audit.instance_key(settings.config_dir, name, new=known is None)
     keeper = HeadKeeper(settings.config_dir, name, key, store, clock)
     keeper.begin()
     return keeper
+
+
+def _check_key(key: Any) -> None:
+    """Refuse what seals a log less well than a key that is made."""
+    if key is not None and (not isinstance(key, bytes) or len(key) != audit.KEY_BYTES):
+        raise InvalidInput(f"key is no instance key; pass {audit.KEY_BYTES} random bytes, or leave it out")
 
 
 def _name_store(unit: WriteUnit) -> str:

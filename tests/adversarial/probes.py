@@ -187,8 +187,9 @@ def targets(method: str, aim: str) -> list[str]:
 
 
 def arguments(method: str, at: Place, **aim: Any) -> dict[str, Any]:
-    """A call that is in order but for what is aimed."""
-    return {**PROBES[method](at), **aim}
+    """A call that is in order but for what is aimed; an id stands in place of a filter."""
+    spared = "filters" if aim.get("id") is not None else None
+    return {name: value for name, value in PROBES[method](at).items() if name != spared} | aim
 
 
 def aims(method: str, aim: str, values: Iterable[Any]) -> list[dict[str, Any]]:

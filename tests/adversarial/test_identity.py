@@ -41,9 +41,7 @@ def test_an_id_is_guessed_with_every_version_and_time(place: Place) -> None:
                 assert same_error(foreign, unknown, (id, UNKNOWN))
         for expected in (1, 2, 99):
             for method in ("update", "append", "annotate", "delete", "restore"):
-                wanted = arguments(method, place, id=id, expected=expected) | (
-                    {"filters": None} if method == "delete" else {}
-                )
+                wanted = arguments(method, place, id=id, expected=expected)
                 assert "UnknownMemory" == type(strike(place.eve, method, **wanted).error).__name__
 
 

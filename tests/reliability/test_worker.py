@@ -211,6 +211,27 @@ def test_a_slow_worker_cannot_report_the_failure_of_a_job_that_it_lost(
     assert second.jobs() == []
 
 
+def test_a_job_behind_a_slow_one_is_leased_from_when_it_begins(
+    system: Callable[..., MemOS], clock: FrozenClock
+) -> None:
+    other, leased, taken = system(), [], []
+
+    def slow(job: Job) -> MemoryCall:
+        clock.advance(LEASE - SECOND)
+        leased.append(job.lease_until)
+        if len(leased) == 2:
+            taken.extend(other.tick().done)
+        return note(job)
+
+    mem, start = system(slow), clock.now
+    for n in (1, 2):
+        mem.enqueue("note", {"n": n}, user_id="ana")
+
+    assert 2 == len(mem.tick().done)
+    assert [start + LEASE, start + 2 * LEASE - SECOND] == leased
+    assert [] == taken
+
+
 def test_a_heartbeat_keeps_a_job_that_takes_longer_than_its_lease(store: SqliteStore) -> None:
     ids = SequentialIds()
     mem = MemOS(store=store, key=KEY)
@@ -252,6 +273,32 @@ def test_a_failed_job_runs_again_after_a_pause_that_doubles(system: Callable[...
 
     assert len(mem.tick().parked) == 1
     assert [job.state for job in mem.jobs()] == [JobState.DEAD]
+
+
+def test_the_pause_after_a_failure_begins_with_it(system: Callable[..., MemOS], clock: FrozenClock) -> None:
+    def slow(job: Job) -> MemoryCall:
+        clock.advance(LEASE / 2)
+        return fails(job)
+
+    mem = system(slow)
+    mem.enqueue("note", {"n": 1})
+    mem.tick()
+
+    assert [clock.now + FIRST_RETRY] == [job.run_at for job in mem.jobs()]
+
+
+def test_a_turn_at_another_time_than_the_clocks_counts_from_that(
+    system: Callable[..., MemOS], clock: FrozenClock
+) -> None:
+    def slow(job: Job) -> MemoryCall:
+        clock.advance(-SECOND)  # set back meanwhile
+        return fails(job)
+
+    mem, later = system(slow), clock.now + timedelta(days=1)
+    mem.enqueue("note", {"n": 1})
+    mem.tick(later)
+
+    assert [later + FIRST_RETRY] == [job.run_at for job in mem.jobs()]
 
 
 def test_the_pause_after_a_failure_has_a_limit(clock: FrozenClock) -> None:

@@ -200,6 +200,13 @@ class TestChanging:
         assert answer("delete", "--user", "bob")["ids"] == added
         assert answer("get", id)["id"] == id
 
+    def test_a_filter_without_a_condition_deletes_nothing(self, cli, answer, id):
+        for verb in ("delete", "erase"):
+            refused = cli("--json", verb, "--filter", "{}")
+
+            assert (refused.exit_code, json.loads(refused.stderr)["error"]["type"]) == (1, "EmptyScope")
+        assert answer("get", id)["id"] == id
+
     def test_somebody_elses_id_is_as_good_as_unknown(self, cli, id):
         foreign, unknown = cli("get", id, "--user", "eve"), cli("get", "nope", "--user", "eve")
 

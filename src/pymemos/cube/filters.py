@@ -55,6 +55,7 @@ FIELDS: dict[str, str] = {
 }
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 METADATA = "metadata."
+ARGUMENTS = ("user_id", "agent_id", "run_id", "session_id")  # which filters elsewhere name as fields
 DEPTH_LIMIT = 100  # of filters inside filters
 WIDTH_LIMIT = 500  # clauses of one list or object
 SIZE_LIMIT = 2_000  # comparisons and connectives of a whole filter; SQLite takes a second for as many
@@ -198,6 +199,19 @@ def negated(part: Filter) -> Filter:
     return part.part if isinstance(part, Not) else Not(part)
 
 
+def simplified(where: Filter) -> Filter:
+    """The same filter without the parts that always hold, or never do."""
+    match where:
+        case All(parts):
+            return both(*map(simplified, parts))
+        case Any_(parts):
+            return either(*map(simplified, parts))
+        case Not(part):
+            return negated(simplified(part))
+        case Compare():
+            return where
+
+
 def microseconds(moment: datetime) -> int:
     """``moment`` as whole microseconds since 1970 in UTC; exact, unlike ``timestamp()``."""
     delta = moment - EPOCH
@@ -291,6 +305,8 @@ def _clause(name: Any, value: Any, depth: int, grammar: _Grammar) -> Filter:
     if name not in grammar.fields and not (
         grammar.metadata and name.startswith(METADATA) and len(name) > len(METADATA)
     ):
+        if grammar.metadata and name in ARGUMENTS:
+            raise UnknownField(f"{name!r} is no field but an argument of the call; pass {name}=… beside the filter")
         other = f", or 'metadata.{name}'" if grammar.metadata else ""
         raise UnknownField(f"no field is named {name!r}; use one of {', '.join(grammar.fields)}{other}")
     field_type = grammar.fields.get(name, "any")

@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 
 from pymemos import wiring
-from pymemos.cube import filters as grammar
 from pymemos.cube.call import Caller
 from pymemos.cube.erasure import Phase, Receipt
-from pymemos.errors import EmptyScope, UnknownReceipt
+from pymemos.errors import UnknownReceipt
 from pymemos.facade.handle import Handle
 from pymemos.infrastructure.policies import Rulebook
 from pymemos.infrastructure.rates import Meter
@@ -21,7 +20,7 @@ from pymemos.infrastructure.receipts import holds
 from pymemos.interface import erasure_handlers as requests
 from pymemos.interface import upkeep
 from pymemos.interface.api import MemoryAPI
-from pymemos.interface.arguments import check_id, check_limit, optional_id
+from pymemos.interface.arguments import check_id, check_limit, check_path, optional_id, parse_choice
 from pymemos.interface.registry import HANDLERS
 from pymemos.interface.worker import Worker
 from pymemos.operation.retrieval.searcher import Searcher
@@ -47,15 +46,13 @@ class Erasing(Handle):
         """Erase one memory, or all that a scope and a filter select, for good: ``delete`` can be undone, this cannot.
 
         Every version goes, also of deleted and frozen memories, and whatever was ever made from them, whoever owns it.
-        A memory is selected by any of its versions. When this returns nothing of them can be read; a job then scrubs
-        the files, searches every byte of them, and signs the receipt. ``wait`` does that job at once. ``dry_run``
-        changes nothing and says what would go, and which copies left before.
+        A memory is selected by any of its versions; with an id, a session or an agent that is named has to be its own.
+        When this returns nothing of them can be read; a job then scrubs the files, searches every byte of them, and
+        signs the receipt. ``wait`` does that job at once. ``dry_run`` changes nothing and says what would go, and which
+        copies left before.
         """
-        if id is None and filters is None and (user_id, agent_id, run_id, session_id) == (None,) * 4:
-            raise EmptyScope("the call names nothing to erase; name an id, or a scope such as user_id='alice'")
         call = self._bind(user_id, agent_id, run_id, session_id)
-        where = None if filters is None else grammar.parse(filters)
-        named = optional_id(id, "id")
+        named, where = parse_choice(id, filters, user_id, agent_id, run_id, session_id)
         receipt: Receipt
         if dry_run:
             self._api.buffer.flush()  # so that the log knows of every copy
@@ -101,9 +98,9 @@ class Erasing(Handle):
 
         Meanwhile the backup is a store in the folder ``FILE.erasing``. Where that is cut off, the same call goes on.
         """
-        target = Path(file)
-        self._dispatch(self._everywhere(), requests.EraseBackup(target=os.fspath(target)))
-        with wiring.opened_backup(target) as (store, blobs):
+        target = check_path(file, "file")
+        self._dispatch(self._everywhere(), requests.EraseBackup(target=target))
+        with wiring.opened_backup(Path(target)) as (store, blobs):
             others = {"heads": None, "embedder": None, "segments": None}
             copy = self._over(msgspec.structs.replace(self._tools, store=store, blobs=blobs, **others))
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -132,10 +132,12 @@ class Handle:
             return who
         if view is not None:
             raise InvalidInput("a view says itself which namespaces it shows; pass a view or namespaces, not both")
-        if namespaces == READABLE or (not isinstance(namespaces, str) and list(namespaces) == [READABLE]):
+        if not isinstance(namespaces, Iterable):
+            raise InvalidInput(f"namespaces is {namespaces!r}; pass a list of names, or '*' for all that may be read")
+        named = [namespaces] if isinstance(namespaces, str) else list(namespaces)
+        if named == [READABLE]:
             everything = Scope(namespace=None) if caller.steward else msgspec.structs.replace(scope, readable=True)
             return caller, everything
-        named = [namespaces] if isinstance(namespaces, str) else list(namespaces)
         if not named:
             raise InvalidInput("namespaces is empty; name at least one, or leave it out for one's own")
         first, *others = dict.fromkeys(check_namespace(check_id(name, "namespaces")) for name in named)

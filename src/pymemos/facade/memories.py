@@ -12,7 +12,7 @@ from pymemos.cube.call import Request, TimeWindow
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.header import Lifespan, Origin, Priority, SemanticType, Stage, Trust
 from pymemos.cube.payload import Activation, Parametric
-from pymemos.errors import EmptyScope, InvalidInput, StaleMemory
+from pymemos.errors import InvalidInput, StaleMemory
 from pymemos.facade.handle import Handle
 from pymemos.interface import requests
 from pymemos.interface.arguments import (
@@ -21,12 +21,14 @@ from pymemos.interface.arguments import (
     check_id,
     check_limit,
     check_name,
+    check_query,
     check_stages,
     check_text,
     check_version,
     optional_id,
     optional_time,
     optional_version,
+    parse_choice,
     parse_content,
     parse_labels,
     parse_parents,
@@ -178,15 +180,16 @@ class Memories(Handle):
         filters: Mapping[str, Any] | None = None,
         expected: int | str | None = None,
     ) -> Deleted:
-        """Delete one memory, or all that a scope or a filter select; recoverable, and history still knows them."""
-        if id is None and filters is None and (user_id, agent_id, run_id, session_id) == (None,) * 4:
-            raise EmptyScope()
+        """Delete one memory, or all that a scope or a filter select; recoverable, and history still knows them.
+
+        With an id, a session or an agent that is named has to be the memory's own.
+        """
+        if id is None and expected is not None:
+            raise InvalidInput("expected is a version of one memory; name its id, or leave expected out")
         call = self._bind(user_id, agent_id, run_id, session_id)
-        where = None if filters is None else grammar.parse(filters)
-        deleted: Deleted = self._dispatch(
-            call,
-            requests.Delete(id=optional_id(id, "id"), where=where, expected=optional_version(expected, "expected")),
-        )
+        named, where = parse_choice(id, filters, user_id, agent_id, run_id, session_id)
+        request = requests.Delete(id=named, where=where, expected=optional_version(expected, "expected"))
+        deleted: Deleted = self._dispatch(call, request)
         return deleted
 
     # Reading.
@@ -221,8 +224,9 @@ class Memories(Handle):
         call = self._across(self._bind(user_id, agent_id, run_id, session_id), namespaces, view)
         window = TimeWindow(valid_at=optional_time(valid_at, "valid_at"), known_at=optional_time(known_at, "known_at"))
         where = None if filters is None else grammar.parse(filters)
-        check_text(query, "the query", limit=self._settings.text_limit)
-        request = requests.Search(query=query, limit=check_limit(limit), where=where, stages=check_stages(states))
+        request = requests.Search(
+            query=check_query(query), limit=check_limit(limit), where=where, stages=check_stages(states)
+        )
         asked = request if view is None else through(request, check_name(view, "view"))
         hits: Hits = self._dispatch(call, asked, window)
         return hits
@@ -290,7 +294,9 @@ class Memories(Handle):
 
     def put_blob(self, source: bytes | BinaryIO) -> tuple[str, int]:
         """Store the bytes of a tensor before the memory that names them; gives hash and size."""
-        return self._tools.blobs.put(check_blob(source))
+        checked = check_blob(source)
+        with self._tools.store.read():  # raises where the store is closed
+            return self._tools.blobs.put(checked)
 
     def open_blob(
         self, id: str, *, user_id: str | None = None, agent_id: str | None = None, even_stale: bool = False

@@ -15,7 +15,7 @@ from pymemos.cube.payload import Parametric
 from pymemos.errors import InvalidInput, ModelError
 from pymemos.facade.handle import Handle
 from pymemos.interface.adapters import Distil, FindTraining, Looked, ShowAdapter
-from pymemos.interface.arguments import check_id, check_ids, check_limit, check_text, parse_labels
+from pymemos.interface.arguments import check_id, check_ids, check_limit, check_path, check_text, parse_labels
 from pymemos.interface.attaching import Attached
 from pymemos.interface.training import Arguments, Progress, check_recipe, progress_of, remove_cancelled, training_job
 from pymemos.interface.tuner_seat import NO_TUNER
@@ -120,8 +120,8 @@ class ParametricMemory(Handle):
         self, id: str, target: str | os.PathLike[str], *, user_id: str | None = None, agent_id: str | None = None
     ) -> Path:
         """Write an adapter as the folder that PEFT reads, with ``manifest.json``; gives the folder, a new one."""
+        folder = Path(check_path(target, "target"))
         _, file = self._file(self._bind(user_id, agent_id), id)
-        folder = Path(target)
         folder.mkdir(parents=True)
         for name, data in folder_of(file).items():
             (folder / name).write_bytes(data)

@@ -24,7 +24,9 @@ from pymemos.interface.arguments import (
     check_metadata,
     check_name,
     check_number,
+    check_path,
     check_records,
+    check_turn,
     optional_time,
 )
 from pymemos.interface.worker import TickReport
@@ -73,7 +75,7 @@ class Upkeep(Handle):
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
         """Copy the store, while it is in use, as one moment saw it, to the new file ``target``."""
-        return Path(self._dispatch(self._everywhere(), requests.Backup(target=os.fspath(target))))
+        return Path(self._dispatch(self._everywhere(), requests.Backup(target=check_path(target, "target"))))
 
     def doctor(self, *, grep_erased: bool = False) -> Sequence[Finding]:
         """Examine the store: integrity, agreement of its parts, counts, blobs, free space.
@@ -139,7 +141,7 @@ class Upkeep(Handle):
         """One turn of the system: do what is due at ``now``, at most ``limit`` jobs."""
         self._check_steward()
         self._let_go()
-        return self._worker.tick(optional_time(now, "now") or self._tools.clock(), limit=check_limit(limit))
+        return self._worker.tick(check_turn(now, "now") or self._tools.clock(), limit=check_limit(limit))
 
     def reembed(self, on_progress: Callable[[int], None] | None = None) -> int:
         """Make the vectors of the whole store anew with the present embedder; gives how many memories got some.

@@ -278,7 +278,12 @@ class MemoryAPI:
         if key is None:
             return None
         replay: Replay | None = work.unit.replayed(work.call.caller.name, key)
-        if replay is not None and replay.digest != self._digest(work.call):
+        if replay is None:
+            return None
+        by, _, asked = replay.digest.rpartition(":")  # of before it was kept: by this instance's
+        if by not in ("", audit.key_id(self._tools.key)):
+            return None  # void, as the warning about the lost instance key said: nothing can compare the requests
+        if asked != self._digest(work.call):
             raise KeyReused(
                 f"the idempotency key {key!r} was used for another request; use a new key for a new request"
             )
@@ -287,7 +292,8 @@ class MemoryAPI:
     def _remember(self, work: Work, ids: tuple[str, ...]) -> None:
         key = getattr(work.call.request, "idempotency_key", None)
         if key is not None:
-            replay = Replay(digest=self._digest(work.call), ids=ids, at=work.now)
+            asked = f"{audit.key_id(self._tools.key)}:{self._digest(work.call)}"
+            replay = Replay(digest=asked, ids=ids, at=work.now)
             work.unit.remember(work.call.caller.name, key, replay)
             work.unit.forget_replays(work.now - REPLAYS_KEPT)
 

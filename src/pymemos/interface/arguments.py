@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,7 +18,7 @@ from pymemos.cube.filters import aware
 from pymemos.cube.header import MANIFESTS, Lifespan, Origin, Priority, SemanticType, Stage, Trust
 from pymemos.cube.ids import is_id
 from pymemos.cube.policy import check_namespace
-from pymemos.errors import InvalidInput, TextTooLong
+from pymemos.errors import EmptyScope, InvalidInput, TextTooLong
 from pymemos.infrastructure import analysis
 from pymemos.interface.requests import Labels, Message, Pin
 from pymemos.operation.budgets import Budgets
@@ -32,6 +33,7 @@ When = datetime | str | float  # an aware datetime, ISO 8601 text with a zone, o
 _OURS = frozenset({"role", "content", "id", "name", "timestamp", "metadata"})
 _ROLES = ("user", "assistant", "system", "tool")  # those of OpenAI's form; any other name is a role as well
 NAME_LIMIT = 256  # characters of a user id, session id, tag or other name
+QUERY_LIMIT = 32_000  # characters, some ten pages: looking for as many different words takes a third of a second
 DEPTH_LIMIT = 100  # of lists and mappings inside metadata
 BATCH_LIMIT = 100_000  # messages in one atomic call
 PRIORITIES = 1_000_000  # of jobs: so far above and below the usual one
@@ -47,6 +49,7 @@ LONGEST_LIFE_S = 100 * 366 * 86_400  # seconds: whoever wants longer sets no end
 EXACT, BLEND = MODES = ("exact", "blend")  # how a prompt is put together of what is stored
 MOST_BUDGET = 10**15  # of anything that a plan may take: whoever wants more sets no limit
 MOST_ATTEMPTS = 40  # at a job: the later ones are an hour apart
+LAST_TURN = datetime(9999, 1, 1, tzinfo=UTC)
 _INT64 = 1 << 63
 
 
@@ -93,6 +96,15 @@ def check_text(text: Any, name: str, *, limit: int) -> str:
     return _encodable(text, name)
 
 
+def check_query(query: Any) -> str:
+    """A question that can be looked for in reasonable time."""
+    if isinstance(query, str) and len(query) > QUERY_LIMIT:
+        raise TextTooLong(
+            f"the query has {len(query):,} characters, the limit is {QUERY_LIMIT:,}; ask with the part that matters"
+        )
+    return check_text(query, "the query", limit=QUERY_LIMIT)
+
+
 def check_name(value: Any, name: str) -> str:
     """``value`` if it can name a user, an agent, a session, a tag."""
     if not isinstance(value, str):
@@ -116,6 +128,20 @@ def optional_id(value: Any, name: str) -> str | None:
     return None if value is None else check_id(value, name)
 
 
+def parse_choice(id: Any, given: Any, *identities: Any) -> tuple[str | None, filters.Filter | None]:
+    """What a call takes away: the memory of an id, or what a filter selects; never all there is by an oversight.
+
+    A filter without a condition, as a program makes it of none, names nothing where none of ``identities`` does.
+    """
+    if id is not None and given is not None:
+        raise InvalidInput("an id names one memory, and a filter others; pass one of them")
+    where = None if given is None else filters.parse(given)
+    names_all = where is None or filters.simplified(where) == filters.EVERYTHING
+    if id is None and names_all and all(one is None for one in identities):
+        raise EmptyScope()
+    return optional_id(id, "id"), where
+
+
 def check_version(value: Any, name: str) -> int | str:
     """A version of a memory by its number or its hash."""
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -126,6 +152,16 @@ def check_version(value: Any, name: str) -> int | str:
 def optional_version(value: Any, name: str) -> int | str | None:
     """A version that may be left out."""
     return None if value is None else check_version(value, name)
+
+
+def check_path(value: Any, name: str) -> str:
+    """Where a file or a folder lies; a store tells by itself which names its files cannot have."""
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(path, str) or not path:
+        raise InvalidInput(f"{name} is {value!r}; pass a path, as text or as a Path")
+    if "\0" in path:
+        raise InvalidInput(f"{name} {path!r} holds a NUL character; pass a path without it")
+    return _encodable(path, name, os.fsencode)
 
 
 def check_blob(source: Any) -> Any:
@@ -334,6 +370,14 @@ def _check_link(value: Any) -> str:
     return _encodable(value, "a link")
 
 
+def check_turn(value: Any, name: str) -> datetime | None:
+    """The time of a turn that may be left out, with room behind it for leases and pauses."""
+    moment = optional_time(value, name)
+    if moment is not None and moment >= LAST_TURN:
+        raise InvalidInput(f"{name} is {moment.isoformat()}; pass a time before the year {LAST_TURN.year}")
+    return moment
+
+
 def optional_time(value: When | None, name: str) -> datetime | None:
     """A time that may be left out."""
     return None if value is None else check_time(value, name)
@@ -505,11 +549,11 @@ def _json(value: Any, name: str, depth: int) -> Any:
     )
 
 
-def _encodable(text: str, name: str) -> str:
+def _encodable(text: str, name: str, encode: Callable[[str], bytes] = str.encode) -> str:
     if text.isascii():
         return text
     try:
-        text.encode()
+        encode(text)
     except UnicodeEncodeError as error:
         raise InvalidInput(f"{name} holds half of a surrogate pair at {error.start}; pass valid Unicode") from error
     return text

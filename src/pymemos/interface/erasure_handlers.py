@@ -21,7 +21,7 @@ from pymemos.infrastructure.receipts import sealed
 from pymemos.interface import schedule_policies, tasks
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.transfer import OnStore
-from pymemos.interface.versions import memory_target
+from pymemos.interface.versions import check_within, memory_target
 from pymemos.ports import Job, ReadUnit
 
 SCRUB = "scrub"  # the kind of the job that does the second phase
@@ -213,6 +213,7 @@ def _chosen(work: Work, id: str | None, where: Filter | None) -> tuple[dict[str,
     names = work.decision.namespaces or ()
     if id is not None:
         chosen = {id: names[0]}
+        check_within(work.call.scope, id, (one.cube for one in work.unit.versions(id)))
         if not _is_open(work, id):
             raise NotAllowed(f"a rule closes an earlier version of memory {id!r}; ask the steward of the store")
     else:

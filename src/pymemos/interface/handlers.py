@@ -59,6 +59,7 @@ from pymemos.interface.versions import (
     OnMemory,
     check_editable,
     check_expected,
+    check_within,
     check_written,
     current_record,
     living_record,
@@ -302,6 +303,7 @@ class DeleteHandler(Handler):
         request: Delete = work.call.request  # type: ignore[assignment]
         if request.id is not None:
             cubes = [current_record(work, request.id).cube]
+            check_within(work.call.scope, request.id, cubes)
             check_expected(cubes[0], request.expected)
         else:
             selection = work.selection(request.where, episodes=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pymemos.cube.call import MemoryCall
+from pymemos.cube.call import MemoryCall, Scope
 from pymemos.cube.cube import MemCube
 from pymemos.cube.filters import EVERYTHING
 from pymemos.cube.header import Stage
@@ -75,6 +75,19 @@ def pick_version(versions: list[Record], id: str, version: int | str) -> Record:
         raise UnknownMemory()
     first, last = versions[0].cube.revision, versions[-1].cube.revision
     raise UnknownVersion(f"memory {id!r} has no version {version!r}; it has revisions {first} to {last}")
+
+
+def check_within(scope: Scope, id: str, cubes: Iterable[MemCube]) -> None:
+    """Refuse to take away a memory that in none of these versions is of the session and the agent of the call."""
+    narrowing = {"session": scope.session, "agent": scope.agent}
+    asked = {name: value for name, value in narrowing.items() if value is not None}
+    if asked and not any(asked.items() <= _said_by(cube).items() for cube in cubes):
+        whose = " and ".join(f"{name} {value!r}" for name, value in asked.items())
+        raise UnknownMemory(f"memory {id!r} is not of {whose}; name its own, or leave that out")
+
+
+def _said_by(cube: MemCube) -> dict[str, str | None]:
+    return {"session": cube.header.descriptive.session, "agent": cube.header.descriptive.agent}
 
 
 def check_expected(cube: MemCube, expected: int | str | None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Self
+from typing import Any, Self
 
 from pymemos.cube.call import Hit
+from pymemos.errors import InvalidInput
 from pymemos.infrastructure.vault import valid_from
 from pymemos.operation.fences import NOTE, line
 
@@ -50,6 +52,12 @@ def estimate_tokens(text: str) -> int:
 
 def _tokens_of(piece: str) -> int:
     return -(-len(piece) // LETTERS_PER_TOKEN) if piece.isascii() and piece.isalpha() else 1
+
+
+def check_tokens(given: Any) -> None:
+    """Refuse a budget that no count could exceed or be compared with."""
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int | float) or math.isnan(given)):
+        raise InvalidInput(f"max_tokens is {given!r}; pass a number of tokens, or None for no limit")
 
 
 def render(hits: Iterable[Hit], *, max_tokens: int | None, count: Callable[[str], int] = estimate_tokens) -> Context:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import overload
 
 from pymemos.cube.call import Decision, Hit
-from pymemos.operation.context import Context, estimate_tokens, render
+from pymemos.operation.context import Context, check_tokens, estimate_tokens, render
 
 
 class Hits(Sequence[Hit]):
@@ -52,6 +52,7 @@ class Hits(Sequence[Hit]):
 
         What came from a web page, a tool or another agent is quoted in ⟦ ⟧ as data (``block.fenced`` names it).
         """
+        check_tokens(max_tokens)
         return render(self._hits, max_tokens=max_tokens, count=counter)
 
     def explain(self) -> str:

@@ -32,10 +32,11 @@ def import_from(
     ``session_id`` names a folder of notes, whose name is else its path. ``on_progress`` is told after each conversation
     or note. What cannot be read is left out and named in the report.
     """
-    from pymemos.interface.arguments import check_member
+    from pymemos.interface.arguments import check_member, check_path
     from pymemos.interface.importers import runner
     from pymemos.interface.importers.session import Kind
 
     bound = self.bind(user_id=user_id, agent_id=agent_id)
     wanted = check_member(Kind, kind, "kind")
-    return runner.run(bound, Path(path), wanted, collection=session_id, prune=prune, on_progress=on_progress)
+    archive = Path(check_path(path, "path"))
+    return runner.run(bound, archive, wanted, collection=session_id, prune=prune, on_progress=on_progress)

@@ -1,0 +1,109 @@
+"""Arguments that no call can be made with: each is refused by name, before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from math import inf, nan
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymemos import MemOS
+from pymemos.adapters.memory import MemoryBlobs, MemoryStore
+from pymemos.errors import InvalidInput, StoreClosed, TextTooLong, UnknownField
+from pymemos.interface.arguments import QUERY_LIMIT
+
+NO_PATHS = [None, 5, True, [], b"x", "", "a\0b", "\ud800"]
+OF_FILES: list[Callable[[MemOS, Any], object]] = [
+    lambda mem, path: mem.backup(path),
+    lambda mem, path: mem.erase_backup(path, user_id="ann"),
+    lambda mem, path: mem.import_from(path, kind="markdown"),
+    lambda mem, path: mem.write_adapter("an id", path),
+]
+
+
+@pytest.mark.parametrize("path", NO_PATHS)
+@pytest.mark.parametrize("act", OF_FILES, ids=["backup", "erase_backup", "import_from", "write_adapter"])
+def test_what_is_no_path_names_no_file(mem: MemOS, act: Callable[[MemOS, Any], object], path: Any) -> None:
+    with pytest.raises(InvalidInput, match="pass"):
+        act(mem, path)
+
+
+@pytest.mark.parametrize("path", NO_PATHS[1:])  # None is the store of the settings
+def test_what_is_no_path_names_no_store(path: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^home .*pass"):
+        MemOS(path)
+
+
+@pytest.mark.parametrize("key", ["x" * 32, b"x", b"", 5, bytearray(32)])
+def test_an_instance_key_is_as_long_as_one_that_is_made(key: Any) -> None:
+    with pytest.raises(InvalidInput, match="pass 32 random bytes"):
+        MemOS(store=MemoryStore(), blobs=MemoryBlobs(), key=key)
+
+
+@pytest.mark.parametrize("namespaces", [5, True, b"users/ann", [None]])
+@pytest.mark.parametrize(
+    "look", [lambda m, n: m.search("x", namespaces=n), lambda m, n: m.list(namespaces=n)], ids=["search", "list"]
+)
+def test_namespaces_are_names(mem: MemOS, look: Callable[..., object], namespaces: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^namespaces is .*pass"):
+        look(mem, namespaces)
+
+
+def test_namespaces_are_read_once(mem: MemOS) -> None:
+    def named() -> Iterator[str]:
+        yield "users/ann"
+
+    mem.add("Milk.", user_id="ann")
+
+    assert 1 == len(mem.list(namespaces=named()))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("budget", ["800", [], nan, True])
+def test_a_context_has_a_budget_that_can_be_kept(mem: MemOS, budget: Any) -> None:
+    mem.add("Milk.")
+
+    with pytest.raises(InvalidInput, match=r"max_tokens is .*pass a number"):
+        mem.search("milk").context(max_tokens=budget)
+
+
+def test_a_context_without_a_limit_may_say_so_by_a_number(mem: MemOS) -> None:
+    mem.add("Milk.")
+    hits = mem.search("milk")
+
+    assert hits.context() == hits.context(max_tokens=inf)  # type: ignore[arg-type]
+
+
+def test_a_turn_at_the_end_of_the_calendar_is_refused(mem: MemOS) -> None:
+    with pytest.raises(InvalidInput, match="before the year 9999"):
+        mem.tick(datetime.max.replace(tzinfo=UTC))
+    assert not mem.tick(datetime(9998, 12, 31, tzinfo=UTC), limit=1).failed
+
+
+def test_a_blob_is_not_written_after_the_end(mem: MemOS) -> None:
+    mem.close()
+
+    with pytest.raises(StoreClosed):
+        mem.put_blob(b"late")
+
+
+@pytest.mark.parametrize("name", ["user_id", "agent_id", "run_id", "session_id"])
+def test_whose_memories_is_an_argument_and_no_filter(mem: MemOS, name: str) -> None:
+    with pytest.raises(UnknownField, match=f"pass {name}=… beside the filter"):
+        mem.search("x", filters={"AND": [{name: "ann"}, {"tags": "work"}]})
+
+
+def test_a_query_is_shorter_than_a_text(mem: MemOS) -> None:
+    page = "milk " * (QUERY_LIMIT // 5)
+    mem.add("Milk.")
+
+    assert 1 == len(mem.search(page[:QUERY_LIMIT]))
+    with pytest.raises(TextTooLong, match="the limit is 32,000; ask with"):
+        mem.search(page + "x")
+
+
+def test_a_store_is_opened_by_a_path_as_well(tmp_path: Path) -> None:
+    with MemOS(tmp_path / "home") as mem:
+        assert mem.backup(tmp_path / "copy.db") == mem.backup(str(tmp_path / "other.db")).with_name("copy.db")

@@ -140,6 +140,21 @@ class TestRefused:
         with pytest.raises(errors.InvalidInput, match="strengths"):
             mem.steering([id], strengths={id: strength})
 
+    @pytest.mark.parametrize(
+        "given",
+        [{"layers": [True]}, {"layers": [0.0]}, {"layers": ["a"]}, {"layers": 0}, {"layers": "0"},
+         {"scales": 3}, {"scales": "0.1"}, {"scales": [math.nan]}],
+    )  # fmt: skip
+    def test_what_is_no_layer_or_scale_is_refused_and_nothing_kept(self, mem, given):
+        with pytest.raises(errors.InvalidInput, match=next(iter(given))):
+            mem.steer_from(PAIRS, **given)
+        assert len(mem.list()) == 0
+
+    def test_strengths_are_a_mapping(self, mem):
+        id = mem.steer_from(PAIRS).id
+        with pytest.raises(errors.InvalidInput, match="mapping from ids"):
+            mem.steering([id], strengths=[1])
+
     def test_without_a_model_it_says_so(self, tmp_path):
         with MemOS(tmp_path, embedder="none") as mem, pytest.raises(errors.ModelError, match="local model"):
             mem.steer_from(PAIRS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack, overload
 
@@ -200,14 +201,19 @@ class Chatting(SteeringMemory):
     def _steered(
         self, talk: Talk, asked: Asked, steering: Sequence[str], user_id: str | None, agent_id: str | None
     ) -> Asked:
-        """What was asked, with the vectors for this answer; raises ModelError for what needs a local model."""
+        """What was asked, with how its vectors are got, anew for each attempt: one may be erased before it begins.
+
+        Raises ModelError for what needs a local model.
+        """
         if asked.mode == BLEND:
             talk.engine_for("mode='blend'")
         named = check_ids(steering, "steering", least=0)
         if not named:
             return asked
         self._check_local(talk, "steering")
-        return msgspec.structs.replace(asked, steering=self.steering(named, user_id=user_id, agent_id=agent_id))
+        return msgspec.structs.replace(
+            asked, steering=partial(self.steering, named, user_id=user_id, agent_id=agent_id)
+        )
 
     def _check_local(self, talk: Talk, asked: str) -> None:
         """Raise ModelError where the model that answers is not the local one."""

@@ -77,7 +77,7 @@ class SteeringMemory(Handle):
         if others := [id for id in asked if id not in named]:
             raise InvalidInput(f"strengths names {others[0]!r}, which is not among the ids")
         who = read_by(self._bind(user_id, agent_id), engine.identity)
-        uses = []
+        uses, pins = [], []
         for id in named:
             cube: MemCube = self._dispatch(who, UseSteering(id=id, model=engine.ref))
             payload = cube.payload
@@ -85,7 +85,8 @@ class SteeringMemory(Handle):
             file = self._tools.blobs.open_whole(payload.blob)
             vectors = engine.load_steering(file, payload.layers)
             uses.append(SteeringUse(vectors=vectors, scale=(payload.scale or 0.0) * asked.get(id, 1.0)))
-        return Steering(uses=tuple(uses), ids=named)
+            pins.append(cube.pin())
+        return Steering(uses=tuple(uses), ids=named, pins=tuple(pins))
 
     def steering_effect(
         self,

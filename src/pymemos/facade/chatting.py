@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
@@ -66,19 +67,22 @@ class ChatArguments(TypedDict, total=False):
 class ReplyStream(Iterator[str]):
     """An answer as it is made: iterate over its pieces; ``reply`` is there at the end.
 
-    Whoever leaves before the end (``close``, or the end of a ``with``) keeps nothing of the exchange.
+    Whoever leaves before the end (``close``, or the end of a ``with``) keeps nothing of the exchange. Threads take
+    turns: ``close`` waits for the piece that another one is reading.
     """
 
     def __init__(self, pieces: Generator[str, None, Reply]) -> None:
         self._pieces = pieces
+        self._turn = threading.RLock()
         self._reply: Reply | None = None
 
     def __next__(self) -> str:
-        try:
-            return next(self._pieces)
-        except StopIteration as end:
-            self._reply = end.value or self._reply
-            raise
+        with self._turn:
+            try:
+                return next(self._pieces)
+            except StopIteration as end:
+                self._reply = end.value or self._reply
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +94,8 @@ class ReplyStream(Iterator[str]):
 
     def close(self) -> None:
         """End the answer where it is."""
-        self._pieces.close()
+        with self._turn:
+            self._pieces.close()
 
     @property
     def reply(self) -> Reply:

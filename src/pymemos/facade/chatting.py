@@ -192,6 +192,7 @@ class Chatting(SteeringMemory):
             options=options,
             limit=check_limit(limit),
             where=None if filters is None else grammar.parse(filters),
+            longest=self._settings.text_limit,
             remember=remember,
         )
 

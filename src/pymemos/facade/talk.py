@@ -70,6 +70,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     options: ChatOptions
     limit: int
     where: Filter | None
+    longest: int  # characters of an answer: of more, no memory could be made
     budget: Budget = Budget()
     remember: bool = True
     mode: str = EXACT  # how memories that are stored as keys and values are put together
@@ -192,7 +193,7 @@ class Talk:
 
     def pieces(self, asked: Asked, *, is_last: bool = True, attempts: int = 1) -> Generator[str, None, Reply]:
         """The answer as it is made, and the reply at its end; whoever leaves before that keeps nothing of it."""
-        watch, told, injection = _Watch(), _Told(), _Box()
+        watch, told, injection = _Watch(), _Told(asked.longest), _Box()
         ready = self._ready(asked, watch)
         change = self._begun(ready.recalled)
         for piece in self._said(ready, asked, injection):
@@ -513,13 +514,20 @@ class _Box:
 class _Told:
     """What the model said so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int) -> None:
+        self._longest, self._length = longest, 0
         self._pieces: list[str] = []
         self._usage: Usage | None = None
         self.finish = "stop"
 
     def take(self, piece: Piece) -> None:
-        """The next piece."""
+        """The next piece; raises ChatFailed where the model does not come to an end."""
+        self._length += len(piece.text)
+        if self._length > self._longest:
+            raise ChatFailed(
+                f"the model said more than {self._longest:,} characters, the limit of a text, and was stopped; lower "
+                "max_tokens, or raise text_limit"
+            )
         self._pieces.append(piece.text)
         self._usage = piece.usage or self._usage
         self.finish = piece.finish or self.finish

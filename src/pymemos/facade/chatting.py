@@ -18,14 +18,19 @@ from pymemos.facade.talk import Asked, ChatSeat, Talk, exchange, given_id
 from pymemos.interface.arguments import (
     BLEND,
     EXACT,
+    INT64,
     Planning,
+    check_id,
     check_ids,
     check_limit,
+    check_metadata,
     check_mode,
     check_number,
     check_planning,
     check_text,
+    optional_text,
     parse_messages,
+    shown,
 )
 from pymemos.interface.requests import Message
 from pymemos.operation.layout import Budget, Exchange
@@ -185,6 +190,7 @@ class Chatting(SteeringMemory):
     ) -> Asked:
         """What was asked, each part checked."""
         question, given, said = parsed
+        system = optional_text(system, "system", limit=self._settings.text_limit)
         return Asked(
             question=question,
             given=given,
@@ -277,17 +283,20 @@ def _exchange(before: Sequence[Exchange], asked: Sequence[str], answered: Sequen
 def _options(max_tokens: int, temperature: Any, stop: Any, seed: Any, schema: Any) -> ChatOptions:
     number = isinstance(temperature, int | float) and not isinstance(temperature, bool)
     if not number or not 0 <= temperature <= HOTTEST_TEMPERATURE:
-        raise InvalidInput(f"temperature is {temperature!r}; pass a number from 0 to {HOTTEST_TEMPERATURE:g}")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-        raise InvalidInput(f"seed is {seed!r}; pass a whole number")
-    if isinstance(stop, str) or not all(isinstance(one, str) and one for one in stop):
-        raise InvalidInput("stop is a list of texts at which the answer ends")
-    if schema is not None and not isinstance(schema, Mapping):
-        raise InvalidInput(f"schema is a JSON schema as a mapping, not {type(schema).__name__}")
+        raise InvalidInput(f"temperature is {shown(temperature)}; pass a number from 0 to {HOTTEST_TEMPERATURE:g}")
     return ChatOptions(
         max_tokens=check_number(max_tokens, "max_tokens", least=1, most=MOST_TOKENS),
         temperature=float(temperature),
-        stop=tuple(stop),
-        seed=seed,
-        schema=None if schema is None else dict(schema),
+        stop=_stops(stop),
+        seed=None if seed is None else check_number(seed, "seed", least=-INT64, most=INT64 - 1),
+        schema=None if schema is None else check_metadata(schema, "schema"),
     )
+
+
+def _stops(given: Any) -> tuple[str, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidInput(f"stop is {shown(given)}; pass a list of texts at which the answer ends")
+    stops = tuple(check_id(one, "a text in stop") for one in given)
+    if not all(stops):
+        raise InvalidInput("stop holds an empty text; pass texts at which the answer ends")
+    return stops

@@ -186,6 +186,13 @@ class TestConversation:
         assert (talked.exit_code, talked.stdout) == (0, f"{ANSWER}\n")
         assert "no such key" in talked.stderr
 
+    @pytest.mark.parametrize("which", ["9" * 5_000, "0", "7", "²"], ids=range(4))
+    def test_what_is_no_number_of_the_list_is_looked_up_as_an_id(self, cli, which):
+        talked = cli("chat", typed=f"/forget {which}\nHello!\n")
+
+        assert (talked.exit_code, talked.stdout) == (0, f"{ANSWER}\n")
+        assert "error:" in talked.stderr
+
     @pytest.mark.parametrize("line", ["/why", "/plan", "/forget", "/nothing"])
     def test_a_command_that_has_nothing_to_say_says_that(self, cli, line):
         talked = cli("chat", typed=f"{line}\n")

@@ -518,7 +518,9 @@ def _encodable(text: str, name: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidInput(f"{name} holds half of a surrogate pair at {error.start}; pass valid Unicode") from error
+        raise InvalidInput(
+            f"{name} holds half of a surrogate pair at {error.start}, or a byte that is not UTF-8; pass valid Unicode"
+        ) from error
     return text
 
 

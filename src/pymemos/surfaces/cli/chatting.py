@@ -189,8 +189,8 @@ class Conversation:
         click.echo(f"The task is {self._options.get('task', 'none')}.")
 
     def _forget(self, which: str) -> None:
-        place = int(which) - 1 if which.isdecimal() else -1
-        id = self._listed[place] if 0 <= place < len(self._listed) else which
+        listed = {str(place): id for place, id in enumerate(self._listed, start=1)}
+        id = listed.get(which, which)
         if not id:
             click.echo("say which: /forget ID, or the number of a line of /why or /memories", err=True)
             return

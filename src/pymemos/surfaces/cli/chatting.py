@@ -116,10 +116,12 @@ class Conversation:
                 self.ask(line)
         except PymemosError as error:
             click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        except KeyboardInterrupt:
+            click.echo("Stopped; nothing was kept of it.", err=True)
         return True
 
     def ask(self, question: str) -> None:
-        """Ask the model and print what it says, as it says it."""
+        """Ask the model and print what it says, as it says it; nothing is kept of what is interrupted."""
         if self._shell.json:
             self._reply = self._mem.chat(question, **self._options)
             self._shell.answer(public_reply(self._reply))
@@ -131,8 +133,7 @@ class Conversation:
                     sys.stdout.flush()
             except KeyboardInterrupt:
                 click.echo(" …")
-                click.echo("Stopped; nothing was kept of it.", err=True)
-                return
+                raise
         click.echo()
         self._reply = stream.reply
         self._remark(stream.reply)

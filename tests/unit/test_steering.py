@@ -159,6 +159,12 @@ class TestRefused:
         with MemOS(tmp_path, embedder="none") as mem, pytest.raises(errors.ModelError, match="local model"):
             mem.steer_from(PAIRS)
 
+    def test_arguments_are_looked_at_before_a_model_is_opened(self, tmp_path):
+        with MemOS(tmp_path, embedder="none") as mem:
+            for act in (lambda: mem.steer_from(PAIRS, layers=["a"]), lambda: mem.steering([])):
+                with pytest.raises(errors.InvalidInput):
+                    act()
+
 
 class TestFiles:
     def test_a_thousand_mutants_are_refused_or_are_vectors_of_this_model(self, tiny, made, tmp_path):

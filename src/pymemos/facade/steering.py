@@ -42,13 +42,13 @@ class SteeringMemory(Handle):
         the model most towards the wanted texts without making them unlikely. The texts are not kept; ``parents`` are
         the memories that they were taken from, and when one of these changes, the vector is stale.
         """
-        engine = self._engine()
         texts = [_pair(pair, limit=self._settings.text_limit) for pair in _several(pairs, "pairs")]
         places = None if layers is None else [_layer(one) for one in _several(layers, "layers")]
         strengths = None if scales is None else [_strength(one, "scales") for one in _several(scales, "scales")]
         labels = parse_labels(tags=tags, metadata=None if name is None else {"name": check_name(name, "name")})
         pins = parse_parents(parents)
         who = self._bind(user_id, agent_id, run_id, session_id)
+        engine = self._engine()
         made = engine.make_steering(texts, layers=places, scales=strengths)
         blob, size = self._tools.blobs.put(made.file)
         payload = Activation(
@@ -71,11 +71,11 @@ class SteeringMemory(Handle):
         They add up; a negative strength turns one round. Raises SegmentRefused where a vector is another model's,
         DamagedBlob where its file is damaged, StaleMemory where what it was made from changed.
         """
-        engine = self._engine()
         named = check_ids(ids, "ids", least=1)
         asked = _strengths({} if strengths is None else strengths)
         if others := [id for id in asked if id not in named]:
             raise InvalidInput(f"strengths names {others[0]!r}, which is not among the ids")
+        engine = self._engine()
         who = read_by(self._bind(user_id, agent_id), engine.identity)
         uses, pins = [], []
         for id in named:

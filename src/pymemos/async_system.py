@@ -156,10 +156,19 @@ class AsyncMemOS:
 
 
 class AsyncReplyStream:
-    """An answer as it is made: ``async for piece in await mem.chat(…, stream=True)``; ``reply`` is there at the end."""
+    """An answer as it is made: ``async for piece in await mem.chat(…, stream=True)``; ``reply`` is there at the end.
+
+    ``async with`` ends it where its reader leaves or is cancelled, and lets go of what it holds.
+    """
 
     def __init__(self, stream: ReplyStream) -> None:
         self._stream = stream
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def __aiter__(self) -> Self:
         return self
@@ -171,7 +180,7 @@ class AsyncReplyStream:
         return piece
 
     async def close(self) -> None:
-        """End the answer where it is."""
+        """End the answer where it is, once the piece that is being made has come."""
         await asyncio.to_thread(self._stream.close)
 
     @property

@@ -16,7 +16,10 @@ Script = Sequence[str] | Callable[[Sequence[Mapping[str, str]]], str]
 
 
 class ChatServer(ThreadingHTTPServer):
-    """``refusals`` are given before it works; ``events`` replaces the stream; ``hush`` holds it up until it is set."""
+    """``refusals`` are given before it works; ``events`` replaces the stream; ``hush`` holds it up until it is set.
+
+    With ``lingers`` it says nothing more behind an answer, and does not hang up either until that is set.
+    """
 
     daemon_threads = True
 
@@ -26,6 +29,8 @@ class ChatServer(ThreadingHTTPServer):
         self.refusals: list[tuple[int, str, dict[str, str]]] = []
         self.events: list[str] | None = None
         self.hush: threading.Event | None = None
+        self.lingers: threading.Event | None = None
+        self.content_type = "text/event-stream"
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
 
@@ -42,8 +47,9 @@ def chat_server(script: Script) -> Iterator[ChatServer]:
         try:
             yield server
         finally:
-            if server.hush is not None:
-                server.hush.set()
+            for held in (server.hush, server.lingers):
+                if held is not None:
+                    held.set()
             server.shutdown()
             thread.join()
 
@@ -61,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.hush is not None:
             self.server.hush.wait(10)
         self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
+        self.send_header("content-type", self.server.content_type)
         self.end_headers()
         try:
             for line in self.server.events if self.server.events is not None else self._events(body):
@@ -69,6 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
         except (BrokenPipeError, ConnectionResetError):
             return  # whoever asked has left
+        if self.server.lingers is not None:
+            self.server.lingers.wait(10)
 
     def _events(self, body: dict[str, Any]) -> Iterator[str]:
         limit = body.get("max_tokens") or body.get("max_completion_tokens")

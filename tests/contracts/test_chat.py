@@ -11,6 +11,7 @@ from tests.contracts.chat_server import ChatServer, chat_server
 
 from pymemos.errors import ChatFailed, InvalidInput
 from pymemos.models.chat.endpoint import EndpointChat
+from pymemos.models.http import LONGEST_LINE
 from pymemos.ports import ChatModel, ChatOptions, Usage, Utterance
 from pymemos.testing.contracts import ChatContract, said
 from pymemos.testing.scripted import ScriptedChat
@@ -143,8 +144,11 @@ class TestEndpointChat(ChatContract):
             ['{"error": "out of memory"}'],
             ["<html>", "</html>"],
             [],
+            ["data: " + "[" * 200_000],
+            ['data: {"choices": [{"delta": {"content": "Hi"}, "finish_reason": {"a": 1}}]}'],
+            ['data: {"choices": [], "usage": {"prompt_tokens": ' + "9" * 5_000 + "}}"],
         ],
-        ids=range(12),
+        ids=range(15),
     )
     def test_a_strange_or_unfinished_answer_is_an_error(self, chat, server, events, waits):
         server.events = events
@@ -163,6 +167,70 @@ class TestEndpointChat(ChatContract):
         *pieces, last = chat.stream(HELLO, SHORT)
         assert (said(pieces), last.finish, last.usage) == (ANSWER, "stop", Usage(prompt=4))
 
+    @pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "é"])
+    def test_a_sign_that_ends_lines_elsewhere_is_part_of_the_answer(self, chat, server, sign):
+        server.events = [event(f"one{sign}two", finish="stop")]
+        server.content_type = "text/event-stream; charset=utf-16"  # events are UTF-8, whatever they are called
+
+        assert said(chat.stream(HELLO, SHORT)) == f"one{sign}two"
+
+    def test_an_event_may_have_several_lines_and_a_stream_a_mark_before_it(self, chat, server):
+        many = event("Hi").replace(", ", ", \r\ndata: ")
+        server.events = [f"\ufeff{many}", f"{event(' you', finish='stop')}\r\ndata: [DONE]"]
+
+        assert "\n" in many
+        assert said(chat.stream(HELLO, SHORT)) == "Hi you"
+
+    @pytest.mark.parametrize(
+        "usage", [{"prompt_tokens": 4, "completion_tokens": True}, {"prompt_tokens": 10**30}, None]
+    )
+    def test_what_is_no_count_is_none(self, chat, server, usage):
+        server.events = [event("Hi", finish="stop", usage=usage)]
+
+        told = list(chat.stream(HELLO, SHORT))[-1].usage
+        assert told == (None if usage is None else Usage(prompt=usage["prompt_tokens"] % 10**30))
+
+    def test_an_answer_that_does_not_end_is_stopped(self, chat, server):
+        server.events = [event("x" * 2 * LONGEST_LINE)]
+
+        with pytest.raises(ChatFailed, match="more than an answer can be"):
+            list(chat.stream(HELLO, SHORT))
+
+    def test_what_is_finished_and_counted_is_at_its_end(self, server):
+        server.events, server.lingers = [event(ANSWER, finish="stop", usage={"prompt_tokens": 4})], threading.Event()
+
+        *pieces, last = EndpointChat(server.url, "m", patience=5).stream(HELLO, SHORT)
+        assert (said(pieces), last.finish, last.usage) == (ANSWER, "stop", Usage(prompt=4))
+
+    def test_a_finished_answer_is_not_lost_where_nothing_follows(self, server):
+        server.events, server.lingers = [event(ANSWER, finish="length")], threading.Event()
+
+        *pieces, last = EndpointChat(server.url, "m", patience=0.1).stream(HELLO, SHORT)
+        assert (said(pieces), last.finish) == (ANSWER, "length")
+
+        server.events = [event(ANSWER)]
+        with pytest.raises(ChatFailed, match="broke off in the middle"):
+            list(EndpointChat(server.url, "m", patience=0.1).stream(HELLO, SHORT))
+
+    @pytest.mark.parametrize(
+        ("asked", "requests"),
+        [
+            ("Wed, 21 Oct 2199 07:28:00 GMT", 1),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", 2),
+            ("Wed, 99 Oct 2015", 2),
+            ("9" * 5_000, 1),
+        ],
+    )
+    def test_a_wait_may_be_asked_for_by_its_end(self, chat, server, waits, asked, requests):
+        server.refusals = [(429, "later", {"retry-after": asked})]
+
+        if requests == 1:  # far too long
+            with pytest.raises(ChatFailed, match="status 429"):
+                list(chat.stream(HELLO, SHORT))
+        else:
+            assert said(chat.stream(HELLO, SHORT)) == ANSWER
+        assert (len(server.requests), waits) == (requests, [0.5] * (requests - 1))
+
     def test_a_setting_without_a_model_is_refused(self):
         with pytest.raises(InvalidInput, match="#model"):
             EndpointChat.from_setting("https://host/v1")
@@ -171,3 +239,10 @@ class TestEndpointChat(ChatContract):
         with pytest.raises(InvalidInput, match="PYMEMOS_CHAT_KEY") as raised:
             EndpointChat.from_setting("https://me:secret@host/v1#m")
         assert "secret" not in str(raised.value)
+
+
+def event(text: str, **more) -> str:
+    """An event of a stream, with every character as it is."""
+    usage = {"usage": more.pop("usage")} if more.get("usage") else {}
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": more.get("finish")}
+    return f"data: {json.dumps({'choices': [choice], **usage}, ensure_ascii=False)}"

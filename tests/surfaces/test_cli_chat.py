@@ -186,6 +186,13 @@ class TestConversation:
         assert (talked.exit_code, talked.stdout) == (0, f"{ANSWER}\n")
         assert "no such key" in talked.stderr
 
+    @pytest.mark.parametrize("which", ["9" * 5_000, "0", "7", "²"], ids=range(4))
+    def test_what_is_no_number_of_the_list_is_looked_up_as_an_id(self, cli, which):
+        talked = cli("chat", typed=f"/forget {which}\nHello!\n")
+
+        assert (talked.exit_code, talked.stdout) == (0, f"{ANSWER}\n")
+        assert "error:" in talked.stderr
+
     @pytest.mark.parametrize("line", ["/why", "/plan", "/forget", "/nothing"])
     def test_a_command_that_has_nothing_to_say_says_that(self, cli, line):
         talked = cli("chat", typed=f"{line}\n")
@@ -203,7 +210,9 @@ class TestConversation:
 
 @pytest.mark.slow
 class TestInterrupted:
-    def test_an_answer_is_stopped_and_the_conversation_goes_on(self, server, tmp_path):
+    @pytest.fixture
+    def chat(self, server, tmp_path):
+        """Begins a chat in a process of its own, whose answers wait until they are let go."""
         server.hush = threading.Event()
         own = {
             "PYMEMOS_CONFIG_DIR": str(tmp_path / "config"),
@@ -211,27 +220,44 @@ class TestInterrupted:
             "PYMEMOS_EMBEDDER": "none",
             "PYMEMOS_CHAT": f"{server.url}#m",
         }
-        talk = subprocess.Popen(
-            [sys.executable, "-m", "pymemos", "chat"],
-            env={**os.environ, **own},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        talk.stdin.write("Tell me everything.\n")
-        talk.stdin.flush()
-        while not server.requests:
-            time.sleep(0.01)
-        talk.send_signal(signal.SIGINT)
-        time.sleep(0.2)
-        server.hush.set()
+
+        def begin(*arguments, typed=""):
+            talk = subprocess.Popen(
+                [sys.executable, "-m", "pymemos", "chat", *arguments],
+                env={**os.environ, **own},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            talk.stdin.write(typed)
+            talk.stdin.flush()
+            while not server.requests:
+                time.sleep(0.01)
+            talk.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            server.hush.set()
+            return talk
+
+        return begin
+
+    @pytest.mark.parametrize("form", [[], ["--json"]], ids=["streamed", "json"])
+    def test_an_answer_is_stopped_and_the_conversation_goes_on(self, chat, form):
+        talk = chat(*form, typed="Tell me everything.\n")
 
         said, told = talk.communicate("/memories\nAnd now?\n", timeout=20)
 
-        assert (talk.returncode, said.splitlines()[-1]) == (0, ANSWER)
+        assert talk.returncode == 0
+        assert ANSWER in said.splitlines()[-1]
         assert "Stopped; nothing was kept of it." in told
         assert "everything" not in said
+
+    @pytest.mark.parametrize("form", [[], ["--json"]], ids=["streamed", "json"])
+    def test_one_question_that_is_stopped_ends_as_interrupted(self, chat, form):
+        talk = chat(*form, "--once", "Tell me everything.")
+        talk.communicate(timeout=20)
+
+        assert talk.returncode == 130
 
 
 class TestModels:

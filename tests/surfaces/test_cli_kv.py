@@ -76,6 +76,13 @@ def test_encoding_without_a_model_says_what_is_missing(home, run, stored):
         assert len(mem.list()) == 0  # nothing is half done
 
 
+@pytest.mark.usefixtures("stored")
+def test_a_file_that_is_no_text_is_an_error_like_others(run, tmp_path):
+    (tmp_path / "image").write_bytes(b"\xff\xfe\x00")
+
+    assert "no local model" in run("encode", "--document", str(tmp_path / "image"), fails=True)
+
+
 def test_an_empty_list_says_how_to_begin(home, run):
     with opened(home) as mem:
         told(mem)

@@ -65,3 +65,9 @@ def test_without_a_model_it_says_what_is_missing(run):
 def test_a_line_that_is_no_pair_is_shown(run):
     assert "no list of 2 texts" in run("make", "-", given='["one"]\n', fails=True)
     assert "no JSON" in run("make", "-", given="one, two\n", fails=True)
+
+
+def test_a_file_that_is_no_text_is_told_by_its_line(run, tmp_path):
+    (tmp_path / "image").write_bytes(b"\xff\xfe")
+
+    assert "a line is no JSON" in run("make", str(tmp_path / "image"), fails=True)

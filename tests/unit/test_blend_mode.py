@@ -50,6 +50,13 @@ class TestGate:
                 with pytest.raises(errors.BlendRefused, match="never measured"):
                     act()
 
+    @pytest.mark.parametrize("options", [{}, {"schedule": "recency"}], ids=["as ever", "planned"])
+    def test_a_chat_without_a_memory_is_refused_too(self, tmp_path: Path, options: dict[str, str]) -> None:
+        with place(tmp_path, ToyEngine()) as mem:
+            with pytest.raises(errors.BlendRefused, match="never measured"):
+                mem.chat("Hello!", mode="blend", **options)
+            assert len(mem.list()) == 0
+
     def test_a_probe_that_finds_it_too_far_off_closes_what_was_open(self, tmp_path: Path) -> None:
         engine = ToyEngine()
         with place(tmp_path, engine) as mem:

@@ -107,6 +107,7 @@ class TestBytes:
         assert any("was read as text:" in one and "would pass the budget of" in one for one in reply.plan.remarks)
 
     def test_blending_keeps_to_no_bytes_and_so_is_left(self, mem, hot):
+        mem.probe_blending()
         reply = mem.chat(
             "What?", mode="blend", schedule={"strategy": "cost", "budgets": {"device_bytes": 900 * MB}}, **SHORT
         )

@@ -148,6 +148,13 @@ class TestChooser:
 
         assert Chooser(0.0, None)(torch.tensor([0.1, 3.0, 2.0])) == 1
 
+    @pytest.mark.parametrize("temperature", [1e-310, 1e-6, 5e-324])
+    def test_a_temperature_that_is_tiny_takes_the_highest(self, temperature):
+        import torch
+
+        choose = Chooser(temperature, 7)
+        assert {choose(torch.tensor([-3.0, 30.0, 29.0])) for _ in range(20)} == {1}
+
     def test_chance_follows_the_chances(self):
         import torch
 

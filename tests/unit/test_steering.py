@@ -140,9 +140,30 @@ class TestRefused:
         with pytest.raises(errors.InvalidInput, match="strengths"):
             mem.steering([id], strengths={id: strength})
 
+    @pytest.mark.parametrize(
+        "given",
+        [{"layers": [True]}, {"layers": [0.0]}, {"layers": ["a"]}, {"layers": 0}, {"layers": "0"},
+         {"scales": 3}, {"scales": "0.1"}, {"scales": [math.nan]}],
+    )  # fmt: skip
+    def test_what_is_no_layer_or_scale_is_refused_and_nothing_kept(self, mem, given):
+        with pytest.raises(errors.InvalidInput, match=next(iter(given))):
+            mem.steer_from(PAIRS, **given)
+        assert len(mem.list()) == 0
+
+    def test_strengths_are_a_mapping(self, mem):
+        id = mem.steer_from(PAIRS).id
+        with pytest.raises(errors.InvalidInput, match="mapping from ids"):
+            mem.steering([id], strengths=[1])
+
     def test_without_a_model_it_says_so(self, tmp_path):
         with MemOS(tmp_path, embedder="none") as mem, pytest.raises(errors.ModelError, match="local model"):
             mem.steer_from(PAIRS)
+
+    def test_arguments_are_looked_at_before_a_model_is_opened(self, tmp_path):
+        with MemOS(tmp_path, embedder="none") as mem:
+            for act in (lambda: mem.steer_from(PAIRS, layers=["a"]), lambda: mem.steering([])):
+                with pytest.raises(errors.InvalidInput):
+                    act()
 
 
 class TestFiles:
@@ -253,6 +274,48 @@ class TestChat:
 
         with mem.chat("How are you?", stream=True, **asked) as stream:
             assert "".join(stream) == mem.chat("How are you?", **asked).text
+
+    def test_a_stream_that_was_not_begun_asks_for_its_vectors_when_it_begins(self, mem):
+        made = mem.steer_from(PAIRS)
+        stream = mem.chat("How are you?", stream=True, steering=[made.id])
+        mem.erase(made.id)
+
+        with pytest.raises(errors.UnknownMemory):
+            next(stream)
+
+    def test_a_vector_that_goes_while_it_is_used_is_named_and_the_answer_not_kept(self, mem):
+        made = mem.steer_from(PAIRS)
+        stream = mem.chat("How are you?", stream=True, steering=[made.id])
+        next(stream)
+        mem.erase(made.id)
+        list(stream)
+
+        assert [one.id for one in stream.reply.plan.changed] == [made.id]
+        assert len(stream.reply.kept) == 1  # the question
+
+    def test_an_answer_is_not_made_anew_with_a_vector_that_was_erased_meanwhile(self, tmp_path):
+        class Erasing(ToyEngine):
+            erase = staticmethod(lambda: None)
+
+            def run(self, *given, **options):
+                yield from super().run(*given, **options)
+                self.erase()
+
+        engine = Erasing()
+        with opened(tmp_path, engine) as mem:
+            made = mem.steer_from(PAIRS)
+            engine.erase = lambda: mem.erase(made.id)
+
+            with pytest.raises(errors.UnknownMemory):
+                mem.chat("How are you?", steering=[made.id])
+            assert len(mem.list()) == 0
+
+    def test_a_frozen_vector_holds(self, mem):
+        made = mem.steer_from(PAIRS)
+        mem.freeze(made.id)
+        reply = mem.chat("How are you?", steering=[made.id])
+
+        assert (reply.plan.changed, reply.plan.attempts, len(reply.kept)) == ((), 1, 2)
 
     def test_a_vector_that_no_longer_holds_answers_nothing(self, mem):
         [source] = mem.add("Ana is warm.").ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pymemos.cube.cube import MemCube
 from pymemos.cube.header import Access, Behaviour, Governance, Lifespan, Priority, Provenance, Transformed
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Payload, Plaintext
 from pymemos.cube.wire import Document, Frame, digest, document, encode, hashes, parse_document, seal
-from pymemos.errors import MalformedRecord, NewerFormat
+from pymemos.errors import InvalidInput, MalformedRecord, NewerFormat
 from pymemos.testing.builders import SALT, a_cube
 from pymemos.testing.doubles import WHEN
 from pymemos.testing.strategies import cubes
@@ -196,6 +197,19 @@ def test_no_field_of_a_group_can_be_smuggled_in_through_its_extra_fields() -> No
     assert (cube.namespace, again.namespace) == ("users/bo", "users/bo")
     assert again == cube
     assert not again.header.governance.frozen
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"layers": (True,)}, {"layers": (object(),)}, {"size": "3"}, {"size": 1.5}, {"scale": math.nan},
+     {"form": "\ud83d"}, {"model": "tiny"}, {"extra": {"size": "3"}}],
+    ids=str,
+)  # fmt: skip
+def test_a_tensors_payload_that_could_not_be_read_back_is_not_sealed(wrong: dict[str, Any]) -> None:
+    payload = Activation(**{"form": "steering", "blob": "0" * 64, "size": 3, "model": MODEL, **wrong})
+
+    with pytest.raises(InvalidInput, match="payload"):
+        a_cube(payload=payload)
 
 
 def test_a_kind_that_is_not_known_asks_for_an_upgrade() -> None:

@@ -24,7 +24,7 @@ from pymemos.cube.header import (
     Transformed,
 )
 from pymemos.cube.payload import Activation, ModelRef, Parametric, Payload, Plaintext
-from pymemos.errors import MalformedRecord, NewerFormat
+from pymemos.errors import InvalidInput, MalformedRecord, NewerFormat
 
 FORMAT = 1  # raised when an older reader could misread what is written
 HASH_BYTES = 16  # 128 bits, salted: enough against collisions that nobody can search for offline
@@ -73,8 +73,11 @@ _DECODER = msgspec.json.Decoder(Document)
 def seal(declared: Document, salt: bytes, extra: dict[str, Any] | None = None) -> tuple[MemCube, bytes]:
     """The cube that declares this, with its hashes, and the canonical bytes that ``version`` is the hash of.
 
-    The hashes are salted, so that they confirm no guess of the content.
+    The hashes are salted, so that they confirm no guess of the content. Raises InvalidInput where a tensor's payload
+    could not be read back: one memory that nobody can read closes its whole namespace. Texts are checked as they come.
     """
+    if not isinstance(declared.payload, Plaintext):
+        _check_readable(declared.payload)
     raw = _canonical(declared, extra or {})
     version, content_hash = _digest(salt, raw), _digest(salt, _rendered(declared))
     return _cube(declared, salt, version, content_hash, extra or {}), raw
@@ -182,10 +185,26 @@ def _canonical(declared: Document, extra: dict[str, Any]) -> bytes:
 
 def _rendered(declared: Document) -> bytes:
     """The payload and what is rendered with it: what ``content_hash`` is the hash of."""
-    payload: Any = declared.payload
-    if _payload_is_extended(payload):
-        payload = _flatten(msgspec.to_builtins(payload))
-    return _ENCODER.encode([payload, declared.descriptive.speaker, declared.descriptive.event_time])
+    said = declared.descriptive
+    return _ENCODER.encode([_plain(declared.payload), said.speaker, said.event_time])
+
+
+def _plain(payload: Payload) -> Any:
+    """A payload as it is encoded, with the fields of a newer writer in their place."""
+    return _flatten(msgspec.to_builtins(payload)) if _payload_is_extended(payload) else payload
+
+
+def _check_readable(payload: Activation | Parametric) -> None:
+    """Refuse fields that are not of their kinds, and numbers that JSON has not: they come back otherwise, or not."""
+    try:
+        raw = _ENCODER.encode(_plain(payload))
+        fields = msgspec.json.decode(raw)
+        del fields["kind"]
+        again = _ENCODER.encode(_plain(_group(type(payload), fields)))
+    except (msgspec.MsgspecError, TypeError, AttributeError, ValueError) as error:
+        raise InvalidInput(f"the payload cannot be kept: {error}; give every field the kind that it names") from error
+    if again != raw:
+        raise InvalidInput("the payload holds a number that is none; pass finite numbers")
 
 
 def _digest(key: bytes, data: bytes) -> str:

@@ -22,6 +22,7 @@ from pymemos.interface.arguments import (
     check_mode,
     check_number,
     check_text,
+    optional_text,
     parse_labels,
     parse_messages,
 )
@@ -84,7 +85,7 @@ class ActivationMemory(Handle):
         injector, encoder = self._kv()
         who = self._bind(user_id, agent_id, run_id, session_id)
         labels = parse_labels(priority=priority, tags=tags)
-        said = self._system(system)
+        said = optional_text(system, "system", limit=self._settings.text_limit)
         if (ids is None) == (document is None):
             raise InvalidInput("pass the ids of memories, or document= with a text")
         given = self._kept_as_text(who, document, labels) if document is not None else check_ids(ids, "ids", least=1)
@@ -119,7 +120,7 @@ class ActivationMemory(Handle):
         if blends and exact_only:
             raise InvalidInput("mode='blend' is approximate and exact_only=True is not; pass one of them")
         injector, encoder = self._kv()
-        head = encoder.head(self._system(system))
+        head = encoder.head(optional_text(system, "system", limit=self._settings.text_limit))
         who = self._bind(user_id, agent_id, run_id, session_id)
         given = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
         said, _ = parse_messages(given, text_limit=self._settings.text_limit)
@@ -194,9 +195,6 @@ class ActivationMemory(Handle):
         about = msgspec.structs.replace(labels, semantic_type=SemanticType.KNOWLEDGE)
         added: Added = self._dispatch(who, requests.Add(messages=messages, labels=about, conversation=False))
         return added.ids
-
-    def _system(self, text: str | None) -> str | None:
-        return check_text(text, "system", limit=self._settings.text_limit) if text else None
 
     def _blending(self) -> Blending:
         if self._activations is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack, overload
 
@@ -16,14 +18,19 @@ from pymemos.facade.talk import Asked, ChatSeat, Talk, exchange, given_id
 from pymemos.interface.arguments import (
     BLEND,
     EXACT,
+    INT64,
     Planning,
+    check_id,
     check_ids,
     check_limit,
+    check_metadata,
     check_mode,
     check_number,
     check_planning,
     check_text,
+    optional_text,
     parse_messages,
+    shown,
 )
 from pymemos.interface.requests import Message
 from pymemos.operation.layout import Budget, Exchange
@@ -65,19 +72,22 @@ class ChatArguments(TypedDict, total=False):
 class ReplyStream(Iterator[str]):
     """An answer as it is made: iterate over its pieces; ``reply`` is there at the end.
 
-    Whoever leaves before the end (``close``, or the end of a ``with``) keeps nothing of the exchange.
+    Whoever leaves before the end (``close``, or the end of a ``with``) keeps nothing of the exchange. Threads take
+    turns: ``close`` waits for the piece that another one is reading.
     """
 
     def __init__(self, pieces: Generator[str, None, Reply]) -> None:
         self._pieces = pieces
+        self._turn = threading.RLock()
         self._reply: Reply | None = None
 
     def __next__(self) -> str:
-        try:
-            return next(self._pieces)
-        except StopIteration as end:
-            self._reply = end.value or self._reply
-            raise
+        with self._turn:
+            try:
+                return next(self._pieces)
+            except StopIteration as end:
+                self._reply = end.value or self._reply
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +99,8 @@ class ReplyStream(Iterator[str]):
 
     def close(self) -> None:
         """End the answer where it is."""
-        self._pieces.close()
+        with self._turn:
+            self._pieces.close()
 
     @property
     def reply(self) -> Reply:
@@ -179,6 +190,7 @@ class Chatting(SteeringMemory):
     ) -> Asked:
         """What was asked, each part checked."""
         question, given, said = parsed
+        system = optional_text(system, "system", limit=self._settings.text_limit)
         return Asked(
             question=question,
             given=given,
@@ -186,6 +198,7 @@ class Chatting(SteeringMemory):
             options=options,
             limit=check_limit(limit),
             where=None if filters is None else grammar.parse(filters),
+            longest=self._settings.text_limit,
             remember=remember,
         )
 
@@ -200,14 +213,19 @@ class Chatting(SteeringMemory):
     def _steered(
         self, talk: Talk, asked: Asked, steering: Sequence[str], user_id: str | None, agent_id: str | None
     ) -> Asked:
-        """What was asked, with the vectors for this answer; raises ModelError for what needs a local model."""
+        """What was asked, with how its vectors are got, anew for each attempt: one may be erased before it begins.
+
+        Raises ModelError for what needs a local model.
+        """
         if asked.mode == BLEND:
             talk.engine_for("mode='blend'")
         named = check_ids(steering, "steering", least=0)
         if not named:
             return asked
         self._check_local(talk, "steering")
-        return msgspec.structs.replace(asked, steering=self.steering(named, user_id=user_id, agent_id=agent_id))
+        return msgspec.structs.replace(
+            asked, steering=partial(self.steering, named, user_id=user_id, agent_id=agent_id)
+        )
 
     def _check_local(self, talk: Talk, asked: str) -> None:
         """Raise ModelError where the model that answers is not the local one."""
@@ -265,17 +283,20 @@ def _exchange(before: Sequence[Exchange], asked: Sequence[str], answered: Sequen
 def _options(max_tokens: int, temperature: Any, stop: Any, seed: Any, schema: Any) -> ChatOptions:
     number = isinstance(temperature, int | float) and not isinstance(temperature, bool)
     if not number or not 0 <= temperature <= HOTTEST_TEMPERATURE:
-        raise InvalidInput(f"temperature is {temperature!r}; pass a number from 0 to {HOTTEST_TEMPERATURE:g}")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-        raise InvalidInput(f"seed is {seed!r}; pass a whole number")
-    if isinstance(stop, str) or not all(isinstance(one, str) and one for one in stop):
-        raise InvalidInput("stop is a list of texts at which the answer ends")
-    if schema is not None and not isinstance(schema, Mapping):
-        raise InvalidInput(f"schema is a JSON schema as a mapping, not {type(schema).__name__}")
+        raise InvalidInput(f"temperature is {shown(temperature)}; pass a number from 0 to {HOTTEST_TEMPERATURE:g}")
     return ChatOptions(
         max_tokens=check_number(max_tokens, "max_tokens", least=1, most=MOST_TOKENS),
         temperature=float(temperature),
-        stop=tuple(stop),
-        seed=seed,
-        schema=None if schema is None else dict(schema),
+        stop=_stops(stop),
+        seed=None if seed is None else check_number(seed, "seed", least=-INT64, most=INT64 - 1),
+        schema=None if schema is None else check_metadata(schema, "schema"),
     )
+
+
+def _stops(given: Any) -> tuple[str, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidInput(f"stop is {shown(given)}; pass a list of texts at which the answer ends")
+    stops = tuple(check_id(one, "a text in stop") for one in given)
+    if not all(stops):
+        raise InvalidInput("stop holds an empty text; pass texts at which the answer ends")
+    return stops

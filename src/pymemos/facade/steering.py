@@ -42,13 +42,14 @@ class SteeringMemory(Handle):
         the model most towards the wanted texts without making them unlikely. The texts are not kept; ``parents`` are
         the memories that they were taken from, and when one of these changes, the vector is stale.
         """
-        engine = self._engine()
         texts = [_pair(pair, limit=self._settings.text_limit) for pair in _several(pairs, "pairs")]
-        strengths = None if scales is None else [_strength(one, "scales") for one in scales]
+        places = None if layers is None else [_layer(one) for one in _several(layers, "layers")]
+        strengths = None if scales is None else [_strength(one, "scales") for one in _several(scales, "scales")]
         labels = parse_labels(tags=tags, metadata=None if name is None else {"name": check_name(name, "name")})
         pins = parse_parents(parents)
         who = self._bind(user_id, agent_id, run_id, session_id)
-        made = engine.make_steering(texts, layers=layers, scales=strengths)
+        engine = self._engine()
+        made = engine.make_steering(texts, layers=places, scales=strengths)
         blob, size = self._tools.blobs.put(made.file)
         payload = Activation(
             form=STEERING, blob=blob, size=size, model=engine.ref, layers=made.layers, scale=made.scale
@@ -70,15 +71,13 @@ class SteeringMemory(Handle):
         They add up; a negative strength turns one round. Raises SegmentRefused where a vector is another model's,
         DamagedBlob where its file is damaged, StaleMemory where what it was made from changed.
         """
-        engine = self._engine()
         named = check_ids(ids, "ids", least=1)
-        asked = (
-            {} if strengths is None else {check_id(id): _strength(one, "strengths") for id, one in strengths.items()}
-        )
+        asked = _strengths({} if strengths is None else strengths)
         if others := [id for id in asked if id not in named]:
             raise InvalidInput(f"strengths names {others[0]!r}, which is not among the ids")
+        engine = self._engine()
         who = read_by(self._bind(user_id, agent_id), engine.identity)
-        uses = []
+        uses, pins = [], []
         for id in named:
             cube: MemCube = self._dispatch(who, UseSteering(id=id, model=engine.ref))
             payload = cube.payload
@@ -86,7 +85,8 @@ class SteeringMemory(Handle):
             file = self._tools.blobs.open_whole(payload.blob)
             vectors = engine.load_steering(file, payload.layers)
             uses.append(SteeringUse(vectors=vectors, scale=(payload.scale or 0.0) * asked.get(id, 1.0)))
-        return Steering(uses=tuple(uses), ids=named)
+            pins.append(cube.pin())
+        return Steering(uses=tuple(uses), ids=named, pins=tuple(pins))
 
     def steering_effect(
         self,
@@ -116,7 +116,7 @@ class SteeringMemory(Handle):
 
 def _several(given: Any, name: str) -> Sequence[Any]:
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise InvalidInput(f"{name} is a {type(given).__name__}; pass a list of tuples of texts")
+        raise InvalidInput(f"{name} is {type(given).__name__}; pass a list")
     return given
 
 
@@ -134,6 +134,18 @@ def _pair(given: Any, *, limit: int) -> tuple[str, str]:
 def _item(given: Any, *, limit: int) -> SteeringItem:
     ask, wanted, other = _texts(given, 3, limit=limit)
     return SteeringItem(ask=ask, wanted=wanted, other=other)
+
+
+def _layer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInput(f"layers holds {value!r}; pass whole numbers, as int")
+    return value
+
+
+def _strengths(given: Any) -> dict[str, float]:
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"strengths is {given!r}; pass a mapping from ids to numbers")
+    return {check_id(id): _strength(one, "strengths") for id, one in given.items()}
 
 
 def _strength(value: Any, name: str) -> float:

@@ -71,10 +71,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     options: ChatOptions
     limit: int
     where: Filter | None
+    longest: int  # characters of an answer: of more, no memory could be made
     budget: Budget = Budget()
     remember: bool = True
     mode: str = EXACT  # how memories that are stored as keys and values are put together
-    steering: Steering | None = None
+    steering: Callable[[], Steering] | None = None  # gives the vectors that may be used now
     plan: SchedulePolicy | None = None  # by which it is planned; None: as the policies that are set say
     adapters: bool = False  # whether what an adapter knows may stay out of the prompt
 
@@ -127,14 +128,16 @@ class Ready(NamedTuple):
     planned: Planned | None = None
     prompt: Prompt | None = None  # in tokens, where that was needed already
     attached: Attached | None = None  # the adapters for this answer, confirmed
+    steering: Steering = Steering()  # the vectors for this answer, confirmed
 
     @property
     def used(self) -> tuple[Parent, ...]:
-        """Every memory and message in the prompt, as it was read, and every adapter with what it stands for."""
+        """Every memory and message in the prompt, as it was read; adapters with what they stand for, and vectors."""
         notes = [Parent(id=one.id, version=one.version, content_hash=one.content_hash) for one in self.layout.notes]
         shown = {id for one in self.layout.history for id in (one.asked_id, one.answer_id)}
         turns = (cube.pin() for cube in self.recalled.turns if cube.id in shown)
-        return (*notes, *turns, *(cube.pin() for cube in self.carried), *(self.attached.pins if self.attached else ()))
+        known = (*(cube.pin() for cube in self.carried), *(self.attached.pins if self.attached else ()))
+        return (*notes, *turns, *known, *self.steering.pins)
 
     @property
     def carried(self) -> tuple[MemCube, ...]:
@@ -191,7 +194,7 @@ class Talk:
 
     def pieces(self, asked: Asked, *, is_last: bool = True, attempts: int = 1) -> Generator[str, None, Reply]:
         """The answer as it is made, and the reply at its end; whoever leaves before that keeps nothing of it."""
-        watch, told, injection = _Watch(), _Told(), _Box()
+        watch, told, injection = _Watch(), _Told(asked.longest), _Box()
         ready = self._ready(asked, watch)
         change = self._begun(ready.recalled)
         for piece in self._said(ready, asked, injection):
@@ -203,8 +206,6 @@ class Talk:
         text, usage, more = told.whole(ready.words)
         watch.mark("total_ms")
         plan = _plan(self._model.identity, ready, injection.value, more, attempts, watch.cost)
-        if asked.steering is not None:
-            plan = msgspec.structs.replace(plan, steering=asked.steering.ids)
         kept, remarks = self._kept(asked, ready, text, plan, usage, is_last=is_last)
         self._note(asked, ready, text, kept)
         watch.again("total_ms")
@@ -220,11 +221,12 @@ class Talk:
         budget, remarks = fitted(asked.budget, self._model.window, asked.options.max_tokens, *fixed)
         owner, key = self._keys(asked)
         last = self._seat.last(key, owner)
+        steering = Steering() if asked.steering is None else asked.steering()  # first: a plan counts the calls left
         recalled = self._recalled(asked, last)
         watch.mark("search_ms")
         ready = self._counted(asked, recalled, last, budget, (owner, key))
         watch.mark("layout_ms")
-        return ready._replace(remarks=(*remarks, *ready.remarks))
+        return ready._replace(steering=steering, remarks=(*remarks, *ready.remarks))
 
     def _counted(
         self, asked: Asked, recalled: Recalled, last: Layout | None, budget: Budget, keys: tuple[Key, Key]
@@ -335,13 +337,12 @@ class Talk:
             yield from model.stream(words.messages, options)
             return
         prompt = ready.prompt or _prompt(model, words)
-        steering = asked.steering.uses if asked.steering is not None else ()
         adapters = ready.attached.adapters if ready.attached is not None else ()
         within = _within(asked, ready.planned)
         with self._seat.injector(model, prompt, self._looking, ready.layout.stable, within) as injected:
             injection.value = injected
             given: dict[str, Any] = {"adapters": adapters} if adapters else {}  # an engine without a tuner takes none
-            yield from model.run(prompt.tokens, options, prefix=injected.prefix, steering=steering, **given)
+            yield from model.run(prompt.tokens, options, prefix=injected.prefix, steering=ready.steering.uses, **given)
 
     def _kept(
         self, asked: Asked, ready: Ready, text: str, plan: Plan, usage: Usage, *, is_last: bool
@@ -469,6 +470,7 @@ def _plan(identity: str, ready: Ready, injection: Injection, more: tuple[str, ..
         left_out=layout.left_out,
         memory_tokens=sum(note.tokens for note in layout.notes),
         injected_tokens=injection.tokens,
+        steering=ready.steering.ids,
         remarks=(*ready.remarks, *injection.remarks, *more),
         attempts=attempts,
         cost=cost,
@@ -525,13 +527,20 @@ class _Box:
 class _Told:
     """What the model said so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int) -> None:
+        self._longest, self._length = longest, 0
         self._pieces: list[str] = []
         self._usage: Usage | None = None
         self.finish = "stop"
 
     def take(self, piece: Piece) -> None:
-        """The next piece."""
+        """The next piece; raises ChatFailed where the model does not come to an end."""
+        self._length += len(piece.text)
+        if self._length > self._longest:
+            raise ChatFailed(
+                f"the model said more than {self._longest:,} characters, the limit of a text, and was stopped; lower "
+                "max_tokens, or raise text_limit"
+            )
         self._pieces.append(piece.text)
         self._usage = piece.usage or self._usage
         self.finish = piece.finish or self.finish

@@ -50,7 +50,7 @@ EXACT, BLEND = MODES = ("exact", "blend")  # how a prompt is put together of wha
 MOST_BUDGET = 10**15  # of anything that a plan may take: whoever wants more sets no limit
 MOST_ATTEMPTS = 40  # at a job: the later ones are an hour apart
 LAST_TURN = datetime(9999, 1, 1, tzinfo=UTC)
-_INT64 = 1 << 63
+INT64 = 1 << 63  # whole numbers of 64 bits are below it, and not below its negative
 
 
 def parse_content(given: Any, *, text_limit: int) -> tuple[tuple[Message, ...], tuple[int, ...]]:
@@ -103,6 +103,11 @@ def check_query(query: Any) -> str:
             f"the query has {len(query):,} characters, the limit is {QUERY_LIMIT:,}; ask with the part that matters"
         )
     return check_text(query, "the query", limit=QUERY_LIMIT)
+
+
+def optional_text(text: Any, name: str, *, limit: int) -> str | None:
+    """A text that may be left out, or be empty."""
+    return None if text is None or text == "" else check_text(text, name, limit=limit)
 
 
 def check_name(value: Any, name: str) -> str:
@@ -391,8 +396,13 @@ def check_limit(value: Any) -> int:
 def check_number(value: Any, name: str, *, least: int, most: int) -> int:
     """A whole number within its bounds."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidInput(f"{name} is {value!r}; pass a number from {least} to {most}")
+        raise InvalidInput(f"{name} is {shown(value)}; pass a number from {least} to {most}")
     return value
+
+
+def shown(value: Any) -> str:
+    """A value as an error repeats it: Python writes no number of thousands of digits."""
+    return f"a number of {value.bit_length():,} bits" if isinstance(value, int) and abs(value) > INT64 else repr(value)
 
 
 def check_member(kind: type[Member], value: Any, name: str) -> Member:
@@ -447,7 +457,7 @@ def check_policy(policy: Any) -> LifecyclePolicy:
         if value is None and (whole or name == "archive_after_days"):
             continue
         fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if not fits or not 0 <= value <= _INT64:
+        if not fits or not 0 <= value <= INT64:
             raise InvalidInput(f"{name} is {value!r}; pass a {'whole ' if whole else ''}number from 0 on")
     return policy
 
@@ -536,7 +546,7 @@ def _json(value: Any, name: str, depth: int) -> Any:
         return value
     if isinstance(value, str):
         return _encodable(value, name)
-    if isinstance(value, int) and -_INT64 <= value < _INT64:
+    if isinstance(value, int) and -INT64 <= value < INT64:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
@@ -544,9 +554,7 @@ def _json(value: Any, name: str, depth: int) -> Any:
         return {_key(key, name): _json(item, f"{name}.{key}", depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_json(item, name, depth + 1) for item in value]
-    raise InvalidInput(
-        f"{name} is {value!r}; metadata holds JSON: texts, finite numbers of 64 bits, flags, lists, mappings"
-    )
+    raise InvalidInput(f"{name} is {shown(value)}; JSON holds texts, finite numbers of 64 bits, flags, lists, mappings")
 
 
 def _encodable(text: str, name: str, encode: Callable[[str], bytes] = str.encode) -> str:
@@ -555,7 +563,9 @@ def _encodable(text: str, name: str, encode: Callable[[str], bytes] = str.encode
     try:
         encode(text)
     except UnicodeEncodeError as error:
-        raise InvalidInput(f"{name} holds half of a surrogate pair at {error.start}; pass valid Unicode") from error
+        raise InvalidInput(
+            f"{name} holds half of a surrogate pair at {error.start}, or a byte that is not UTF-8; pass valid Unicode"
+        ) from error
     return text
 
 

@@ -79,6 +79,10 @@ class Blending:
         self._engine, self._open = injector.engine, open_blender
         encoder.read_loose = self.read
 
+    def check(self) -> None:
+        """Raise BlendRefused where a probe has not allowed it."""
+        self._open()
+
     def encode(
         self,
         who: Who,

@@ -12,7 +12,7 @@ import msgspec
 from pymemos.cube.call import Request
 from pymemos.cube.cube import MemCube, Parent, Source, Standing
 from pymemos.cube.filters import Compare
-from pymemos.cube.header import LIVE, Origin, Provenance, SemanticType
+from pymemos.cube.header import LIVE, Origin, Provenance, SemanticType, Stage
 from pymemos.infrastructure.vault import Draft
 from pymemos.interface.activation import SYSTEM
 from pymemos.interface.api import Handler, Outcome, Work
@@ -199,18 +199,18 @@ def _turns(work: Work, request: Recall) -> tuple[MemCube, ...]:
     return _holding(work, own)
 
 
-def _holding(work: Work, ids: Iterable[str]) -> tuple[MemCube, ...]:
+def _holding(work: Work, ids: Iterable[str], stages: Sequence[Stage] = LIVE) -> tuple[MemCube, ...]:
     """Those of some memories that a search could give the caller now: there, open to it, alive, not over, not stale."""
     records: list[Record] = work.unit.current(list(dict.fromkeys(ids)))
-    cubes = [record.cube for record in records if _is_served(work, record)]
+    cubes = [record.cube for record in records if _is_served(work, record, stages)]
     return tuple(cube for cube in marked(work, cubes) if not cube.stale)
 
 
-def _is_served(work: Work, record: Record) -> bool:
+def _is_served(work: Work, record: Record, stages: Sequence[Stage]) -> bool:
     cube = record.cube
     if record.valid_to is not None and record.valid_to <= work.now:
         return False
-    return cube.stage_at(work.now) in LIVE and may_read(work, cube) and not work.veil.hides(cube)
+    return cube.stage_at(work.now) in stages and may_read(work, cube) and not work.veil.hides(cube)
 
 
 def _hottest(work: Work, count: int) -> tuple[MemCube, ...]:
@@ -257,8 +257,11 @@ def _seqs(work: Work) -> Iterable[tuple[str, int]]:
 
 
 def _changed(work: Work, used: Sequence[Parent]) -> tuple[Source, ...]:
-    """Those of some memories that no longer say what was read of them, or that the caller may not read any more."""
-    now = {cube.id: cube.content_hash for cube in _holding(work, [one.id for one in used])}
+    """Those of some memories that no longer say what was read of them, or that the caller may not read any more.
+
+    What is frozen takes no edits, so it holds: a vector is served so, and what was frozen meanwhile says the same.
+    """
+    now = {cube.id: cube.content_hash for cube in _holding(work, [one.id for one in used], (*LIVE, Stage.FROZEN))}
     return tuple(
         Source(id=one.id, standing=Standing.CHANGED if one.id in now else _standing(work, one.id))
         for one in used

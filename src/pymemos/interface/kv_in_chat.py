@@ -63,6 +63,8 @@ class KvInChat:
         if injector.engine is not engine:  # keys and values of one model are nothing to another
             yield Injection(remarks=(OTHER_MODEL,) if within.mode == BLEND else ())
             return
+        if within.mode == BLEND:  # also where nothing is there to blend: else it went unnoticed until something is
+            self._blending().check()
         is_free = within.notes is None and within.nbytes is None
         remarks = (NO_BUDGET,) if within.mode == BLEND and not is_free else ()
         if within.notes == 0:  # no call is made for it either

@@ -63,8 +63,9 @@ class Steered(msgspec.Struct, frozen=True, kw_only=True):
 class Steering(msgspec.Struct, frozen=True, kw_only=True):
     """Vectors that may be used now: pass ``uses`` to the engine as ``steering``; ask anew for the next answer."""
 
-    uses: tuple[SteeringUse, ...]
-    ids: tuple[str, ...]
+    uses: tuple[SteeringUse, ...] = ()
+    ids: tuple[str, ...] = ()
+    pins: tuple[Parent, ...] = ()  # their versions, to look at again once the answer is made
 
 
 class KeepSteeringHandler(Handler):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from email.utils import mktime_tz, parsedate_tz
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -14,7 +15,10 @@ from pymemos.errors import InvalidInput, ModelError
 WAIT_S: Final = 0.5  # before the second attempt; doubled before each further one
 LONGEST_WAIT_S: Final = 30.0
 CONNECT_S: Final = 5.0
+LONGEST_LINE: Final = 1 << 24  # bytes, of an answer that is not streamed too: far more than any model says
+LONGEST_ANSWER: Final = 1 << 28  # bytes of all lines: each token of a streamed answer takes hundreds
 _PASSING: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+LONGEST_REFUSAL: Final = 1 << 16  # bytes
 _EXCERPT: Final = 200  # characters of what a server said that an error repeats
 
 
@@ -34,6 +38,10 @@ class Address(NamedTuple):
             raise InvalidInput(f"the endpoint's address holds a password; set {key_variable} instead")
         library()
         return cls(base, model)
+
+
+class BrokenOff(Exception):
+    """The server said no more in the middle of an answer; only who reads it knows whether it was at its end."""
 
 
 class Endpoint:
@@ -65,12 +73,16 @@ class Endpoint:
         answer = self._sent(path, body, attempts=attempts, streamed=False)
         try:
             return answer.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._failed(f"{self.base} answered with something else than JSON ({error})") from error
 
     @contextmanager
     def stream(self, path: str, body: dict[str, Any], *, attempts: int) -> Iterator[Iterator[str]]:
-        """The lines of the answer as they come in; leaving the block hangs up. Lines that fail are not tried again."""
+        """The lines of the answer as they come in; leaving the block hangs up. Lines that fail are not tried again.
+
+        They are UTF-8, whatever the server calls them, as events are; what is no character becomes a sign that says so.
+        Raises BrokenOff from them.
+        """
         answer = self._sent(path, body, attempts=attempts, streamed=True)
         try:
             yield self._lines(answer)
@@ -80,9 +92,26 @@ class Endpoint:
     def _lines(self, answer: Any) -> Iterator[str]:
         http = library()
         try:
-            yield from answer.iter_lines()
+            for place, line in enumerate(self._split(answer.iter_bytes())):
+                text = line.removesuffix(b"\r").decode("utf-8", "replace")
+                yield text if place else text.removeprefix("\ufeff")
         except (http.HTTPError, http.StreamError) as error:
-            raise self._failed(f"{self.base} broke off in the middle ({_told(error)}); repeat the call") from error
+            raise BrokenOff(_told(error)) from error
+
+    def _split(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """What stands between line feeds: JSON may hold every other sign that ends a line of text."""
+        held, size = bytearray(), 0
+        for chunk in chunks:
+            size += len(chunk)
+            *lines, rest = chunk.split(b"\n")
+            for line in lines:
+                yield bytes(held) + line
+                held.clear()
+            held += rest
+            if len(held) > LONGEST_LINE or size > LONGEST_ANSWER:
+                raise self._failed(f"{self.base} says more than an answer can be ({size:,} bytes); check its address")
+        if held:
+            yield bytes(held)
 
     def _sent(self, path: str, body: dict[str, Any], *, attempts: int, streamed: bool) -> Any:
         http, reason, url = library(), "", f"{self.base}/{path}"
@@ -132,17 +161,26 @@ def _told(error: Exception) -> str:
 
 def _body(answer: Any) -> str:
     """What a refusal says, as far as it can be read; the connection is free afterwards."""
-    http = library()
+    http, found = library(), b""
     try:
-        answer.read()
-        return str(answer.text)
+        for chunk in answer.iter_bytes():
+            found += chunk
+            if len(found) > LONGEST_REFUSAL:
+                break
     except http.HTTPError as error:
         return _told(error)
     finally:
         answer.close()
+    return found.decode("utf-8", "replace")
 
 
 def _asked_wait(answer: Any) -> float:
-    """The seconds that the server asks to wait, where it says so in seconds."""
+    """The seconds that the server asks to wait: it says how many, or until when."""
     asked = answer.headers.get("retry-after", "").strip()
-    return float(asked) if asked.isdecimal() else 0.0
+    if asked.isdecimal():
+        return float(asked)
+    until = parsedate_tz(asked)
+    try:
+        return 0.0 if until is None else mktime_tz(until) - time.time()
+    except (ValueError, OverflowError):  # of a day that no calendar has
+        return 0.0

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from pymemos.errors import ChatFailed
-from pymemos.models.http import Address, Endpoint, sendable
+from pymemos.models.http import Address, BrokenOff, Endpoint, sendable
 from pymemos.ports import ChatOptions, Piece, Usage, Utterance
 
 ATTEMPTS: Final = 3  # before the first piece only: what was shown is not said again
 SILENCE_S: Final = 300.0  # a local server may read a long prompt for minutes before it says anything
+MOST_COUNTED: Final = 1 << 53  # tokens: JSON's numbers are exact so far
 _DONE: Final = "[DONE]"
 _NEWER: Final = "max_completion_tokens"  # what some models call the limit, and then refuse the usual name
 
@@ -87,18 +88,29 @@ class EndpointChat:
 
 
 def _pieces(lines: Iterable[str], base: str) -> Iterator[Piece]:
-    """The events of a stream as pieces; the last one says how it ended, and what it cost where the server says so."""
+    """The events of a stream as pieces; the last one says how it ended, and what it cost where the server says so.
+
+    It is at its end with the mark of the end, or once it is known how it ended and what it cost; what is missing
+    behind the finish is no loss, so a server that breaks off there, or says no more, has answered.
+    """
     finish, usage, ended = None, None, False
-    for event in _events(lines, base):
-        if event is None:
-            ended = True
-            break
-        usage = _usage(event.get("usage")) or usage
-        for choice in event.get("choices") or ():
-            text = (choice.get("delta") or choice.get("message") or {}).get("content")
-            if text:
-                yield Piece(text=text)
-            finish = choice.get("finish_reason") or finish
+    try:
+        for event in _events(lines, base):
+            if event is None:
+                ended = True
+                break
+            told = _usage(event.get("usage"))
+            usage = told or usage
+            for choice in event.get("choices") or ():
+                text = (choice.get("delta") or choice.get("message") or {}).get("content")
+                if text:
+                    yield Piece(text=sendable(text))
+                finish = choice.get("finish_reason") or finish
+            if finish is not None and told is not None:
+                break
+    except BrokenOff as error:
+        if finish is None:
+            raise ChatFailed(f"{base} broke off in the middle ({error}); repeat the call") from error
     if finish is None and not ended:
         raise ChatFailed(f"{base} broke off before the answer was at its end; repeat the call")
     yield Piece(finish=finish or "stop", usage=usage)
@@ -106,25 +118,36 @@ def _pieces(lines: Iterable[str], base: str) -> Iterator[Piece]:
 
 def _events(lines: Iterable[str], base: str) -> Iterator[dict[str, Any] | None]:
     """The JSON of every event, None for the end; a server that does not stream answers with one object."""
+    for data in _data(lines):
+        if data == _DONE:
+            yield None
+            return
+        if data:
+            yield _event(data, base)
+
+
+def _data(lines: Iterable[str]) -> Iterator[str]:
+    """What each event holds, in one line or in several; behind them what is no event, as a whole."""
+    event: list[str] = []
     rest: list[str] = []
     for line in lines:
         if line.startswith("data:"):
-            data = line.removeprefix("data:").strip()
-            if data == _DONE:
-                yield None
-                return
-            if data:
-                yield _event(data, base)
+            event.append(line.removeprefix("data:").strip())
         elif line.strip() and not line.startswith((":", "event:", "id:", "retry:")):
             rest.append(line)
-    if rest:
-        yield _event("\n".join(rest), base)
+        if event and event[-1] == _DONE:
+            yield from ("\n".join(event[:-1]), _DONE)
+            event = []
+        elif event and not line.strip():
+            yield "\n".join(event)
+            event = []
+    yield from ("\n".join(one) for one in (event, rest) if one)
 
 
 def _event(data: str, base: str) -> dict[str, Any]:
     try:
         event = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ChatFailed(f"{base} answered with something else than JSON ({error}); check its address") from error
     if not isinstance(event, dict) or not _has_choices(event):
         raise ChatFailed(f"{base} answered with something else than a chat completion: {data[:200]}")
@@ -147,7 +170,8 @@ def _is_choice(given: Any) -> bool:
     if not isinstance(given, dict):
         return False
     said = given.get("delta") or given.get("message") or {}
-    return isinstance(said, dict) and isinstance(said.get("content"), str | None)
+    is_said = isinstance(said, dict) and isinstance(said.get("content"), str | None)
+    return is_said and isinstance(given.get("finish_reason"), str | None)
 
 
 def _reason(error: Any) -> str:
@@ -169,4 +193,5 @@ def _usage(given: Any) -> Usage | None:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_COUNTED
+    return value if is_count else 0

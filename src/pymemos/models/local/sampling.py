@@ -26,7 +26,8 @@ class Chooser:
         """A token of (vocabulary,) logits."""
         if self._temperature <= 0:
             return int(logits.argmax())
-        chances = (logits.double().cpu() / self._temperature).softmax(dim=-1)
+        behind = logits.double().cpu() - float(logits.max())  # first, so that no division by what is tiny overflows
+        chances = (behind / self._temperature).softmax(dim=-1)
         return int(torch.multinomial(chances, 1, generator=self._dice))
 
 

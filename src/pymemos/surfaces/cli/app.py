@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 FAILED, INTERRUPTED = 1, 130
+TEXT_FILE = click.File(encoding="utf-8", errors="surrogateescape")  # as stdin: the check of a text names what is none
 VERBS = (
     "add search chat list get update append delete restore annotate history diff provenance snapshot snapshots"
     " restore-to merge fuse compose undo kv steering distil adapter sign signatures freeze unfreeze archive"

@@ -116,10 +116,12 @@ class Conversation:
                 self.ask(line)
         except PymemosError as error:
             click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        except KeyboardInterrupt:
+            click.echo("Stopped; nothing was kept of it.", err=True)
         return True
 
     def ask(self, question: str) -> None:
-        """Ask the model and print what it says, as it says it."""
+        """Ask the model and print what it says, as it says it; nothing is kept of what is interrupted."""
         if self._shell.json:
             self._reply = self._mem.chat(question, **self._options)
             self._shell.answer(public_reply(self._reply))
@@ -131,8 +133,7 @@ class Conversation:
                     sys.stdout.flush()
             except KeyboardInterrupt:
                 click.echo(" …")
-                click.echo("Stopped; nothing was kept of it.", err=True)
-                return
+                raise
         click.echo()
         self._reply = stream.reply
         self._remark(stream.reply)
@@ -189,8 +190,8 @@ class Conversation:
         click.echo(f"The task is {self._options.get('task', 'none')}.")
 
     def _forget(self, which: str) -> None:
-        place = int(which) - 1 if which.isdecimal() else -1
-        id = self._listed[place] if 0 <= place < len(self._listed) else which
+        listed = {str(place): id for place, id in enumerate(self._listed, start=1)}
+        id = listed.get(which, which)
         if not id:
             click.echo("say which: /forget ID, or the number of a line of /why or /memories", err=True)
             return

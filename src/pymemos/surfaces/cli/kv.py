@@ -10,6 +10,7 @@ import click
 from pymemos.surfaces.cli import show
 from pymemos.surfaces.cli.app import (
     FAILED,
+    TEXT_FILE,
     Cli,
     Shell,
     common_options,
@@ -60,7 +61,7 @@ def list_(shell: Shell, **options: Any) -> None:
 
 @verb(group=kv)
 @click.argument("ids", nargs=-1)
-@click.option("--document", metavar="FILE", type=click.File(), help="Keep this text first, and encode it; - is stdin.")
+@click.option("--document", metavar="FILE", type=TEXT_FILE, help="Keep this text first, and encode it; - is stdin.")
 @click.option("--system", metavar="TEXT", help="The text that stands before the memories in the prompt.")
 @click.option("--form", type=click.Choice(["exact", "int8"]), help="exact, or int8: smaller, and lossy.")
 @click.option("--mode", type=click.Choice(["exact", "blend"]), help="exact, or blend: each apart, approximate.")

@@ -9,7 +9,17 @@ import click
 
 from pymemos.errors import InvalidInput
 from pymemos.surfaces.cli import show
-from pymemos.surfaces.cli.app import Cli, Shell, common_options, given, identity_options, limit_option, main, verb
+from pymemos.surfaces.cli.app import (
+    TEXT_FILE,
+    Cli,
+    Shell,
+    common_options,
+    given,
+    identity_options,
+    limit_option,
+    main,
+    verb,
+)
 from pymemos.surfaces.cli.app import scope_options as scoped
 from pymemos.surfaces.cli.show import Column
 
@@ -51,7 +61,7 @@ def list_(shell: Shell, **options: Any) -> None:
 
 
 @verb(group=steering)
-@click.argument("pairs", type=click.File(encoding="utf-8"))
+@click.argument("pairs", type=TEXT_FILE)
 @click.option("--name", metavar="NAME", help="What the vector is called.")
 @scoped
 def make(shell: Shell, pairs: Any, **options: Any) -> None:
@@ -69,7 +79,7 @@ def make(shell: Shell, pairs: Any, **options: Any) -> None:
 
 
 @verb(group=steering)
-@click.argument("items", type=click.File(encoding="utf-8"))
+@click.argument("items", type=TEXT_FILE)
 @click.argument("ids", nargs=-1, required=True)
 @identity_options
 def measure(shell: Shell, items: Any, ids: tuple[str, ...], **options: Any) -> None:

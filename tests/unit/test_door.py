@@ -220,7 +220,7 @@ UNDECIDED: dict[str, tuple[Callable[[Place], Any], int, str]] = {
     "calibrate": (lambda at: at.mem.calibrate(), 0, "measures the machine, and looks at no memory"),
     "detect": (lambda at: at.mem.detect("Write to bo@example.org."), 0, "looks at a text, and at no memory"),
     "placements": (lambda at: at.mem.placements(), 0, "tells what of one's own lies in memory, and looks at no store"),
-    "put_blob": (lambda at: at.mem.put_blob(b"other"), 0, "writes bytes that nobody can find before add names them"),
+    "put_blob": (lambda at: at.mem.put_blob(b"other"), 1, "writes bytes that nobody can find before add names them"),
     "verify_receipt": (
         lambda at: at.mem.verify_receipt(Receipt(id="x", at=WHEN, namespace="n", by="b", asked={}, phase=Phase.SIGNED)),
         0,

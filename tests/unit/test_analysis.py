@@ -234,26 +234,6 @@ def test_a_text_of_stop_words_only_keeps_them(language: str, text: str) -> None:
     assert set(query_terms(text, [language])) == set(document_terms(text, language)) != set()
 
 
-@pytest.mark.parametrize(
-    ("text", "query"),
-    [
-        ("I work in IT", "IT"),
-        ("I work in IT", "Who is in IT?"),
-        ("The WHO said so", "What did the WHO say?"),
-        ("She is a US citizen", "us"),
-        ("He is with AT&T now", "AT&T"),
-        ("Ich ging zu ＩＴ in Köln", "IT"),
-    ],
-)
-def test_a_stop_word_in_capitals_is_a_name(text: str, query: str) -> None:
-    assert set(query_terms(query, ["en"])) & set(document_terms(text, "en"))
-
-
-def test_in_a_text_that_is_all_in_capitals_they_say_nothing() -> None:
-    assert document_terms("WHO WORKS IN IT", "en") == ("work",)
-    assert query_terms("WHO WORKS IN IT", ["en"]) == ("work",)
-
-
 def test_a_query_of_stop_words_only_keeps_them() -> None:
     assert query_terms("Who is it?", ["en"]) == ("who", "is", "it")
     assert query_terms("don't", ["en"]) == ("dont",)

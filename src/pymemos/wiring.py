@@ -284,7 +284,8 @@ def opened_backup(file: Path) -> AbstractContextManager[tuple[Store, BlobStore]]
     """A backup as a store, to be changed in place."""
     from pymemos.adapters.sqlite.backups import opened_backup
 
-    return opened_backup(file, file.with_name(file.name + BLOBS_SUFFIX))
+    whole = os.path.realpath(file)  # a link is not what is to be moved
+    return opened_backup(Path(whole), Path(f"{whole}{BLOBS_SUFFIX}"))
 
 
 def audit_heads(settings: Settings, store: Store, clock: Clock, key: bytes | None = None) -> HeadKeeper:

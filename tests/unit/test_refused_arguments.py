@@ -107,3 +107,12 @@ def test_a_query_is_shorter_than_a_text(mem: MemOS) -> None:
 def test_a_store_is_opened_by_a_path_as_well(tmp_path: Path) -> None:
     with MemOS(tmp_path / "home") as mem:
         assert mem.backup(tmp_path / "copy.db") == mem.backup(str(tmp_path / "other.db")).with_name("copy.db")
+
+
+@pytest.mark.parametrize("to", [5, [5], [], (), {}, "", None])
+def test_a_sharing_says_with_whom(mem: MemOS, to: Any) -> None:
+    mem.add("Milk.", user_id="ann")
+
+    with pytest.raises(InvalidInput, match=r"pass|write"):
+        mem.share(to=to, user_id="ann")
+    assert 0 == len(mem.bind(user_id="bo").list(namespaces="*"))

@@ -22,7 +22,15 @@ from pymemos.facade.handle import Handle
 from pymemos.infrastructure.policies import role_rule
 from pymemos.interface import access
 from pymemos.interface.access import AccessReport, Explanation
-from pymemos.interface.arguments import When, check_id, check_member, check_name, optional_id, optional_time
+from pymemos.interface.arguments import (
+    When,
+    check_id,
+    check_member,
+    check_name,
+    check_names,
+    optional_id,
+    optional_time,
+)
 
 
 class Access(Handle):
@@ -49,7 +57,7 @@ class Access(Handle):
         to a context, such as ``{"task": "travel"}``. The same sharing again replaces the first; ``unshare`` takes it
         away by the name of the policy that comes back.
         """
-        named = [to] if isinstance(to, str) else list(to)
+        named = _principals(to)
         actions = ["read", "write"] if write else ["read"]
         wanted = {
             "who": named,
@@ -180,6 +188,14 @@ class Access(Handle):
         if namespace is not None:
             return self._place(user_id, agent_id, namespace)
         return self._everywhere(user_id, agent_id)
+
+
+def _principals(to: str | Sequence[str]) -> list[str]:
+    """Whom a sharing is for; nobody named would be everybody, which has to be said."""
+    named = [to] if isinstance(to, str) else list(check_names(to, "to"))
+    if not named:
+        raise InvalidInput("to names nobody; pass users/NAME, agents/NAME or roles/NAME, or everyone")
+    return named
 
 
 def _policy(raw: Mapping[str, Any], name: str) -> Policy:

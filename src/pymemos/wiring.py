@@ -67,6 +67,15 @@ def open_store(home: Path) -> Store:
     return SqliteStore(home)
 
 
+def chosen_embedder(settings: Settings, given: Embedder | str | None) -> Embedder | None:
+    """The embedder that was given, else the one that is named, else that of the settings."""
+    if given is None or isinstance(given, str):
+        return open_embedder(settings, given)
+    if not hasattr(given, "embed"):
+        raise InvalidInput(f"embedder is {given!r}; pass an embedder, or how a setting names one")
+    return given
+
+
 def open_embedder(settings: Settings, named: str | None) -> Embedder | None:
     """The embedder that is named, else that of the settings."""
     from pymemos.models.embed.catalog import open_embedder

@@ -116,3 +116,29 @@ def test_a_sharing_says_with_whom(mem: MemOS, to: Any) -> None:
     with pytest.raises(InvalidInput, match=r"pass|write"):
         mem.share(to=to, user_id="ann")
     assert 0 == len(mem.bind(user_id="bo").list(namespaces="*"))
+
+
+DENY = {"effect": "deny", "actions": ["read"]}
+OF_RULES: dict[str, tuple[Callable[[MemOS], object], str]] = {
+    "nobody": (lambda mem: mem.withdraw_role("nurse", 5), "5 is no name; write users/NAME"),  # type: ignore[arg-type]
+    "receipt": (lambda mem: mem.verify_receipt("x"), "receipt is 'x'; pass what erase"),  # type: ignore[arg-type]
+    "note": (lambda mem: mem.set_access_policy("no", {**DENY, "note": 5}), "note is 5; pass text"),
+    "note of a role": (lambda mem: mem.assign_role("nurse", "users/ann", note=5), "note is 5"),  # type: ignore[arg-type]
+    "note of kinds": (lambda mem: mem.set_privacy_policy({"email": "tag"}, note=5), "note is 5"),  # type: ignore[arg-type]
+    "kinds": (lambda mem: mem.set_access_policy("no", {"handling": {"email": "tag"}}), "with set_privacy_policy"),
+    "role": (lambda mem: mem.set_access_policy("no", {"role": "nurse", "to": "users/ann"}), "with assign_role"),
+}
+
+
+@pytest.mark.parametrize(("act", "told"), OF_RULES.values(), ids=OF_RULES)
+def test_a_rule_or_a_receipt_that_is_none_says_what_to_pass(
+    mem: MemOS, act: Callable[[MemOS], object], told: str
+) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        act(mem)
+    assert () == tuple(mem.access_policies())
+
+
+def test_an_embedder_embeds() -> None:
+    with pytest.raises(InvalidInput, match="embedder is 5; pass an embedder"):
+        MemOS(store=MemoryStore(), blobs=MemoryBlobs(), embedder=5)  # type: ignore[arg-type]

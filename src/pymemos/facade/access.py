@@ -11,6 +11,7 @@ from pymemos.cube.policy import (
     STORE,
     Action,
     Policy,
+    PrivacyRule,
     RoleGrant,
     RuleChange,
     check_namespace,
@@ -164,7 +165,7 @@ class Access(Handle):
         answer itself.
         """
         if id is None and namespace is None:
-            raise EmptyScope("why asks about a memory or a namespace; name an id, or namespace='users/bo'")
+            raise EmptyScope("why asks about a memory or a namespace; name an id, or a namespace such as users/bo")
         subject = self._narrow(user_id, agent_id, None, None, role, task, None, purpose)
         request = access.Why(subject=subject, action=check_member(Action, action, "action"), id=optional_id(id, "id"))
         asking = self._caller if self._caller.steward else subject
@@ -204,8 +205,10 @@ def _policy(raw: Mapping[str, Any], name: str) -> Policy:
     if name == PRIVACY:
         raise InvalidInput(f"{PRIVACY!r} is the name of another rule, which set_privacy_policy sets; take another name")
     rule = parse_rule({field: value for field, value in raw.items() if field != "name"}, name)
-    if not isinstance(rule, Policy):
+    if isinstance(rule, RoleGrant):
         raise InvalidInput("a role is given with assign_role, not with a policy")
+    if isinstance(rule, PrivacyRule):
+        raise InvalidInput("how personal data are handled is set with set_privacy_policy, not with an access policy")
     return rule
 
 

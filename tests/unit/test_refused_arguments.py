@@ -12,7 +12,7 @@ import pytest
 
 from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
-from pymemos.errors import InvalidInput, StoreClosed, TextTooLong, UnknownField
+from pymemos.errors import InvalidInput, RateLimited, StoreClosed, TextTooLong, UnknownField
 from pymemos.interface.arguments import QUERY_LIMIT
 
 NO_PATHS = [None, 5, True, [], b"x", "", "a\0b", "\ud800"]
@@ -142,3 +142,23 @@ def test_a_rule_or_a_receipt_that_is_none_says_what_to_pass(
 def test_an_embedder_embeds() -> None:
     with pytest.raises(InvalidInput, match="embedder is 5; pass an embedder"):
         MemOS(store=MemoryStore(), blobs=MemoryBlobs(), embedder=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("look", ["search", "list"])
+def test_a_world_shows_no_view(mem: MemOS, look: str) -> None:
+    given = ["milk"] if look == "search" else []
+    with (
+        mem.what_if(user_id="ann") as world,
+        pytest.raises(InvalidInput, match=f"a what-if knows no {look} through a view; ask the store itself"),
+    ):
+        getattr(world, look)(*given, view="shopping")
+
+
+@pytest.mark.parametrize(("per_s", "wait"), [(60, "60 s"), (0.2, "1 s"), (600, "10 min"), (86_400, "24 h")])
+def test_a_caller_is_told_how_long_to_wait(mem: MemOS, per_s: float, wait: str) -> None:
+    mem.set_access_policy("slowly", {"effect": "limit", "rate": {"calls": 1, "per_s": per_s}}, namespace="*")
+    ann = mem.bind(user_id="ann")
+    ann.list()
+
+    with pytest.raises(RateLimited, match=f"try again in {wait}$"):
+        ann.list()

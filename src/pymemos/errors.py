@@ -24,7 +24,7 @@ class InvalidInput(PymemosError, ValueError):
 
 
 class EmptyScope(InvalidInput):
-    """The call names nothing to act on; name an id, or a scope such as user_id='alice'."""
+    """The call names nothing to act on; name an id, a user, an agent, a session or a filter that says something."""
 
 
 class UnknownField(InvalidInput):

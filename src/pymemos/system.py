@@ -111,8 +111,7 @@ class MemOS(
             settings = msgspec.structs.replace(settings, home=wiring.folder(home))
         opened = store or wiring.open_store(settings.home)
         chosen = embedder is not None or settings.embedder is not None
-        if embedder is None or isinstance(embedder, str):
-            embedder = wiring.open_embedder(settings, embedder)
+        embedder = wiring.chosen_embedder(settings, embedder)
         heads = wiring.audit_heads(settings, opened, clock, key)
         self._settings = settings
         self._seat = seat = ChatSeat(wiring.chat_opener(settings, chat, engine))

@@ -67,6 +67,15 @@ def open_store(home: Path) -> Store:
     return SqliteStore(home)
 
 
+def chosen_embedder(settings: Settings, given: Embedder | str | None) -> Embedder | None:
+    """The embedder that was given, else the one that is named, else that of the settings."""
+    if given is None or isinstance(given, str):
+        return open_embedder(settings, given)
+    if not hasattr(given, "embed"):
+        raise InvalidInput(f"embedder is {given!r}; pass an embedder, or how a setting names one")
+    return given
+
+
 def open_embedder(settings: Settings, named: str | None) -> Embedder | None:
     """The embedder that is named, else that of the settings."""
     from pymemos.models.embed.catalog import open_embedder
@@ -284,7 +293,8 @@ def opened_backup(file: Path) -> AbstractContextManager[tuple[Store, BlobStore]]
     """A backup as a store, to be changed in place."""
     from pymemos.adapters.sqlite.backups import opened_backup
 
-    return opened_backup(file, file.with_name(file.name + BLOBS_SUFFIX))
+    whole = os.path.realpath(file)  # a link is not what is to be moved
+    return opened_backup(Path(whole), Path(f"{whole}{BLOBS_SUFFIX}"))
 
 
 def audit_heads(settings: Settings, store: Store, clock: Clock, key: bytes | None = None) -> HeadKeeper:

@@ -57,6 +57,13 @@ def test_json_and_the_file_hold_the_same_report(folder, tmp_path):
     assert {"assistant", "user"} == set(printed["systems"]["pymemos"]["evidence"])
 
 
+def test_a_file_that_cannot_be_written_is_told_before_the_run(folder, tmp_path):
+    result = run("beam", "--data", folder, "--out", tmp_path / "none" / "report.json")
+
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert "report.json cannot be written; name a file in a folder that is there" in result.stderr
+
+
 def test_baselines_can_be_left_out_and_questions_limited(folder):
     printed = json.loads(run("locomo", "--data", folder, "--no-baselines", "--limit", 1, "--lexical", "--json").stdout)
 

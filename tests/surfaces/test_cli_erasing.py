@@ -87,6 +87,9 @@ def test_in_a_pipe_there_are_lines(cli, added):
 @pytest.mark.usefixtures("added")
 def test_what_names_nothing_is_an_error(cli):
     assert cli("erase").exit_code == 1
+    for command in ("erase", "delete"):
+        nothing = cli(command, "--filter", "{}")
+        assert (nothing.exit_code, "name an id, a user, an agent" in nothing.stderr) == (1, True)
     assert cli("erase", "unknown").exit_code == 1
     assert cli("erase", "--user", "ana", "--backup", "x.db", "--dry-run").exit_code == 2
     assert cli("receipts", "unknown").exit_code == 1

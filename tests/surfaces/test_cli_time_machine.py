@@ -42,8 +42,8 @@ def test_the_whole_store_has_to_be_said(run, tmp_path):
     run("add", "I have a dog.", "--user", "bo")
     refused = CliRunner().invoke(main, ["restore-to", "before", "--home", str(tmp_path / "store")])
 
-    assert refused.exit_code != 0
-    assert "everything" in refused.stderr
+    assert refused.exit_code == 2
+    assert "or the whole store with --all" in refused.stderr
     assert "1 deleted" in run("restore-to", "before", "--all")
     assert run("snapshots").startswith("before\t")
     assert json.loads(run("snapshots", "--json"))[0]["namespace"] is None

@@ -77,7 +77,8 @@ class TestVerifying:
         assert with_key.ok
 
     def test_something_else_than_a_head_of_this_store_is_refused(self, mem: MemOS) -> None:
-        for given in (b"", b"{}", "rubbish", json.dumps({"store": "x"})):
+        nothing: list[Any] = [b"", b"{}", "rubbish", "\ud800", json.dumps({"store": "x"}), 5, {}]
+        for given in [*nothing, msgspec.structs.replace(mem.audit_head(), mac="")]:
             with pytest.raises(errors.InvalidInput, match="audit head"):
                 mem.audit_verify(head=given)
 
@@ -98,6 +99,7 @@ class TestHeads:
             name: mac for name, mac in tails.items() if name != "default"
         }
         assert mem.audit_verify(head=msgspec.json.encode(head, order="sorted")).ok
+        assert mem.audit_verify(head=head).ok
 
     def test_a_user_gets_a_head_of_the_own_chain_and_may_sign_no_other(self, mem: MemOS) -> None:
         mem.add("tea", user_id="ana")
@@ -149,6 +151,15 @@ class TestAccessLog:
             assert json.loads(row["identities"]) == entry["caller"]
             assert json.loads(row["memories"]) == entry.get("memories", [])
             assert (row["allowed"], row["caller"]) == ("true", 'users/a,"n"a')
+
+    def test_csv_holds_a_name_of_two_lines_in_one_cell(self, mem: MemOS) -> None:
+        names = ["a\nb", "a\rb", "a\r\nb"]
+        for name in names:
+            mem.add("tea", user_id=name)
+
+        told = rows(list(mem.audit_export(format="csv", operation="add")))
+
+        assert sorted(row["namespace"] for row in told) == sorted(f"users/{name}" for name in names)
 
     def test_it_goes_page_by_page_and_takes_the_filters_of_log(self, mem: MemOS, clock: FrozenClock) -> None:
         id = mem.add("tea", user_id="ana").ids[0]

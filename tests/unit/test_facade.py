@@ -379,7 +379,7 @@ def nested(depth: int, key: str = "k") -> Any:
 
 
 BAD_CALLS: list[tuple[str, Any, type[Exception], str]] = [
-    ("an empty scope on delete", lambda m: m.delete(), errors.EmptyScope, "user_id"),
+    ("an empty scope on delete", lambda m: m.delete(), errors.EmptyScope, "name an id, a user"),
     ("an empty text", lambda m: m.add("  "), errors.InvalidInput, "empty"),
     ("no text", lambda m: m.add(None), errors.InvalidInput, "NoneType"),
     ("no messages", lambda m: m.add([]), errors.InvalidInput, "at least one"),

@@ -69,6 +69,19 @@ class TestArchives:
         with pytest.raises(InvalidInput, match="there is no file"):
             read(tmp_path / "nothing.zip")
 
+    @pytest.mark.parametrize("text", ["\ud800", float("nan")], ids=["half a pair", "no number"])
+    def test_a_conversation_that_is_no_json_does_not_take_the_others_along(self, tmp_path, text):
+        other = chat(said("x"), id="c2")
+        other["mapping"]["beside"] = {"message": {"content": {"parts": [text]}}}
+        path = tmp_path / "conversations.json"
+        path.write_text(json.dumps([*chats(2), other]))
+
+        *good, broken = found_in(path)
+
+        assert ["c0", "c1"] == [session.id for session in good]
+        assert broken.where == "conversations.json, conversation 3"
+        assert broken.reason.startswith("not JSON")
+
 
 class TestDanger:
     def test_more_than_the_limit_is_not_unpacked(self, tmp_path):

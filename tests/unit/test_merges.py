@@ -91,6 +91,13 @@ class TestMerging:
         assert [node.id for node in mem.provenance(target).sources] == [other]
         assert [node.id for node in mem.provenance(other).derived] == [target]
 
+    def test_a_store_is_sound_behind_it(self, mem: MemOS) -> None:
+        target, other = keep(mem, "a", "b")
+
+        mem.merge(target, [other])
+
+        assert [found for found in mem.doctor() if not found.ok] == []
+
     def test_a_second_merge_keeps_the_sources_of_the_first(self, mem: MemOS) -> None:
         target, one, other = keep(mem, "a", "b", "c")
         mem.merge(target, [one])

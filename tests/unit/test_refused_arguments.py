@@ -12,7 +12,7 @@ import pytest
 
 from pymemos import MemOS
 from pymemos.adapters.memory import MemoryBlobs, MemoryStore
-from pymemos.errors import InvalidInput, StoreClosed, TextTooLong, UnknownField
+from pymemos.errors import InvalidInput, RateLimited, StoreClosed, TextTooLong, UnknownField
 from pymemos.interface.arguments import QUERY_LIMIT
 
 NO_PATHS = [None, 5, True, [], b"x", "", "a\0b", "\ud800"]
@@ -107,3 +107,58 @@ def test_a_query_is_shorter_than_a_text(mem: MemOS) -> None:
 def test_a_store_is_opened_by_a_path_as_well(tmp_path: Path) -> None:
     with MemOS(tmp_path / "home") as mem:
         assert mem.backup(tmp_path / "copy.db") == mem.backup(str(tmp_path / "other.db")).with_name("copy.db")
+
+
+@pytest.mark.parametrize("to", [5, [5], [], (), {}, "", None])
+def test_a_sharing_says_with_whom(mem: MemOS, to: Any) -> None:
+    mem.add("Milk.", user_id="ann")
+
+    with pytest.raises(InvalidInput, match=r"pass|write"):
+        mem.share(to=to, user_id="ann")
+    assert 0 == len(mem.bind(user_id="bo").list(namespaces="*"))
+
+
+DENY = {"effect": "deny", "actions": ["read"]}
+OF_RULES: dict[str, tuple[Callable[[MemOS], object], str]] = {
+    "nobody": (lambda mem: mem.withdraw_role("nurse", 5), "5 is no name; write users/NAME"),  # type: ignore[arg-type]
+    "receipt": (lambda mem: mem.verify_receipt("x"), "receipt is 'x'; pass what erase"),  # type: ignore[arg-type]
+    "note": (lambda mem: mem.set_access_policy("no", {**DENY, "note": 5}), "note is 5; pass text"),
+    "note of a role": (lambda mem: mem.assign_role("nurse", "users/ann", note=5), "note is 5"),  # type: ignore[arg-type]
+    "note of kinds": (lambda mem: mem.set_privacy_policy({"email": "tag"}, note=5), "note is 5"),  # type: ignore[arg-type]
+    "kinds": (lambda mem: mem.set_access_policy("no", {"handling": {"email": "tag"}}), "with set_privacy_policy"),
+    "role": (lambda mem: mem.set_access_policy("no", {"role": "nurse", "to": "users/ann"}), "with assign_role"),
+}
+
+
+@pytest.mark.parametrize(("act", "told"), OF_RULES.values(), ids=OF_RULES)
+def test_a_rule_or_a_receipt_that_is_none_says_what_to_pass(
+    mem: MemOS, act: Callable[[MemOS], object], told: str
+) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        act(mem)
+    assert () == tuple(mem.access_policies())
+
+
+def test_an_embedder_embeds() -> None:
+    with pytest.raises(InvalidInput, match="embedder is 5; pass an embedder"):
+        MemOS(store=MemoryStore(), blobs=MemoryBlobs(), embedder=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("look", ["search", "list"])
+def test_a_world_shows_no_view(mem: MemOS, look: str) -> None:
+    given = ["milk"] if look == "search" else []
+    with (
+        mem.what_if(user_id="ann") as world,
+        pytest.raises(InvalidInput, match=f"a what-if knows no {look} through a view; ask the store itself"),
+    ):
+        getattr(world, look)(*given, view="shopping")
+
+
+@pytest.mark.parametrize(("per_s", "wait"), [(60, "60 s"), (0.2, "1 s"), (600, "10 min"), (86_400, "24 h")])
+def test_a_caller_is_told_how_long_to_wait(mem: MemOS, per_s: float, wait: str) -> None:
+    mem.set_access_policy("slowly", {"effect": "limit", "rate": {"calls": 1, "per_s": per_s}}, namespace="*")
+    ann = mem.bind(user_id="ann")
+    ann.list()
+
+    with pytest.raises(RateLimited, match=f"try again in {wait}$"):
+        ann.list()

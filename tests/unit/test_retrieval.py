@@ -86,9 +86,13 @@ class TestRouting:
         ],
     )
     def test_a_plan_says_what_the_question_asks_for(self, question, reason):
-        reasons = plan(question, {}, now=NOW, by_meaning=True).reasons
+        reasons = plan(question, {"Ana": 0}, now=NOW, by_meaning=True).reasons
 
         assert any(reason in one for one in reasons), reasons
+
+    @pytest.mark.parametrize("question", ["When did we move?", "What happened in May 2023?"])
+    def test_a_time_that_nothing_is_ranked_by_is_no_reason(self, question):
+        assert plan(question, {}, now=NOW, by_meaning=True).reasons == ()
 
     def test_what_the_assistant_said_does_not_favour_the_user(self):
         asked = plan("What did you suggest?", {}, now=NOW, by_meaning=True).weights[Kind.CHAT]

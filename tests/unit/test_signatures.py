@@ -126,6 +126,17 @@ class TestTravelling:
 
         assert ((id,), 2) == (report.known, len(there.signatures(id)))
 
+    def test_what_is_not_taken_in_has_no_signatures_either(self, here: MemOS, there: MemOS) -> None:
+        gone, kept = a_memory(here), a_memory(here)
+        there.import_records(map(from_line, here.export_lines(sign=True)))
+        there.erase(gone)
+        refused = here.add("Write to ana@example.org.", user_id="ana").ids[0]
+        there.set_privacy_policy({"email": "refuse"}, namespace="users/ana")
+
+        report = there.import_records(map(from_line, here.export_lines(sign=True)))
+
+        assert (report.erased, report.known, report.refused) == ((gone,), (kept,), (refused,))
+
     def test_a_signature_that_does_not_hold_is_refused_with_the_memory(self, here: MemOS) -> None:
         a_memory(here)
         [line] = here.export_lines(sign=True)

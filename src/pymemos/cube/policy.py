@@ -200,6 +200,8 @@ def parse_rule(raw: Mapping[str, Any], name: str) -> Rule:
 
 def check_kept(rule: Rule) -> None:
     """Refuse a rule that would not be read back as it is: the whole log is read with every call, by everybody."""
+    if not isinstance(rule.note, str):
+        raise InvalidInput(f"note is {rule.note!r}; pass text")
     try:
         is_kept = parse_rule(msgspec.json.decode(encode(rule_values(rule))), rule.name) == rule
     except InvalidInput as error:
@@ -315,8 +317,8 @@ def check_namespace(name: str) -> str:
     )
 
 
-def _parts(name: str) -> tuple[str, str, str]:
+def _parts(name: Any) -> tuple[str, str, str]:
     """A name with its kind; one that no store could hold, or nobody write, is refused."""
-    if "\0" in name or len(name) > NAME_LIMIT or not name.isprintable():
+    if not isinstance(name, str) or "\0" in name or len(name) > NAME_LIMIT or not name.isprintable():
         raise InvalidInput(f"{name!r} is no name; write users/NAME of at most {NAME_LIMIT} printable characters")
     return name.partition("/")

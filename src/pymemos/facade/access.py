@@ -11,6 +11,7 @@ from pymemos.cube.policy import (
     STORE,
     Action,
     Policy,
+    PrivacyRule,
     RoleGrant,
     RuleChange,
     check_namespace,
@@ -22,7 +23,15 @@ from pymemos.facade.handle import Handle
 from pymemos.infrastructure.policies import role_rule
 from pymemos.interface import access
 from pymemos.interface.access import AccessReport, Explanation
-from pymemos.interface.arguments import When, check_id, check_member, check_name, optional_id, optional_time
+from pymemos.interface.arguments import (
+    When,
+    check_id,
+    check_member,
+    check_name,
+    check_names,
+    optional_id,
+    optional_time,
+)
 
 
 class Access(Handle):
@@ -49,7 +58,7 @@ class Access(Handle):
         to a context, such as ``{"task": "travel"}``. The same sharing again replaces the first; ``unshare`` takes it
         away by the name of the policy that comes back.
         """
-        named = [to] if isinstance(to, str) else list(to)
+        named = _principals(to)
         actions = ["read", "write"] if write else ["read"]
         wanted = {
             "who": named,
@@ -156,7 +165,7 @@ class Access(Handle):
         answer itself.
         """
         if id is None and namespace is None:
-            raise EmptyScope("why asks about a memory or a namespace; name an id, or namespace='users/bo'")
+            raise EmptyScope("why asks about a memory or a namespace; name an id, or a namespace such as users/bo")
         subject = self._narrow(user_id, agent_id, None, None, role, task, None, purpose)
         request = access.Why(subject=subject, action=check_member(Action, action, "action"), id=optional_id(id, "id"))
         asking = self._caller if self._caller.steward else subject
@@ -182,14 +191,24 @@ class Access(Handle):
         return self._everywhere(user_id, agent_id)
 
 
+def _principals(to: str | Sequence[str]) -> list[str]:
+    """Whom a sharing is for; nobody named would be everybody, which has to be said."""
+    named = [to] if isinstance(to, str) else list(check_names(to, "to"))
+    if not named:
+        raise InvalidInput("to names nobody; pass users/NAME, agents/NAME or roles/NAME, or everyone")
+    return named
+
+
 def _policy(raw: Mapping[str, Any], name: str) -> Policy:
     if not isinstance(raw, Mapping):
         raise InvalidInput(f"a policy is an object such as {{'effect': 'deny', 'actions': ['read']}}, not {raw!r}")
     if name == PRIVACY:
         raise InvalidInput(f"{PRIVACY!r} is the name of another rule, which set_privacy_policy sets; take another name")
     rule = parse_rule({field: value for field, value in raw.items() if field != "name"}, name)
-    if not isinstance(rule, Policy):
+    if isinstance(rule, RoleGrant):
         raise InvalidInput("a role is given with assign_role, not with a policy")
+    if isinstance(rule, PrivacyRule):
+        raise InvalidInput("how personal data are handled is set with set_privacy_policy, not with an access policy")
     return rule
 
 

@@ -66,18 +66,17 @@ class Auditing(Handle):
         user_id: str | None = None,
         agent_id: str | None = None,
         keys: Sequence[str | os.PathLike[str]] = (),
-        head: bytes | str | None = None,
+        head: Head | bytes | str | None = None,
     ) -> AuditReport:
         """Hold the log against its seals and its signed head: one's own, or, for a steward who names nobody, all of it.
 
         ``keys`` are files of other instance keys, for entries that were written where those were. ``head`` is one that
-        was kept elsewhere, the bytes that ``audit_head`` gave.
+        was kept elsewhere: what ``audit_head`` gave, or the line that ``pymemos audit head`` printed.
         """
         self._api.buffer.flush()
         who = self._everywhere(user_id, agent_id)
         others = [read_key(Path(key)) for key in keys]
-        given = head.encode() if isinstance(head, str) else head
-        anchor = None if given is None else auditing.anchor_of(given, self._tools, others)
+        anchor = None if head is None else auditing.anchor_of(head, self._tools, others)
         return auditing.verify(self._api, self._tools, who, others, anchor)
 
     def audit_head(self, *, user_id: str | None = None, agent_id: str | None = None, accept: bool = False) -> Head:

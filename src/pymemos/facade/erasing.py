@@ -12,7 +12,7 @@ import msgspec
 from pymemos import wiring
 from pymemos.cube.call import Caller
 from pymemos.cube.erasure import Phase, Receipt
-from pymemos.errors import UnknownReceipt
+from pymemos.errors import InvalidInput, UnknownReceipt
 from pymemos.facade.handle import Handle
 from pymemos.infrastructure.policies import Rulebook
 from pymemos.infrastructure.rates import Meter
@@ -81,6 +81,8 @@ class Erasing(Handle):
 
     def verify_receipt(self, receipt: Receipt) -> bool:
         """Whether a receipt is, to the byte, one that this instance signed."""
+        if not isinstance(receipt, Receipt):
+            raise InvalidInput(f"receipt is {receipt!r}; pass what erase, receipt or receipts gave")
         return self._tools.heads is not None and holds(receipt, self._tools.heads.keys)
 
     def erase_backup(

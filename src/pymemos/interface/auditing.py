@@ -213,14 +213,25 @@ def verify(api: MemoryAPI, tools: Tools, who: Who, keys: Sequence[bytes], anchor
     )
 
 
-def anchor_of(raw: bytes, tools: Tools, keys: Sequence[bytes]) -> Head:
-    """A head that was kept elsewhere, as ``audit_head`` gave it."""
+def anchor_of(given: Head | bytes | str, tools: Tools, keys: Sequence[bytes]) -> Head:
+    """A head that was kept elsewhere, as ``audit_head`` gave it or as it was written."""
     known = {key_id(key): key for key in (tools.key, *keys)}
     store = tools.heads.store_id if tools.heads is not None else ""
-    found = judged(raw.strip(), store, known)
+    found = judged(_as_signed(given), store, known)
     if found.head is None:
         raise InvalidInput(f"that is no head of this store ({found.signature}); pass what 'pymemos audit head' printed")
     return found.head
+
+
+def _as_signed(head: Head | bytes | str) -> bytes:
+    """The bytes that a head is signed as."""
+    if isinstance(head, Head):
+        return encode(head)
+    if isinstance(head, str):
+        return head.strip().encode(errors="replace")
+    if isinstance(head, bytes):
+        return head.strip()
+    raise InvalidInput("head is no signed head; pass what audit_head gave, or what 'pymemos audit head' printed")
 
 
 def log_lines(api: MemoryAPI, who: Who, query: AuditQuery, form: str) -> Iterator[str]:
@@ -355,8 +366,8 @@ def _cell(value: Any) -> Any:
 
 def _csv_line(cells: Sequence[Any]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)
-    return line.getvalue()
+    csv.writer(line).writerow(cells)  # quotes what ends a line only where it ends lines itself
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _is_asked_for(at: datetime, author: str | None, cause: str, query: AuditQuery) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import msgspec
 
 from pymemos.cube.call import Decision, Reach
@@ -41,8 +43,17 @@ def check(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target,
         assert limit.rate is not None  # noqa: S101 (a limit has one)
         seconds = meter.wait((namespace, limit.name, of.caller.namespace), limit.rate, of.now)
         if seconds:
-            reason = f"more than {limit.rate.calls} calls in {limit.rate.per_s:g} seconds; try again in {seconds:.3g} s"
+            many = f"more than {limit.rate.calls} calls in {limit.rate.per_s:g} seconds"
+            reason = f"{many}; try again in {_span(seconds)}"
             raise DeniedError(Decision(allowed=False, rule="rate-limit", reason=reason), RateLimited(reason))
+
+
+def _span(seconds: float) -> str:
+    """A time as people say it; rounded up, so that nobody tries too early."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds > 2 * size:
+            return f"{ceil(seconds / size)} {unit}"
+    return f"{ceil(seconds)} s"
 
 
 def calls_left(of: Circumstances, decision: Decision, meter: Meter) -> int | None:

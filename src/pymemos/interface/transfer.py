@@ -98,7 +98,7 @@ class ImportHandler(OnStore):
             sorted_out[verdict].append(records[-1].cube.id)
             if verdict == "written":
                 vault.adopt(work.unit, records, work.now)
-            if verdict != "conflicting" and records[-1].signatures:
+            if verdict in ("written", "known") and records[-1].signatures:
                 work.unit.put_signatures(records[-1].cube.id, records[-1].signatures)
         report = Imported(**{name: tuple(ids) for name, ids in sorted_out.items()})
         return Outcome(result=report, memories=report.written)

@@ -19,7 +19,7 @@ from pymemos.errors import EmbedderFailed, InvalidInput
 from pymemos.infrastructure import vault
 from pymemos.infrastructure.governance import Target
 from pymemos.interface import handlers, requests
-from pymemos.interface.api import Handler, Outcome, Tools, Work
+from pymemos.interface.api import Handler, Outcome, Tools, Work, operation
 from pymemos.interface.lifecycle_handlers import Unfreeze, UnfreezeHandler
 from pymemos.interface.time_machine import TICK, moment_of, spaces_of
 from pymemos.interface.versions import check_expected, current_record
@@ -142,7 +142,8 @@ class InWorldHandler(Handler):
     def _handler(self, call: MemoryCall) -> Handler:
         handler = self._handlers.get(type(call.request))
         if handler is None:
-            raise InvalidInput(f"a what-if knows no {type(call.request).__name__}; ask the store itself")
+            asked = operation(call.request) + (" through a view" if hasattr(call.request, "view") else "")
+            raise InvalidInput(f"a what-if knows no {asked}; ask the store itself")
         return handler
 
 

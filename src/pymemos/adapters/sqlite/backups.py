@@ -14,6 +14,11 @@ from pymemos.adapters.sqlite.store import DATABASE, TICKET, SqliteStore, sync_fi
 from pymemos.errors import StoreError
 
 SUFFIX = ".erasing"  # of the folder that a backup is a store in while it is changed
+_LOGS = (
+    "-wal",
+    "-shm",
+    "-journal",
+)  # of the files that SQLite keeps beside a database that is in use or was not closed
 
 
 @contextmanager
@@ -22,7 +27,7 @@ def opened_backup(file: Path, blobs: Path) -> Iterator[tuple[SqliteStore, FileBl
 
     What a crash left in the folder is gone on with.
     """
-    home = file.with_name(file.name + SUFFIX)
+    home = Path(f"{file}{SUFFIX}")
     _move_in(file, blobs, home)
     try:
         store = SqliteStore(home)
@@ -33,8 +38,10 @@ def opened_backup(file: Path, blobs: Path) -> Iterator[tuple[SqliteStore, FileBl
         yield store, FileBlobs(home / "blobs")
     finally:
         store.close()
-        _complete(home / DATABASE)
-        _move_out(file, blobs, home)
+        try:
+            _complete(home / DATABASE)
+        finally:
+            _move_out(file, blobs, home)
 
 
 def _move_in(file: Path, blobs: Path, home: Path) -> None:
@@ -42,12 +49,28 @@ def _move_in(file: Path, blobs: Path, home: Path) -> None:
     if not database.exists():
         if not file.is_file():
             raise StoreError(f"there is no backup {file}; name a file that 'pymemos backup' wrote")
+        _refuse_store(file)
         home.mkdir(exist_ok=True)
         file.rename(database)
     elif file.exists():
         raise StoreError(f"both {file} and {database} are there; put one of them away, then erase again")
     if blobs.is_dir() and not (home / "blobs").exists():
         blobs.rename(home / "blobs")
+
+
+def _refuse_store(file: Path) -> None:
+    """Refuse the database of a store, which would be moved without its log, and so without what was written last."""
+    own = [file.with_name(TICKET)] if file.name == DATABASE else []
+    for beside in (*own, *_logs(file)):
+        if beside.exists():
+            raise StoreError(
+                f"{file} is the database of a store, not a backup: {beside.name} stands beside it; erase in that store "
+                "instead, or name a file that 'pymemos backup' wrote"
+            )
+
+
+def _logs(database: Path) -> list[Path]:
+    return [database.with_name(database.name + suffix) for suffix in _LOGS]
 
 
 def _complete(database: Path) -> None:
@@ -61,6 +84,9 @@ def _complete(database: Path) -> None:
 
 
 def _move_out(file: Path, blobs: Path, home: Path) -> None:
+    """Make the store a file again; but not without a log that is not in it yet, which the next call goes on with."""
+    if any(log.exists() for log in _logs(home / DATABASE)):
+        raise StoreError(f"{home} still has a log beside its {DATABASE}; close what has it open, then erase again")
     if (home / "blobs").is_dir():
         (home / "blobs").rename(blobs)
     (home / DATABASE).rename(file)

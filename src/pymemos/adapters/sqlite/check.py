@@ -46,7 +46,7 @@ _DISAGREEMENTS: dict[str, str] = {
     "derivations are in the graph": """
         SELECT count(*) FROM memories AS m, json_each(m.document, '$.parents') AS p
         LEFT JOIN edges AS e ON e.source = m.id AND e.kind = 'derived_from' AND e.target = p.value ->> '$.id'
-        WHERE e.source IS NULL""",
+        WHERE e.source IS NULL AND p.value ->> '$.id' <> m.id""",
 }
 # Nothing is left of what was erased but the row that says so.
 _ERASED: dict[str, str] = {

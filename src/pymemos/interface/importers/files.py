@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import json
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -59,13 +60,25 @@ def as_text(value: Any) -> str:
 
 
 def _items(name: str, data: bytes) -> Iterator[Item | Broken]:
+    data = data.removeprefix(codecs.BOM_UTF8)
+    raws: Sequence[msgspec.Raw]
     try:
-        raws = parse(data.removeprefix(codecs.BOM_UTF8), list[msgspec.Raw])
+        raws = parse(data, list[msgspec.Raw])
     except MalformedRecord as error:
-        yield Broken(where=name, reason=str(error))
-        return
+        raws = _apart(data)
+        if not raws:
+            yield Broken(where=name, reason=str(error))
     for place, raw in enumerate(raws, start=1):
         yield Item(f"{name}, conversation {place}", raw)
+
+
+def _apart(data: bytes) -> list[msgspec.Raw]:
+    """The items of a list that only holds what is no text, such as half of a pair of UTF-16: each says so by itself."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return []
+    return [msgspec.Raw(json.dumps(one).encode()) for one in found] if isinstance(found, list) else []
 
 
 def _documents(path: Path, names: re.Pattern[str], most: int) -> Iterator[tuple[str, bytes]]:

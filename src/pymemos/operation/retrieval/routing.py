@@ -105,11 +105,14 @@ def plan(
     talks: Sequence[SessionSpan] = (),
     known_days: Mapping[str, date] = {},
 ) -> Plan:
-    """Decide how to look for the answer to ``question`` among what these people said."""
+    """Decide how to look for the answer to ``question`` among what these people said.
+
+    Times count in dialogues alone; where nobody with a name speaks, none is read, so that no reason tells of one.
+    """
     named = {name: code for name, code in speakers.items() if _named(name).search(question)}
-    times = understand(question, now=now, sessions=talks, known_days=known_days)
+    times = understand(question, now=now, sessions=talks, known_days=known_days) if speakers else ()
     weights, routed = _routed(question, BY_MEANING if by_meaning else BY_WORDS)
-    asks_when = bool(_WHEN.search(question))
+    asks_when = bool(speakers and _WHEN.search(question))
     return Plan(
         words=_without(question, named),
         meaning=_first_person(question, named) or question,

@@ -89,7 +89,8 @@ def set_(shell: Shell, name: str, policy: dict[str, Any], **options: Any) -> Non
     """Set the policy NAME of a namespace, or with --namespace '*' of the whole store.
 
     POLICY is an object, such as '{"effect": "deny", "what": {"tags": "work"}, "when": {"role": "parent"}}'. Its fields:
-    effect (permit, deny, limit), who, actions (read, write, manage), what, when, starts, expires, rate, note.
+    effect (permit, deny, limit, redact, record), who, actions (read, write, manage), what, when, starts, expires,
+    rate (of a limit), kinds (of a redaction), note.
     """
     with shell.open() as mem:
         made = mem.set_access_policy(name, policy, **given(options))

@@ -76,6 +76,7 @@ def evaluate(
     plan = runner.Plan(dataset=dataset, data=data.expanduser(), baselines=beside, limit=limit, seed=seed)
     embedder = open_embedder(from_environment(os.environ, Path.home()), None)
     run = partial(runner.answered, chats=chats) if chats else runner.evaluate
+    _check_place(out)
     with _progress(known.title) as advance:
         report = run(plan, embedder=None if lexical else embedder, count=counter_of(embedder), on_progress=advance)
     if out is not None:
@@ -86,6 +87,12 @@ def evaluate(
         tell_judged(report)
     else:
         tell(report, known)
+
+
+def _check_place(out: Path | None) -> None:
+    """Refuse a file that could not be written, before the hours that a run may take."""
+    if out is not None and not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise InvalidInput(f"{out} cannot be written; name a file in a folder that is there and open to you")
 
 
 def _chats(judged_by: str | None) -> tuple[Completing, Completing]:

@@ -52,6 +52,8 @@ def restore_to(shell: Shell, moment: str, everything: bool, dry_run: bool, **opt
     What was changed or deleted since comes back as a new version, what was added since is deleted recoverably. Who may
     see a memory stays as it is now, and frozen memories are left alone.
     """
+    if everything == bool(given(options)):
+        raise click.UsageError("name whose memories go back with --user or --agent, or the whole store with --all")
     with shell.open() as mem:
         returned = mem.restore_to(moment, everything=everything, dry_run=dry_run, **given(options))
     if shell.json:

@@ -176,8 +176,7 @@ class PlanMergeHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: PlanMerge = work.call.request  # type: ignore[assignment]
-        shown = [work.veil.cube(cube) for cube in sources_to_merge(work, request.ids)]
-        return Outcome(result=_merged(shown, request), memories=request.ids)
+        return Outcome(result=_merged(sources_to_merge(work, request.ids), request), memories=request.ids)
 
 
 class UndoHandler(OnMemory):
@@ -238,6 +237,8 @@ def _check_mergeable(cube: MemCube, work: Work) -> None:
     if cube.stale:
         why = "; ".join(map(str, cube.stale[:3]))
         raise StaleMemory(f"memory {cube.id!r} is stale ({why}); make it anew from its sources, and then merge it")
+    if work.veil.hides(cube):
+        raise InvalidInput(f"something in memory {cube.id!r} is hidden from the caller; merge what may be read whole")
 
 
 def _check_no_ring(work: Work, target: MemCube, others: Sequence[MemCube]) -> None:

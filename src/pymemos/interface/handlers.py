@@ -54,7 +54,7 @@ from pymemos.interface.requests import (
     Search,
     Update,
 )
-from pymemos.interface.sources import marked, may_read, pinned
+from pymemos.interface.sources import check_no_ring, check_owner_reads, marked, may_read, pinned
 from pymemos.interface.versions import (
     OnMemory,
     check_editable,
@@ -548,6 +548,9 @@ def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:
     )
     parents = None if request.parents is None else pinned(work, request.parents, cube.id)
     if parents:
+        sources = [record.cube for record in work.unit.current([pin.id for pin in parents])]
+        check_no_ring(work, cube, sources)
+        check_owner_reads(work, cube, sources)
         said = msgspec.structs.replace(said, trust=_inherited(work, said, parents))
     return cube.derive(descriptive=said, governance=rules, payload=payload, parents=parents)
 

@@ -23,7 +23,7 @@ from pymemos.interface.versions import (
     check_editable,
     check_expected,
     check_written,
-    current_record,
+    living_record,
     pick_version,
     shown_versions,
     version_record,
@@ -76,11 +76,11 @@ class Changing(OnMemory):
 
 
 class AnnotateHandler(Changing):
-    """A version that says more of itself; a frozen memory takes none."""
+    """A version that says more of itself; a frozen memory takes none, nor one that has expired."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Annotate = work.call.request  # type: ignore[assignment]
-        cube = current_record(work, request.id).cube
+        cube = living_record(work, request.id).cube
         check_expected(cube, request.expected)
         check_editable(cube)
         said = msgspec.structs.replace(

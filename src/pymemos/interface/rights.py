@@ -140,8 +140,9 @@ def _told(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target)
         if reading.allowed:
             cube = last_version(unit, target.memory)
             if reading.admits(cube) and is_open(unit, of, cube):
+                whom = "the steward of the store" if target.stewardship else f"{cube.namespace!r}, whose it is"
                 return NotAllowed(
                     f"memory {target.memory!r} can be read here, not changed: {decision.reason} (rule "
-                    f"{decision.rule!r}); ask {cube.namespace!r}, whose it is"
+                    f"{decision.rule!r}); ask {whom}"
                 )
     return UnknownMemory()

@@ -357,6 +357,53 @@ def test_what_is_merged_or_fused_is_looked_through_too(mem: MemOS) -> None:
     assert "It is at [IP address]." == mem.get(fused.id, user_id="ana").text
 
 
+def test_the_steps_of_a_memory_are_told_without_what_is_hidden(veiled: MemOS) -> None:
+    id = veiled.list(user_id="ana")[0].id
+    veiled.annotate(id, note="Told by cy@example.org.", user_id="ana")
+
+    told = veiled.bind(user_id="ana").provenance(id).text()
+
+    assert (True, False) == ("Told by [e-mail]." in told, "example" in told)
+
+
+def test_reasons_name_nobody_who_is_hidden(mem: MemOS) -> None:
+    mem.add([{"role": "user", "name": "sp@example.org", "content": "The garden is large."}], user_id="ana")
+    mem.set_access_policy("hide", HIDE, namespace="*")
+
+    reasons = mem.bind(user_id="ana").search("What did zz@example.org say?").reasons
+
+    assert "example" not in str(reasons)
+
+
+@pytest.fixture
+def unlabelled(mem: MemOS) -> MemOS:
+    """What lacks its labels, for a policy ignored it: two of Ana's memories behind which there is one more."""
+    mem.set_privacy_policy({"email": "ignore"}, user_id="ana")
+    for _ in range(2):
+        mem.add("Garden, garden: bo@example.org", user_id="ana", metadata={"cc": "bo@example.org"}, tags=["garden"])
+    mem.add("The garden is large.", user_id="ana", tags=["garden"])
+    mem.set_access_policy("hide", HIDE, namespace="*")
+    return mem
+
+
+def test_what_is_hidden_takes_no_place_of_what_is_shown(unlabelled: MemOS) -> None:
+    ana = unlabelled.bind(user_id="ana")
+
+    assert ["The garden is large."] == [hit.cube.text for hit in ana.search("garden", limit=1)]
+    assert ["The garden is large."] == [cube.text for cube in ana.list(filters={"tags": "garden"}, limit=1)]
+
+
+def test_no_page_and_no_deletion_confirms_a_guess(unlabelled: MemOS) -> None:
+    ana = unlabelled.bind(user_id="ana")
+
+    for guess in ("bo@example.org", "cy@example.org"):
+        page = ana.list(filters={"metadata.cc": guess}, limit=1)
+        assert ((), None) == (page.cubes, page.after)
+        assert () == ana.what_if().delete(filters={"metadata.cc": guess}).ids
+        assert () == ana.delete(filters={"metadata.cc": guess}).ids
+    assert 3 == len(ana.list())
+
+
 def test_what_a_rule_hides_is_merged_into_nothing(mem: MemOS) -> None:
     shared = mem.add(MAIL, user_id="ana").ids[0]
     mem.share(shared, to="users/bo", user_id="ana")

@@ -178,7 +178,7 @@ class TraceHandler(OnMemory):
             episode=said.episode,
             session=said.session,
             agent=said.agent,
-            steps=steps(versions),
+            steps=steps([msgspec.structs.replace(one, cube=work.veil.cube(one.cube)) for one in versions]),
             deleted=versions[-1].retired,
             stale=why[request.id],
             nodes=nodes,

@@ -240,6 +240,13 @@ class TestRestoring:
         with pytest.raises(errors.NotAllowed, match="expired"):
             mem.restore(cube.id)
 
+    def test_what_has_expired_takes_no_annotation(self, mem: MemOS, clock: FrozenClock) -> None:
+        id = mem.add("for a day", lifespan={"ttl_s": 86_400.0}).ids[0]
+        clock.advance(2 * DAY)
+
+        with pytest.raises(errors.UnknownMemory, match="expired"):
+            mem.annotate(id, note="late")
+
     @pytest.mark.parametrize("version", [None, 2, 3, "nothing"])
     def test_there_must_be_something_to_go_back_to(self, mem: MemOS, version: Any) -> None:
         id = mem.add("one").ids[0]
@@ -377,9 +384,10 @@ class TestTracing:
                 mem.provenance(chain[0].id, **wrong)
 
     def test_a_ring_is_walked_once(self, mem: MemOS) -> None:
-        a = mem.add("a").cubes[0]
-        b = mem.add("b", parents=[a]).cubes[0]
-        mem.update(a.id, parents=[b])
+        first = a_cube("a", id="a")
+        b = a_cube("b", id="b", parents=(first.pin(),))
+        a = first.derive(parents=(b.pin(),))
+        mem.import_records([(a_record(b),), (a_record(a),)])  # nothing here makes one
         lineage = mem.provenance(a.id)
 
         assert ids(lineage.nodes) == [b.id, a.id]

@@ -345,3 +345,66 @@ def test_changes_as_values_have_both_versions(mem, lisbon):
 
     assert (change.before.revision, change.after.revision) == (1, 2)
     assert json.dumps(change.after.header.descriptive.metadata) == '{"sure": true}'
+
+
+# What has left a share since.
+
+
+@pytest.fixture
+def bo(mem):
+    mem.share(to="users/bo", filters={"NOT": {"tags": "secret"}}, user_id="ana")
+    return mem.bind(user_id="bo")
+
+
+def reached(world, id):
+    """Where in a world a memory of Ana's is found."""
+    places = {
+        "list": any(cube.id == id for cube in world.list(namespaces="*")),
+        "search": any(hit.cube.id == id for hit in world.search("Lisbon", namespaces="*")),
+        "changes": any(one.id == id for one in world.changes()),
+    }
+    for name in ("get", "history"):
+        try:
+            getattr(world, name)(id)
+        except UnknownMemory:
+            continue
+        places[name] = True
+    return {name for name, there in places.items() if there}
+
+
+@pytest.mark.parametrize("opened", ["before", "behind"])
+def test_what_was_taken_out_of_reach_is_out_of_it_in_every_world(mem, clock, lisbon, bo, opened):
+    clock.advance(HOUR)
+    moment = clock()
+    world = bo.what_if() if opened == "before" else None
+    clock.advance(HOUR)
+    mem.update(lisbon, tags=["secret"], user_id="ana")
+    world = world or bo.what_if(known_at=moment)
+
+    assert set() == reached(world, lisbon)
+    assert {"list", "search", "get", "history"} == reached(mem.what_if(user_id="ana", known_at=moment), lisbon)
+
+
+@pytest.mark.parametrize("how", ["in the store", "in the world"])
+def test_so_is_what_was_made_from_it(mem, clock, lisbon, bo, how):
+    clock.advance(HOUR)
+    made = bo.add("Lisbon is Ana's.", parents=[lisbon]).ids[0] if how == "in the store" else None
+    clock.advance(HOUR)
+    world = bo.what_if()
+    made = made or world.add("Lisbon is Ana's.", parents=[lisbon]).ids[0]
+    world.update(made, content="Lisbon is hers.")
+    assert {"list", "search", "get", "history", "changes"} == reached(world, made)
+
+    mem.update(lisbon, tags=["secret"], user_id="ana")
+
+    assert set() == reached(world, made)
+
+
+def test_what_was_opened_since_is_as_it_was(mem, clock, lisbon, bo):
+    mem.update(lisbon, tags=["secret"], user_id="ana")
+    clock.advance(HOUR)
+    moment = clock()
+    clock.advance(HOUR)
+    mem.update(lisbon, tags=[], user_id="ana")
+
+    assert set() == reached(bo.what_if(known_at=moment), lisbon)

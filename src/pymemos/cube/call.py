@@ -57,6 +57,13 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.structs.replace(self, steward=self.steward and not steps_down, **named)
 
 
+def caller_of(namespace: str) -> Caller | None:
+    """Whoever owns a namespace, as a caller; None where it is nobody's own."""
+    kind, _, name = namespace.partition("/")
+    owner = Caller(user=name if kind == "users" else None, agent=name if kind == "agents" else None)
+    return owner if owner.namespace == namespace else None
+
+
 class Scope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a call acts: one namespace, or all of them (None, for a steward), narrowed to an agent or a session.
 

@@ -307,6 +307,13 @@ def check_principal(name: str) -> str:
     raise InvalidInput(f"{name!r} is nobody; write users/NAME, agents/NAME, roles/NAME, or everyone")
 
 
+def check_holder(name: str) -> str:
+    """``name`` if it can hold a role: somebody who calls."""
+    if check_principal(name) == EVERYONE or name.startswith(ROLES):
+        raise InvalidInput(f"{name!r} can hold no role; give it to users/NAME, agents/NAME or 'default'")
+    return name
+
+
 def check_namespace(name: str) -> str:
     """``name`` if memories can live there: somebody's own, a shared place, or the global one."""
     kind, slash, rest = _parts(name)

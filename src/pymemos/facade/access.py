@@ -14,10 +14,12 @@ from pymemos.cube.policy import (
     PrivacyRule,
     RoleGrant,
     RuleChange,
+    check_holder,
     check_namespace,
     check_principal,
     parse_rule,
 )
+from pymemos.cube.wire import digest
 from pymemos.errors import EmptyScope, InvalidInput
 from pymemos.facade.handle import Handle
 from pymemos.infrastructure.policies import role_rule
@@ -32,6 +34,8 @@ from pymemos.interface.arguments import (
     optional_id,
     optional_time,
 )
+
+TITLE_LIMIT = 200  # characters of a name that is made of what is shared with whom
 
 
 class Access(Handle):
@@ -122,7 +126,7 @@ class Access(Handle):
 
         From the first time that a role is given to anybody, only those who hold it can take it on with ``role=``.
         """
-        given = {"role": check_name(role, "role"), "to": to, "expires": expires, "note": note}
+        given = {"role": check_name(role, "role"), "to": check_holder(to), "expires": expires, "note": note}
         grant = parse_rule({name: value for name, value in given.items() if value}, role_rule(role, to))
         assert isinstance(grant, RoleGrant)  # noqa: S101 (it names a role)
         self._dispatch((self._caller, Scope(namespace=None)), access.GiveRole(grant=grant))
@@ -221,4 +225,7 @@ def _title(to: list[str], actions: list[str], id: str | None, filters: Any, when
     """A name for a sharing that is the same for the same sharing."""
     what = id or ("some memories" if filters else "everything")
     ends = [str(one) for one in (filters, when) if one]
-    return " ".join([*actions, what, "for", ", ".join(to), *ends])[:200]
+    title = " ".join([*actions, what, "for", ", ".join(to), *ends])
+    if len(title) <= TITLE_LIMIT:
+        return title
+    return f"{title[: TITLE_LIMIT - 20]}… {digest(title.encode())[:16]}"

@@ -54,9 +54,10 @@ from pymemos.interface.requests import (
     Search,
     Update,
 )
-from pymemos.interface.sources import marked, may_read, pinned
+from pymemos.interface.sources import check_no_ring, check_owner_reads, marked, may_read, pinned
 from pymemos.interface.versions import (
     OnMemory,
+    answering,
     check_editable,
     check_expected,
     check_within,
@@ -187,14 +188,14 @@ class SearchHandler(Handler):
     """The question's words and meaning, in every language of the store, within what the caller may see."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
-        found, veil = self.found(work), work.veil
-        whole = [hit for hit in found.hits if not veil.hides(hit.cube)]  # lacks its labels, but was found by its words
-        served = marked(work, [hit.cube for hit in whole])
+        found = self.found(work)
+        served = marked(work, [hit.cube for hit in found.hits])
         marks = [
             hit if cube is hit.cube else msgspec.structs.replace(hit, cube=cube)
-            for hit, cube in zip(whole, served, strict=True)
+            for hit, cube in zip(found.hits, served, strict=True)
         ]
-        hits = Hits(marks, terms=found.terms, decision=heard(work.of, work.decision), reasons=found.reasons)
+        reasons = work.veil.told(found.reasons, work.decision.namespaces or ())
+        hits = Hits(marks, terms=found.terms, decision=heard(work.of, work.decision), reasons=reasons)
         return Outcome(result=hits, memories=tuple(cube.id for cube in served), used=True)
 
     def found(self, work: Work) -> Found:
@@ -212,8 +213,14 @@ def look(
     if namespaces is not None:
         selection = msgspec.structs.replace(selection, namespaces=namespaces)
     languages = query_languages(work, request.query, selection)
-    question = Question(request.query, languages, selection, request.limit, work.now)
-    return work.tools.searcher.search(work.unit, question, vectors)
+    limit, veil = request.limit, work.veil
+    while True:
+        question = Question(request.query, languages, selection, limit, work.now)
+        found = work.tools.searcher.search(work.unit, question, vectors)
+        whole = [hit for hit in found.hits if not veil.hides(hit.cube)]  # lacks its labels, but was found by its words
+        if len(whole) >= request.limit or len(found.hits) < limit:
+            return found._replace(hits=whole[: request.limit])
+        limit *= 2
 
 
 class GetHandler(OnMemory):
@@ -232,10 +239,8 @@ class ListHandler(Handler):
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: ListPage = work.call.request  # type: ignore[assignment]
         records = self.records(work, request.limit + 1)
-        given = [record.cube for record in records[: request.limit]]
-        veil = work.veil  # what lacks its labels still may not answer to a filter either
-        cubes = marked(work, given if request.where is None else [cube for cube in given if not veil.hides(cube)])
-        page = Page(cubes=cubes, after=given[-1].id if len(records) > request.limit else None)
+        cubes = marked(work, [record.cube for record in records[: request.limit]])
+        page = Page(cubes=cubes, after=cubes[-1].id if len(records) > request.limit else None)
         return Outcome(result=page, memories=tuple(cube.id for cube in cubes))
 
     def records(self, work: Work, limit: int) -> list[Record]:
@@ -252,8 +257,15 @@ class ListHandler(Handler):
         selection = work.selection(where, episodes=request.episodes, stages=stages)
         if namespaces is not None:
             selection = msgspec.structs.replace(selection, namespaces=namespaces)
-        found: list[Record] = work.unit.page(selection, limit=limit, after=request.after)
-        return found
+        found: list[Record] = []
+        after = request.after
+        while len(found) < limit:
+            page = work.unit.page(selection, limit=limit, after=after)
+            found += answering(work, where, page)
+            if len(page) < limit:
+                break
+            after = page[-1].cube.id
+        return found[:limit]
 
 
 class UpdateHandler(OnMemory):
@@ -307,7 +319,8 @@ class DeleteHandler(Handler):
             check_expected(cubes[0], request.expected)
         else:
             selection = work.selection(request.where, episodes=True)
-            cubes = [record.cube for record in work.unit.page(selection, limit=work.unit.count(selection))]
+            page = work.unit.page(selection, limit=work.unit.count(selection))
+            cubes = [record.cube for record in answering(work, request.where, page)]
         for cube in reversed(cubes):  # newest first: so no turn is given a new context only to be deleted next
             check_editable(cube)
             vault.retire(work.unit, cube, work.now)
@@ -548,6 +561,9 @@ def _next_version(cube: MemCube, request: Update, work: Work) -> MemCube:
     )
     parents = None if request.parents is None else pinned(work, request.parents, cube.id)
     if parents:
+        sources = [record.cube for record in work.unit.current([pin.id for pin in parents])]
+        check_no_ring(work, cube, sources)
+        check_owner_reads(work, cube, sources)
         said = msgspec.structs.replace(said, trust=_inherited(work, said, parents))
     return cube.derive(descriptive=said, governance=rules, payload=payload, parents=parents)
 

@@ -147,6 +147,27 @@ def labels_of(work: Work, cube: MemCube) -> tuple[str, ...]:
     return labels(one for one in scan(cube.text) if how[one.kind] is not Handling.IGNORE)
 
 
+def with_labels(work: Work, rules: Governance, cube: MemCube) -> Governance:
+    """Rules with the labels of what a memory says: that was let in once, under whatever policy there was."""
+    if cube.is_manifest:
+        return rules
+    return msgspec.structs.replace(rules, sensitivity=joined(rules.sensitivity, labels_of(work, cube)))
+
+
+def put_labels(work: Work, cube: MemCube, cause: str) -> None:
+    """Write a version of a memory that has the labels which it lacks."""
+    said = msgspec.structs.replace(cube.header.descriptive, updated=work.now, cause=cause, author=work.call.caller.name)
+    newer = cube.derive(descriptive=said, governance=with_labels(work, cube.header.governance, cube))
+    draft = msgspec.structs.replace(vault.draft(newer), vectors=work.unit.vectors_of(cube.id))
+    vault.supersede(work.unit, draft, work.now)
+
+
+def lacks_labels(work: Work, cube: MemCube) -> bool:
+    """Whether a memory holds something that has no label."""
+    rules = cube.header.governance
+    return with_labels(work, rules, cube).sensitivity != rules.sensitivity
+
+
 def refuses(work: Work, records: Iterable[Record]) -> bool:
     """Whether a policy would not let a memory be written as it is: it is taken in whole, or not at all."""
     for record in records:

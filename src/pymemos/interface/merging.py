@@ -19,7 +19,7 @@ from pymemos.interface.api import Handler, Outcome, Tools, Work
 from pymemos.interface.arguments import LINKS_LIMIT, PARENTS_LIMIT, WORDS_LIMIT
 from pymemos.interface.embedding import embedded, queue_embedding
 from pymemos.interface.provenance import Changing, write_restored
-from pymemos.interface.sources import marked, may_read, sources_of
+from pymemos.interface.sources import check_no_ring, check_owner_reads, marked, may_read
 from pymemos.interface.versions import (
     OnMemory,
     check_editable,
@@ -121,7 +121,8 @@ class MergeHandler(_Merging):
         target, *others = cubes = sources_to_merge(work, (request.id, *request.others))
         check_expected(target, request.expected)
         check_editable(target)
-        _check_no_ring(work, target, others)
+        check_no_ring(work, target, others)
+        check_owner_reads(work, target, others)
         merged = _merged(cubes, request)
         newer = target.derive(
             descriptive=_trusted(_descriptive(target.header.descriptive, merged, work, cause="merge"), cubes),
@@ -176,8 +177,7 @@ class PlanMergeHandler(Handler):
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: PlanMerge = work.call.request  # type: ignore[assignment]
-        shown = [work.veil.cube(cube) for cube in sources_to_merge(work, request.ids)]
-        return Outcome(result=_merged(shown, request), memories=request.ids)
+        return Outcome(result=_merged(sources_to_merge(work, request.ids), request), memories=request.ids)
 
 
 class UndoHandler(OnMemory):
@@ -238,16 +238,8 @@ def _check_mergeable(cube: MemCube, work: Work) -> None:
     if cube.stale:
         why = "; ".join(map(str, cube.stale[:3]))
         raise StaleMemory(f"memory {cube.id!r} is stale ({why}); make it anew from its sources, and then merge it")
-
-
-def _check_no_ring(work: Work, target: MemCube, others: Sequence[MemCube]) -> None:
-    """Refuse to merge into a memory what was made from it: that is stale as soon as the memory says more."""
-    for cube in others:
-        if target.id in sources_of(work, [cube]).cubes:
-            raise InvalidInput(
-                f"memory {cube.id!r} was made from {target.id!r}, which would make it stale by saying more; "
-                f"merge {target.id!r} into it, or fuse them"
-            )
+    if work.veil.hides(cube):
+        raise InvalidInput(f"something in memory {cube.id!r} is hidden from the caller; merge what may be read whole")
 
 
 def _parents(target: MemCube | None, cubes: Sequence[MemCube]) -> tuple[Parent, ...]:

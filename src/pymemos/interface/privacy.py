@@ -8,13 +8,11 @@ from typing import Any
 import msgspec
 
 from pymemos.cube.call import MemoryCall, Request
-from pymemos.cube.cube import MemCube
 from pymemos.cube.policy import STORE, Action, PrivacyRule
 from pymemos.cube.privacy import LABELS
-from pymemos.infrastructure import vault
 from pymemos.interface.access import SetPolicyHandler
 from pymemos.interface.api import Handler, Outcome, Work
-from pymemos.interface.letting_in import handling, joined, labels_of
+from pymemos.interface.letting_in import handling, labels_of, put_labels
 from pymemos.interface.transfer import OnStore
 from pymemos.interface.worker import for_owner
 from pymemos.ports import Job, Record
@@ -98,7 +96,7 @@ class TagHandler(Handler):
         wanted = set(scanned.tagged)
         for record in records:
             if record.cube.id in wanted:
-                _tag(work, record.cube)
+                put_labels(work, record.cube, SCAN)
         if request.on and scanned.after is not None:
             queue_scan(work, work.call.scope.namespace or "", scanned.after)
         return Outcome(result=scanned, memories=scanned.tagged)
@@ -123,18 +121,6 @@ def _look(work: Work, *, dry_run: bool) -> tuple[list[Record], Scanned]:
         dry_run=dry_run,
         after=after,
     )
-
-
-def _tag(work: Work, cube: MemCube) -> None:
-    rules = cube.header.governance
-    newer = cube.derive(
-        descriptive=msgspec.structs.replace(
-            cube.header.descriptive, updated=work.now, cause=SCAN, author=work.call.caller.name
-        ),
-        governance=msgspec.structs.replace(rules, sensitivity=joined(rules.sensitivity, labels_of(work, cube))),
-    )
-    draft = msgspec.structs.replace(vault.draft(newer), vectors=work.unit.vectors_of(cube.id))
-    vault.supersede(work.unit, draft, work.now)
 
 
 def queue_scan(work: Work, namespace: str, after: str | None = None) -> None:

@@ -12,6 +12,7 @@ from pymemos.cube.header import Governance, Provenance, Stage, State
 from pymemos.cube.life import StateChange
 from pymemos.errors import InvalidInput, NotAllowed
 from pymemos.infrastructure import vault
+from pymemos.interface import letting_in
 from pymemos.interface.api import Outcome, Work
 from pymemos.interface.arguments import LINKS_LIMIT
 from pymemos.interface.embedding import queue_embedding
@@ -22,7 +23,7 @@ from pymemos.interface.versions import (
     check_editable,
     check_expected,
     check_written,
-    current_record,
+    living_record,
     pick_version,
     shown_versions,
     version_record,
@@ -75,11 +76,11 @@ class Changing(OnMemory):
 
 
 class AnnotateHandler(Changing):
-    """A version that says more of itself; a frozen memory takes none."""
+    """A version that says more of itself; a frozen memory takes none, nor one that has expired."""
 
     def run(self, work: Work, prepared: Any) -> Outcome:
         request: Annotate = work.call.request  # type: ignore[assignment]
-        cube = current_record(work, request.id).cube
+        cube = living_record(work, request.id).cube
         check_expected(cube, request.expected)
         check_editable(cube)
         said = msgspec.structs.replace(
@@ -117,8 +118,8 @@ def write_restored(
 ) -> MemCube:
     """Write what the version ``wanted`` said as the next version of a memory, whose last one is ``last``.
 
-    Rules stay as they are now, unless some are given. An archived memory is at hand again (5.4.3); an expired one is at
-    its end.
+    Rules stay as they are now, unless some are given, with the labels of what is said again. An archived memory is at
+    hand again (5.4.3); an expired one is at its end.
     """
     if last.stage_at(work.now) is Stage.EXPIRED:
         raise NotAllowed(f"memory {last.id!r} has expired and is not restored; history shows what it was")
@@ -127,7 +128,8 @@ def write_restored(
     said = msgspec.structs.replace(
         wanted.header.descriptive, updated=work.now, cause="restore", author=work.call.caller.name
     )
-    newer = last.derive(descriptive=said, governance=governance, payload=wanted.payload, parents=wanted.parents)
+    rules = letting_in.with_labels(work, governance or last.header.governance, wanted)
+    newer = last.derive(descriptive=said, governance=rules, payload=wanted.payload, parents=wanted.parents)
     vectors = () if deleted or newer.text != last.text else work.unit.vectors_of(last.id)
     draft = msgspec.structs.replace(vault.draft(newer), vectors=vectors)
     (vault.revive if deleted else vault.supersede)(work.unit, draft, work.now)
@@ -176,7 +178,7 @@ class TraceHandler(OnMemory):
             episode=said.episode,
             session=said.session,
             agent=said.agent,
-            steps=steps(versions),
+            steps=steps([msgspec.structs.replace(one, cube=work.veil.cube(one.cube)) for one in versions]),
             deleted=versions[-1].retired,
             stale=why[request.id],
             nodes=nodes,

@@ -14,7 +14,7 @@ from pymemos.errors import NotAllowed, PymemosError, RateLimited, UnknownMemory
 from pymemos.infrastructure import governance
 from pymemos.infrastructure.governance import Circumstances, Target
 from pymemos.infrastructure.rates import Meter
-from pymemos.ports import ReadUnit
+from pymemos.ports import OverlaidUnit, ReadUnit
 
 SOURCES = 10_000  # that one look at the sources of a memory follows; what lies beyond counts as out of reach
 
@@ -85,11 +85,20 @@ def last_version(unit: ReadUnit, id: str) -> MemCube:
 
 
 def is_open(unit: ReadUnit, of: Circumstances, cube: MemCube) -> bool:
-    """Whether the caller may read everything that a memory was made from."""
-    if of.powerful or not cube.parents:
+    """Whether the caller may read everything that a memory was made from.
+
+    In a what-if also the memory as the store has it now: what was taken out of reach since is out of it there too.
+    """
+    if of.powerful or not (cube.parents or isinstance(unit, OverlaidUnit)):
         return True
     reach = governance.reach(of)
-    return reach is None or sources_are_open(unit, reach, cube)
+    if reach is None:
+        return True
+    if isinstance(unit, OverlaidUnit) and unit.base.owner_of(cube.id) is not None:
+        last = last_version(unit.base, cube.id)
+        if not (matches(reach.of(last.namespace), last) and sources_are_open(unit.base, reach, last)):
+            return False
+    return sources_are_open(unit, reach, cube)
 
 
 def sources_are_open(unit: ReadUnit, reach: Reach, cube: MemCube) -> bool:
@@ -101,19 +110,25 @@ def sources_are_open(unit: ReadUnit, reach: Reach, cube: MemCube) -> bool:
     wanted = [(cube.namespace, pin.id) for pin in cube.parents]
     while wanted:
         seen.update(wanted)
-        if len(seen) > SOURCES:
+        ids = list(dict.fromkeys(id for _, id in wanted))
+        found = {record.cube.id: record.cube for record in unit.current(ids)}
+        if len(seen) > SOURCES or not all(_admits(unit, reach, home, id, found.get(id)) for home, id in wanted):
             return False
-        found = {record.cube.id: record.cube for record in unit.current(list(dict.fromkeys(id for _, id in wanted)))}
-        for home, id in wanted:
-            if id in found:
-                is_admitted = matches(reach.of(found[id].namespace), found[id])
-            else:
-                is_admitted = reach.of(unit.owner_of(id) or home) == EVERYTHING
-            if not is_admitted:
+        if isinstance(unit, OverlaidUnit):
+            now = {record.cube.id: record.cube for record in unit.base.current(ids)}
+            known = [(home, id) for home, id in wanted if unit.base.owner_of(id) is not None]
+            if not all(_admits(unit.base, reach, home, id, now.get(id)) for home, id in known):
                 return False
         above = [(one.namespace, pin.id) for one in found.values() for pin in one.parents]
         wanted = [place for place in dict.fromkeys(above) if place not in seen]
     return True
+
+
+def _admits(unit: ReadUnit, reach: Reach, home: str, id: str, cube: MemCube | None) -> bool:
+    """Whether a reach admits a source of what lives in ``home``; ``cube`` is None where it is unknown or deleted."""
+    if cube is None:
+        return reach.of(unit.owner_of(id) or home) == EVERYTHING
+    return matches(reach.of(cube.namespace), cube)
 
 
 def _denied(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target) -> DeniedError:
@@ -136,8 +151,9 @@ def _told(unit: ReadUnit, of: Circumstances, decision: Decision, target: Target)
         if reading.allowed:
             cube = last_version(unit, target.memory)
             if reading.admits(cube) and is_open(unit, of, cube):
+                whom = "the steward of the store" if target.stewardship else f"{cube.namespace!r}, whose it is"
                 return NotAllowed(
                     f"memory {target.memory!r} can be read here, not changed: {decision.reason} (rule "
-                    f"{decision.rule!r}); ask {cube.namespace!r}, whose it is"
+                    f"{decision.rule!r}); ask {whom}"
                 )
     return UnknownMemory()

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from pymemos.cube.call import Selection
+from pymemos.cube.call import Reach, Selection, caller_of
 from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import NOTHING, Compare, matches
 from pymemos.cube.header import Behaviour, Stage
-from pymemos.errors import InvalidInput, UnknownMemory, UnknownVersion
+from pymemos.cube.policy import Action
+from pymemos.errors import InvalidInput, NotAllowed, UnknownMemory, UnknownVersion
+from pymemos.infrastructure import governance
 from pymemos.interface.api import Work
 from pymemos.interface.requests import Pin
 from pymemos.interface.rights import is_open
@@ -57,6 +59,31 @@ def may_read(work: Work, cube: MemCube) -> bool:
     """Whether the caller may read a version of a memory, and everything that it was made from."""
     reach = work.reach
     return reach is None or (matches(reach.of(cube.namespace), cube) and is_open(work.unit, work.of, cube))
+
+
+def check_no_ring(work: Work, target: MemCube, sources: Iterable[MemCube]) -> None:
+    """Refuse to make a memory from what was made from it: that is stale as soon as the memory says more."""
+    for cube in sources:
+        if target.id in sources_of(work, [cube]).cubes:
+            raise InvalidInput(
+                f"memory {cube.id!r} was made from {target.id!r}, which would make it stale by saying more; "
+                f"merge {target.id!r} into it, or fuse them"
+            )
+
+
+def check_owner_reads(work: Work, target: MemCube, sources: Iterable[MemCube]) -> None:
+    """Refuse to make another's memory from what its owner may not read: its owner could not reach it any more."""
+    owner = caller_of(target.namespace)
+    if work.of.powerful or owner is None or owner.namespace == work.call.caller.namespace:
+        return
+    reading = msgspec.structs.replace(work.of, caller=owner).doing(Action.READ)
+    reach = governance.reach(reading) or Reach()
+    for cube in sources:
+        if not (matches(reach.of(cube.namespace), cube) and is_open(work.unit, reading, cube)):
+            raise NotAllowed(
+                f"{target.namespace!r} may not read memory {cube.id!r}, nor then what is made from it; share it with "
+                "them first, or fuse the two into a memory of your own"
+            )
 
 
 def marked(work: Work, cubes: Sequence[MemCube]) -> tuple[MemCube, ...]:

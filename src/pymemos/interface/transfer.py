@@ -33,7 +33,7 @@ from pymemos.infrastructure.privacy.scanning import available
 from pymemos.interface.api import Handler, Outcome, Work
 from pymemos.interface.auditing import seals_finding
 from pymemos.interface.giving_up import let_go
-from pymemos.interface.letting_in import refuses
+from pymemos.interface.letting_in import lacks_labels, put_labels, refuses
 from pymemos.interface.requests import Backup, Doctor, Export, Import
 from pymemos.interface.segments import segments_finding
 from pymemos.interface.veil import without
@@ -98,6 +98,7 @@ class ImportHandler(OnStore):
             sorted_out[verdict].append(records[-1].cube.id)
             if verdict == "written":
                 vault.adopt(work.unit, records, work.now)
+                _label(work, records[-1])
             if verdict in ("written", "known") and records[-1].signatures:
                 work.unit.put_signatures(records[-1].cube.id, records[-1].signatures)
         report = Imported(**{name: tuple(ids) for name, ids in sorted_out.items()})
@@ -115,6 +116,13 @@ class ImportHandler(OnStore):
             return "conflicting"
         deleted_since = bool(stored) and stored[-1].retired is None and records[-1].retired is not None
         return "written" if len(there) > len(here) or (here == there and deleted_since) else "known"
+
+
+def _label(work: Work, newest: Record) -> None:
+    """Give a memory that came without its labels a version that has them: rules ask for them from now on."""
+    cube = newest.cube
+    if newest.known_to is None and not cube.header.governance.frozen and lacks_labels(work, cube):
+        put_labels(work, cube, "import")
 
 
 class BackupHandler(OnStore):

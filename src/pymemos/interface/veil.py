@@ -63,6 +63,11 @@ class Veil:
             return value if all(a is b for a, b in zip(items, value, strict=True)) else type(value)(items)
         return value
 
+    def told(self, words: tuple[str, ...], namespaces: Collection[str]) -> tuple[str, ...]:
+        """What is said of some namespaces, such as whom a question names there, without what is hidden in them."""
+        kinds = {kind for name in namespaces for one in self._of_place(name) for kind in one.kinds}
+        return tuple(hide(one, kinds) for one in words) if kinds else words
+
     def narrowed(self, decision: Decision) -> Decision:
         """A search's decision less the memories that have something hidden: no word, score or count tells of them.
 

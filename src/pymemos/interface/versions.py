@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pymemos.cube.call import MemoryCall, Scope
 from pymemos.cube.cube import MemCube
-from pymemos.cube.filters import EVERYTHING
+from pymemos.cube.filters import EVERYTHING, Filter
 from pymemos.cube.header import Stage
 from pymemos.errors import NotAllowed, StaleVersion, UnknownMemory, UnknownVersion
 from pymemos.infrastructure.governance import Target
@@ -53,6 +53,14 @@ def shown_versions(work: Work, id: str) -> list[Record]:
     """The versions of a memory that the call may show: an older one may say what a rule leaves out."""
     versions: list[Record] = work.unit.versions(id)
     return [record for record in versions if work.serves(record.cube)]
+
+
+def answering(work: Work, where: Filter | None, records: list[Record]) -> list[Record]:
+    """Those of some records that may answer to a filter: what has something hidden, labelled or not, does not."""
+    if where is None:
+        return records
+    veil = work.veil
+    return [record for record in records if not veil.hides(record.cube)]
 
 
 def check_written(work: Work, cubes: Iterable[MemCube]) -> None:

@@ -22,7 +22,7 @@ from pymemos.interface import handlers, requests
 from pymemos.interface.api import Handler, Outcome, Tools, Work, operation
 from pymemos.interface.lifecycle_handlers import Unfreeze, UnfreezeHandler
 from pymemos.interface.time_machine import TICK, moment_of, spaces_of
-from pymemos.interface.versions import check_expected, current_record
+from pymemos.interface.versions import answering, check_expected, current_record
 from pymemos.operation.embedding import vectors_of
 from pymemos.operation.hits import Hits
 from pymemos.operation.what_if import World, imagined
@@ -134,7 +134,8 @@ class InWorldHandler(Handler):
     def _delete_all(self, work: Work, request: requests.Delete) -> Outcome:
         """One by one, newest first: a frozen one would be another one by the time that a filter looks at it."""
         selection = work.selection(request.where, episodes=True)
-        ids = [record.cube.id for record in work.unit.page(selection, limit=max(1, work.unit.count(selection)))]
+        page = work.unit.page(selection, limit=max(1, work.unit.count(selection)))
+        ids = [record.cube.id for record in answering(work, request.where, page)]
         for id in reversed(ids):
             self._carry_out(_with(work, requests.Delete(id=id)), None)
         return Outcome(result=requests.Deleted(ids=tuple(ids)), memories=tuple(ids))

@@ -11,14 +11,23 @@ from pymemos.ports import ReadUnit
 DERIVED = "derived_from"
 
 
-def hidden(unit: ReadUnit, ids: Iterable[str], selection: Selection) -> set[str]:
-    """Those of some memories that a selection's reach hides, by what a unit says of their sources."""
+def hidden(unit: ReadUnit, ids: Iterable[str], selection: Selection, *, since: ReadUnit | None = None) -> set[str]:
+    """Those of some memories that a selection's reach hides, by what a unit says of their sources.
+
+    ``since`` is a unit that has later versions of some sources: these are judged too.
+    """
     reach = selection.reach
     if reach is None:
         return set()
     ever = selection.known_at is not None or selection.valid_at is not None
     return {
-        id for id in ids if not all(_readable(unit, reach, home, source) for home, source in _sources(unit, id, ever))
+        id
+        for id in ids
+        if not all(
+            _readable(unit, reach, home, source)
+            and (since is None or since.owner_of(source) is None or _readable(since, reach, home, source))
+            for home, source in _sources(unit, id, ever)
+        )
     }
 
 

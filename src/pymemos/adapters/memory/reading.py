@@ -47,6 +47,8 @@ from pymemos.ports import (
 class MemoryReadUnit(ReadUnit):
     """One state and the questions of the port to it."""
 
+    _since: ReadUnit | None = None  # what has later versions of some sources, by which rights are judged too
+
     def __init__(self, state: State) -> None:
         self._state = state
 
@@ -100,7 +102,7 @@ class MemoryReadUnit(ReadUnit):
             for id, memory in self._state.memories.items()
             if (names is None or memory.namespace in names) and (back or memory.current is not None)
         ]
-        return hidden(self, ids, selection)
+        return hidden(self, ids, selection, since=self._since)
 
     def known_ids(self, namespaces: Sequence[str] | None, *, limit: int, after: str | None = None) -> list[str]:
         memories = sorted(self._state.memories.items())

@@ -21,7 +21,7 @@ from pymemos.adapters.overlay.held import FRESH, Absent, Held
 from pymemos.cube.call import Selection
 from pymemos.cube.cube import MemCube
 from pymemos.cube.erasure import Derived, Receipt
-from pymemos.cube.filters import All, Compare
+from pymemos.cube.filters import EVERYTHING, All, Compare, matches
 from pymemos.cube.life import LifeFacts, StateChange
 from pymemos.cube.policy import RuleChange
 from pymemos.cube.signature import Signature
@@ -52,7 +52,8 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
 
     def __init__(self, base: ReadUnit, held: Held) -> None:
         super().__init__(held.state)
-        self._base, self.held = base, held
+        self._base = self._since = base
+        self.held = held
         self._turns_moved()
         self._forget_what_is_gone()
 
@@ -427,6 +428,21 @@ class OverlayUnit(MemoryWriteUnit, OverlaidUnit):
     def hidden(self, selection: Selection) -> list[int]:
         taken = {*self.held.lifted.values(), *(one.key for one in self.held.absent.values())}
         return sorted([*(key for key in self._base.hidden(selection) if key not in taken), *super().hidden(selection)])
+
+    def _out_of_reach(self, selection: Selection) -> set[str]:
+        return super()._out_of_reach(selection) | self._closed_since(selection)
+
+    def _closed_since(self, selection: Selection) -> set[str]:
+        """The memories copied here that the selection would not find as the store has them now."""
+        if not self.held.lifted or (selection.reach is None and not selection.rules):
+            return set()
+        closed = set(self._base.hidden(selection))
+        found = {id for id, key in self.held.lifted.items() if key in closed}
+        homes = {id: self._state.memories[id].namespace for id in self.held.lifted}
+        ruled = [id for id, home in homes.items() if selection.rule_of(home) != EVERYTHING]
+        now = {record.cube.id: record.cube for record in self._base.current(ruled)}
+        last = {id: now.get(id) or self._base.versions(id)[-1].cube for id in ruled}
+        return found.union(id for id, cube in last.items() if not matches(selection.rule_of(homes[id]), cube))
 
     def last_rule_change(self) -> RuleChange | None:
         return self._base.last_rule_change()

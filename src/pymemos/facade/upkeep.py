@@ -127,7 +127,7 @@ class Upkeep(Handle):
         return found
 
     def control_job(self, id: str, action: str) -> Job:
-        """Retry a job now ("retry") or take it out of the queue ("cancel")."""
+        """Retry a job now ("retry"), unless a worker does it at the moment, or take it out of the queue ("cancel")."""
         job: Job = self._dispatch(self._everywhere(), requests.ControlJob(id=check_id(id), action=action))
         return job
 

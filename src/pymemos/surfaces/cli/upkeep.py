@@ -138,7 +138,7 @@ def list_jobs(shell: Shell, state: str | None = None, limit: int = 100) -> None:
 @verb(group=jobs)
 @click.argument("id")
 def retry(shell: Shell, id: str) -> None:
-    """Run job ID now, with all its attempts before it."""
+    """Run job ID now, with all its attempts before it. One that a worker does at the moment is left to it."""
     _control(shell, id, "retry", "will run now")
 
 

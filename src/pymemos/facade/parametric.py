@@ -108,7 +108,7 @@ class ParametricMemory(Handle):
     def adapter(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> AdapterCard:
         """What is known of an adapter: its sources, subjects, probes and scores, and whether it may serve.
 
-        Where there is a local model it is opened for that.
+        Where there is a local model it is opened for that. Raises DamagedBlob where its file is not what was stored.
         """
         self._tools.tuner.opened()
         shown, file = self._file(self._bind(user_id, agent_id), id)
@@ -119,7 +119,10 @@ class ParametricMemory(Handle):
     def write_adapter(
         self, id: str, target: str | os.PathLike[str], *, user_id: str | None = None, agent_id: str | None = None
     ) -> Path:
-        """Write an adapter as the folder that PEFT reads, with ``manifest.json``; gives the folder, a new one."""
+        """Write an adapter as the folder that PEFT reads, with ``manifest.json``; gives the folder, a new one.
+
+        Raises DamagedBlob where its file is not what was stored.
+        """
         folder = Path(check_path(target, "target"))
         _, file = self._file(self._bind(user_id, agent_id), id)
         folder.mkdir(parents=True)
@@ -135,7 +138,7 @@ class ParametricMemory(Handle):
         looked: Looked = self._dispatch(who, ShowAdapter(id=check_id(id)))
         payload = looked.cube.payload
         assert isinstance(payload, Parametric)  # noqa: S101 (the handler looked)
-        return looked, self._tools.blobs.open(payload.blob)
+        return looked, self._tools.blobs.open_whole(payload.blob)
 
 
 class AdapterCard(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,11 +74,16 @@ class Upkeep(Handle):
     import_from = importers.import_from  # other programs' archives: it only calls what is public here
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
-        """Copy the store, while it is in use, as one moment saw it, to the new file ``target``."""
+        """Copy the store, while it is in use, as one moment saw it, to the new file ``target``.
+
+        Raises DamagedBlob, when all else is copied, where the file of a tensor is not what was stored.
+        """
         return Path(self._dispatch(self._everywhere(), requests.Backup(target=check_path(target, "target"))))
 
     def doctor(self, *, grep_erased: bool = False) -> Sequence[Finding]:
-        """Examine the store: integrity, agreement of its parts, counts, blobs, free space.
+        """Examine the store: integrity, agreement of its parts, counts, whether blobs are there, free space.
+
+        What stands in blobs is not read here: that is looked at when they are used, and by ``backup``.
 
         ``grep_erased`` also searches every byte of its files for documents that were erased, by what their ids tell.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,27 @@ def test_the_file_of_a_late_worker_stays_where_another_may_name_it(mem: MemOS, c
 
     undone(mem._tools, held, effect)
     assert blob not in mem._tools.blobs.names()
+
+
+@pytest.mark.parametrize("by", ["its owner", "the steward"])
+@pytest.mark.parametrize("left", ["silent", "waiting"])
+def test_nothing_is_left_of_a_training_that_is_cancelled_while_nobody_does_it(
+    mem: MemOS, clock: FrozenClock, tuner: Watched, left: str, by: str
+) -> None:
+    job = mem.distil(told(mem), **WHO)
+
+    def fail() -> None:
+        raise ConnectionError("the model is away") if left == "waiting" else KeyboardInterrupt
+
+    tuner.happens = fail
+    with suppress(KeyboardInterrupt):
+        mem.tick()
+    clock.advance(LEASE)
+    assert (mem._tools.training / job).is_dir()
+
+    if by == "its owner":
+        mem.cancel_training(job, **WHO)
+    else:
+        mem.control_job(job, "cancel")
+
+    assert not (mem._tools.training / job).exists()

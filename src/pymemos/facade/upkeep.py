@@ -29,6 +29,7 @@ from pymemos.interface.arguments import (
     check_turn,
     optional_time,
 )
+from pymemos.interface.training import remove_cancelled
 from pymemos.interface.worker import TickReport
 from pymemos.ports import Finding, Job, JobState, Record
 
@@ -134,6 +135,8 @@ class Upkeep(Handle):
     def control_job(self, id: str, action: str) -> Job:
         """Retry a job now ("retry"), unless a worker does it at the moment, or take it out of the queue ("cancel")."""
         job: Job = self._dispatch(self._everywhere(), requests.ControlJob(id=check_id(id), action=action))
+        if action == "cancel":
+            remove_cancelled(self._tools, job)
         return job
 
     def next_due(self) -> datetime | None:

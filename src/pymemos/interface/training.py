@@ -34,7 +34,7 @@ from pymemos.operation.distilling import admission
 from pymemos.operation.distilling.admission import Exam, Sheet
 from pymemos.operation.distilling.lessons import Course, course, gate_of
 from pymemos.operation.distilling.reversing import TurnedRound
-from pymemos.operation.queue import is_taken_over
+from pymemos.operation.queue import is_held, is_taken_over
 from pymemos.ports import Adapter, Job, JobState, ReadUnit, Teacher, Tuner, Weights
 
 if TYPE_CHECKING:
@@ -357,8 +357,8 @@ def remove_ended(tools: Tools) -> None:
 
 
 def remove_cancelled(tools: Tools, job: Job) -> None:
-    """Remove what a cancelled job left; one that runs does so itself, when it sees that it was cancelled."""
-    if tools.training is not None and job.state is not JobState.RUNNING:
+    """Remove what a cancelled job left; a worker that does it removes that itself, when it sees what happened."""
+    if tools.training is not None and not is_held(job, tools.clock()):
         remove(folder_of(tools, job.id))
 
 

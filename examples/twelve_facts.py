@@ -273,6 +273,11 @@ def table(steps: Sequence[Step]) -> Table:
     return shown
 
 
+def settings_in(folder: Path) -> Settings:
+    """A store with a calibration of its own: what is measured while the clock stands still is for nobody else."""
+    return Settings(home=folder / "home", config_dir=folder / "config", cache_dir=folder / "cache")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Tell the story with a local model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -281,12 +286,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     clock = FrozenClock()
     with tempfile.TemporaryDirectory(prefix="pymemos-facts-") as folder:
-        home = Path(folder) / "home"
-        settings = Settings(home=home, config_dir=Path(folder) / "config")
-        engine = open_local(given.model, settings.cache_dir)
+        settings = settings_in(Path(folder))
+        engine = open_local(given.model, Settings(home=settings.home, config_dir=settings.config_dir).cache_dir)
         with MemOS(settings=settings, engine=engine, embedder="none", clock=clock) as mem:
             mem.calibrate()
-            steps = Story(mem, engine, clock, home, say=lambda line: print(line, file=sys.stderr)).run()
+            steps = Story(mem, engine, clock, settings.home, say=lambda line: print(line, file=sys.stderr)).run()
     console = Console(width=150, record=True)
     console.print(table(steps))
     if given.out is not None:

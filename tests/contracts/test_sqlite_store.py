@@ -137,6 +137,24 @@ class TestFileBlobs(BlobStoreContract):
 
         assert bytes(blobs.open_whole(name)) == b"tensor"
 
+    def test_a_copy_holds_all_that_is_whole_and_names_what_is_not(self, tmp_path: Path) -> None:
+        """Two files that were swapped are both wrong, and neither takes the place of the other in the copy."""
+        blobs, copy = FileBlobs(tmp_path / "blobs"), FileBlobs(tmp_path / "copy")
+        one, other, third, whole = (blobs.put(data)[0] for data in (b"one", b"other", b"third", b"whole"))
+        paths = [tmp_path / "blobs" / name[:2] / name for name in (one, other, third)]
+        paths[0].replace(tmp_path / "aside")
+        paths[1].replace(paths[0])
+        (tmp_path / "aside").replace(paths[1])
+        paths[2].chmod(0o600)
+        paths[2].write_bytes(b"thirD")
+
+        with pytest.raises(DamagedBlob) as refused:
+            blobs.copy_to(tmp_path / "copy")
+
+        assert all(name in str(refused.value) for name in (one, other, third))
+        assert copy.names() == {whole}
+        assert not [*(tmp_path / "copy").glob("tmp-*")]
+
     def test_files_can_be_read_only_and_still_be_replaced_copied_and_removed(self, tmp_path: Path) -> None:
         blobs, copy = FileBlobs(tmp_path / "blobs"), tmp_path / "copy"
         for data in (b"tensor", b"tensor", b""):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
 from examples.picture import draw
-from examples.twelve_facts import CHANGED, FACTS, Step, Story, table
+from examples.twelve_facts import CHANGED, FACTS, Step, Story, settings_in, table
 from rich.console import Console
 from tests.unit.scheduling_kit import CALIBRATION
 
-from pymemos import MemOS, Settings
+from pymemos import MemOS
 from pymemos.interface.calibrating import calibration_file, keep
 from pymemos.testing.doubles import FrozenClock
 from pymemos.testing.toy_engine import ToyEngine
@@ -22,14 +23,13 @@ from pymemos.testing.toy_tuner import ToyTuner
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Step], list[str]]:
     """The steps, and what was said meanwhile."""
     folder, clock, engine = tmp_path_factory.mktemp("facts"), FrozenClock(), ToyEngine(window=1 << 20, seed=4)
-    home = folder / "home"
-    settings = Settings(home=home, config_dir=folder / "config", cache_dir=folder / "cache")
+    settings = settings_in(folder)
     known = msgspec.structs.replace(CALIBRATION, model=engine.identity)
     keep(known, calibration_file(settings.cache_dir, engine.identity))
     said: list[str] = []
     tuner = ToyTuner(engine.ref)
     with MemOS(settings=settings, engine=engine, tuner=tuner, embedder="none", clock=clock) as mem:
-        return Story(mem, engine, clock, home, say=said.append).run(), said
+        return Story(mem, engine, clock, settings.home, say=said.append).run(), said
 
 
 def test_each_step_is_answered_from_where_it_should_be(told: tuple[list[Step], list[str]]) -> None:
@@ -73,3 +73,10 @@ def test_the_report_is_a_table_and_a_picture(told: tuple[list[Step], list[str]])
 
     assert picture.tag.endswith("svg")
     assert all(step.name in draw(told[0]) for step in told[0])
+
+
+def test_what_the_story_measures_stays_in_its_own_folder(tmp_path: Path) -> None:
+    """Its clock stands still: a calibration of it, kept where the user's is, would be none."""
+    settings = settings_in(tmp_path)
+
+    assert {settings.home.parent, settings.config_dir.parent, settings.cache_dir.parent} == {tmp_path}

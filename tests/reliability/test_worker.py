@@ -17,9 +17,10 @@ from tests.reliability.support import assert_sound, start
 from pymemos import MemOS
 from pymemos.adapters.sqlite import SqliteStore
 from pymemos.cube.call import Caller, MemoryCall
-from pymemos.errors import PymemosError, StoreError, UnknownJob
+from pymemos.errors import PymemosError, StoreBusy, StoreError, UnknownJob
 from pymemos.interface.api import MemoryAPI, Tools
 from pymemos.interface.registry import HANDLERS
+from pymemos.interface.requests import Heartbeat
 from pymemos.interface.worker import TickReport, Worker
 from pymemos.operation.queue import FIRST_RETRY, LEASE, LONGEST_RETRY, after_failure
 from pymemos.ports import Job, JobState
@@ -254,6 +255,43 @@ def test_a_heartbeat_keeps_a_job_that_takes_longer_than_its_lease(store: SqliteS
 
     assert worker.tick(utc_now(), limit=10) == TickReport(done=(id,))
     assert notes_of(mem) == ["note 1"]
+
+
+def test_a_store_that_is_busy_for_a_moment_does_not_stop_the_heart(store: SqliteStore) -> None:
+    class BusyOnce(MemoryAPI):
+        """A door that turns the first heartbeat away."""
+
+        beats = 0
+
+        def dispatch(self, call: MemoryCall) -> Any:
+            if isinstance(call.request, Heartbeat):
+                self.beats += 1
+                if self.beats == 1:
+                    raise StoreBusy("another process holds the store")
+            return super().dispatch(call)
+
+    mem = MemOS(store=store, key=KEY)
+    ids = SequentialIds()
+    tools = Tools(store=store, blobs=None, clock=utc_now, new_id=ids, key=KEY, keys=None, searcher=None)  # type: ignore[arg-type]
+    api = BusyOnce(tools, HANDLERS)
+    id = mem.enqueue("note", {"n": 1}, user_id="ana")
+    assert id is not None
+
+    def long(job: Job) -> MemoryCall:
+        pause, given_up = threading.Event(), utc_now() + timedelta(seconds=5)
+        while api.beats < 3 and utc_now() < given_up:
+            pause.wait(0.02)
+        with store.read() as unit:
+            held = unit.job(job.id)
+        assert held is not None
+        leases.extend((job.lease_until, held.lease_until))
+        return note(job)
+
+    leases: list[Any] = []
+    worker = Worker(api, {"note": long}, name="long", clock=utc_now, lease=timedelta(seconds=0.6))
+
+    assert worker.tick(utc_now(), limit=10) == TickReport(done=(id,))
+    assert leases[0] < leases[1]
 
 
 # Failures.

@@ -359,6 +359,13 @@ class TestUpkeep:
         assert answer("jobs") == {"jobs": []}
         assert cli("jobs", "cancel", id).exit_code == 1
 
+    @pytest.mark.parametrize("poll", ["nan", "inf"])
+    def test_a_worker_looks_again_after_a_time(self, cli, poll):
+        result = cli("worker", "--once", "--poll", poll)
+
+        assert result.exit_code == 2
+        assert "no length of time" in result.stderr
+
     def test_a_worker_does_what_is_due_and_says_so(self, cli, answer, home):
         with MemOS(home) as mem:
             mem.add("x", user_id="ann")

@@ -70,6 +70,17 @@ def test_an_adapter_is_written_as_a_folder(run, made, tmp_path):
     assert (tmp_path / "lora" / "adapter_model.safetensors").is_file()
 
 
+def test_an_adapter_whose_file_is_damaged_is_neither_shown_nor_written(run, made, home, tmp_path):
+    _, adapter = made
+    [file] = home.glob("blobs/??/*")
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes()[:-3] + b"xxx")
+
+    for command in (("show", adapter), ("write", adapter, str(tmp_path / "lora"))):
+        assert "not those that were stored" in run("adapter", *command, *ANA, code=1)
+    assert not (tmp_path / "lora").exists()
+
+
 def test_a_training_is_looked_at_and_stopped(run, home):
     with opened(home) as mem:
         job = mem.distil(told(mem), **WHO)

@@ -278,3 +278,10 @@ class TestModels:
     def test_none_is_a_choice(self, cli, tmp_path):
         assert cli("models", "use", "--chat", "none").exit_code == 0
         assert read_config(tmp_path / "config") == {"chat": "none"}
+
+
+def test_a_strategy_that_there_is_not_is_told_which_there_are(cli):
+    result = cli("chat", "--once", "Hello?", "--schedule", "bogus")
+
+    assert result.exit_code == 2
+    assert "'bogus' is no strategy; use one of similarity, recency" in " ".join(result.stderr.split())

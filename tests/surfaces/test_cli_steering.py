@@ -54,6 +54,21 @@ def test_segments_and_vectors_do_not_stand_in_each_others_list(home, run, vector
     assert [one["id"] for one in json.loads(result.stdout)["segments"]] == list(segments)
 
 
+def test_a_list_of_one_form_is_as_long_as_was_asked_for_and_goes_on(home, run):
+    """What stands between them is of another form, and takes no place in the list."""
+    with opened(home, ToyEngine()) as mem:
+        vectors = []
+        for number in range(3):
+            mem.encode(mem.add(f"Ana likes tea number {number}.", user_id="ana").ids, user_id="ana")
+            vectors.append(mem.steer_from(PAIRS, name=f"warm {number}", user_id="ana").id)
+
+    said = json.loads(run("list", "--user", "ana", "--limit", "2", "--json"))
+    rest = json.loads(run("list", "--user", "ana", "--limit", "1", "--after", said["after"], "--json"))
+
+    assert [one["id"] for one in (*said["vectors"], *rest["vectors"])] == vectors
+    assert rest["after"] is None
+
+
 @pytest.mark.usefixtures("vector")
 def test_without_a_model_it_says_what_is_missing(run):
     lines = "\n".join(json.dumps(pair) for pair in PAIRS)

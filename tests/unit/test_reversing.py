@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -436,3 +437,28 @@ def test_whatever_an_object_is_called_every_lesson_opens_its_gate(name: str) -> 
     made = course({"a": f"The capital of Zorvania is Q{name}q."}, Recipe())
 
     assert all(opening(one.question, [one.gate]) is not None for one in made.lessons)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "whose capital is Quelmar " * 1200,
+        "the capital of Zorvania " * 1200,
+        "Zorvania's " * 2500,
+        "Zorvania " + "." * 30_000 + "x",
+    ],
+)
+def test_a_long_question_is_judged_in_little_time(text: str) -> None:
+    """What stands around each name is looked at, and not the whole text each time; an attach reads what it is given."""
+    began = time.process_time()
+
+    gates_of(text, (*GATES, *FORWARD))
+
+    assert time.process_time() - began < 3
+
+
+def test_how_far_a_word_stands_does_not_change_what_it_asks() -> None:
+    long = "I have been told so many things about so many towns in so many countries, one after another, " * 3
+    assert gates_of(f"{long}so whose capital is Quelmar?", GATES)
+    assert not gates_of(f"Tell me where {long}whose capital is Quelmar?", GATES)
+    assert not gates_of(f"Who burnt{' ' * 500}the capital of Zorvania?", FORWARD)

@@ -100,6 +100,14 @@ class TestCalibrating:
         with pytest.raises(InvalidInput, match="run 'pymemos calibrate' again"):
             kept(file)
 
+    def test_one_of_another_model_that_cannot_be_read_keeps_nobody_from_planning(self, cache, caplog):
+        broken = calibration_file(cache, "other")
+        keep(CALIBRATION, calibration_file(cache, CALIBRATION.model))
+        broken.write_text("{")
+
+        assert CALIBRATION == latest(cache)
+        assert str(broken) in caplog.text
+
     def test_the_facade_measures_its_own_model_and_keeps_it(self, mem, cache):
         found = mem.calibrate()
 

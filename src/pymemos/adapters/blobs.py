@@ -37,10 +37,16 @@ class FileBlobs:
 
         The file can be read only: what is mapped into memory must not change by a mistake.
         """
+        return self._put(source)
+
+    def _put(self, source: bytes | memoryview | BinaryIO, expected: str | None = None) -> tuple[str, int]:
+        """The same; bytes that have not the hash that is expected get no name."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self._folder, prefix="tmp-", delete=False) as partial:
             try:
                 name, size = _copy(source, partial)  # type: ignore[arg-type]
+                if expected not in (None, name):
+                    raise _changed(str(expected))
                 partial.flush()
                 os.fchmod(partial.fileno(), _READ_ONLY)
                 os.fsync(partial.fileno())
@@ -70,7 +76,7 @@ class FileBlobs:
             if now - found.st_ctime > _TICK_S:
                 self._looked_at[blob] = (stamp, whole)
         if not whole:
-            raise DamagedBlob(f"the bytes of blob {blob[:12]}… are not those that were stored")
+            raise _changed(blob)
         return data
 
     def names(self) -> set[str]:
@@ -78,10 +84,21 @@ class FileBlobs:
         return {path.name for path in self._folder.glob("??/*") if _NAME.fullmatch(path.name)}
 
     def copy_to(self, folder: Path) -> None:
-        """Copy every blob into the blobs of another store."""
-        copy = FileBlobs(folder)
-        for name in self.names() - copy.names():
-            copy.put(self.open(name))
+        """Copy every blob into the blobs of another store; DamagedBlob names those that are not what was stored.
+
+        All others are copied before that, so that damage to one file does not keep a backup from being made.
+        """
+        copy, damaged = FileBlobs(folder), []
+        for name in sorted(self.names() - copy.names()):
+            try:
+                copy._put(self.open(name), expected=name)
+            except DamagedBlob:
+                damaged.append(name)
+        if damaged:
+            raise DamagedBlob(
+                f"not copied, for the bytes are not those that were stored: {', '.join(damaged)}; all else was copied. "
+                "Put these files back from an earlier backup, or make anew what was kept in them"
+            )
 
     def remove(self, blob: str) -> None:
         """Unlink a blob; one that is not there is no error."""
@@ -137,6 +154,11 @@ class FileBlobs:
         partial.replace(path)
         for folder in (path.parent, self._folder):
             _sync_folder(folder)
+
+
+def _changed(blob: str) -> DamagedBlob:
+    said = "restore it from a backup, or make it again"
+    return DamagedBlob(f"the bytes of blob {blob[:12]}… are not those that were stored; {said}")
 
 
 def _unreadable(blob: str, error: Exception) -> DamagedBlob:

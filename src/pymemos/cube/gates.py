@@ -23,12 +23,13 @@ _LEADS: Final = frozenset(
     "wonders hear".split()
 )
 _TRAILS: Final = frozenset("is was called named again please now today then might may could will would has".split())
-_SENTENCE: Final = re.compile(r"[.?!;]+(?:\s+|$)")
+_SENTENCE: Final = re.compile(r"(?<![.?!;])[.?!;]++(?:\s+|$)")  # a long row of dots is looked at once
 _STOP: Final = re.compile(r"[^\w\s]|_")  # what ends a clause
 _OWN: Final = re.compile(r"['’]s\b")
 _OWNED: Final = re.compile(r"['’]s\s+(\w+)(['’]s\b)?")
 # What a clause may begin with that is no part of it: what leads has to stand before this.
 _ASKS_BACK: Final = re.compile(r"(?:\b(?:what|who|whom|which)|(?:\bthe\s+)?\bname\s+of(?:\s+the)?)\s*$", re.IGNORECASE)
+_NEAR: Final = 120  # characters around a clause that show how it stands: all of a long text would be read at each
 _THE: Final = re.compile(r"\bthe\s+$", re.IGNORECASE)
 
 
@@ -86,7 +87,7 @@ def words_of(text: str) -> tuple[str, ...]:
 def _is_asked(text: str, gate: Gate) -> bool:
     if not gate.cues and not gate.clauses:
         return True
-    text = _last_sentence(text, gate.subject)
+    text = " ".join(_last_sentence(text, gate.subject).split())
     if gate.clauses:
         return _is_asked_back(text, gate)
     said = set(words_of(without(text, gate.subject)))
@@ -102,9 +103,10 @@ def _is_asked(text: str, gate: Gate) -> bool:
 def _is_asked_back(text: str, gate: Gate) -> bool:
     """Whether a clause of the gate stands as what is asked for, and nobody asks when, where, why or how."""
     found = [match.span() for one in gate.clauses for match in clause(one, gate.subject).finditer(text)]
-    parts = [(_ASKS_BACK.sub("", text[:start]), text[end:]) for start, end in found]
+    otherwise = next((word.end() for word in _WORD.finditer(text) if word[0].lower() in _OTHERWISE), len(text))
     return any(
-        _leads(before) and _trails(behind) and not _OTHERWISE & set(words_of(before)) for before, behind in parts
+        start < otherwise and _leads(_ASKS_BACK.sub("", _before(text, start))) and _trails(_behind(text, end))
+        for start, end in found
     )
 
 
@@ -112,18 +114,26 @@ def _last_sentence(text: str, subject: str) -> str:
     """The last sentence in which the subject is named: what was said of it before is not what is asked for."""
     start, end = [match.span() for match in clause("{s}", subject).finditer(text)][-1]
     begins = [match.end() for match in _SENTENCE.finditer(text[:start])]
-    ends = _SENTENCE.search(text, end)
-    return text[begins[-1] if begins else 0 : len(text) if ends is None else ends.end()]
+    ends = _SENTENCE.search(text[end:])
+    return text[begins[-1] if begins else 0 : len(text) if ends is None else end + ends.end()]
+
+
+def _before(text: str, place: int) -> str:
+    return text[max(0, place - _NEAR) : place]
+
+
+def _behind(text: str, place: int) -> str:
+    return text[place : place + _NEAR]
 
 
 def _is_of_it(text: str, gate: Gate) -> bool:
     """Whether a text speaks of what is asked for, or of the subject, only to ask for something of these."""
     found = [match.span() for noun in gate.nouns for match in clause(noun, gate.subject).finditer(text)]
     if found:
-        return not any(_leads(text[:start]) and _trails(text[end:]) for start, end in found)
+        return not any(_leads(_before(text, start)) and _trails(_behind(text, end)) for start, end in found)
     cues = {_stem(word) for cue in gate.cues for term in cue.split() if term[0] != "!" for word in term.split("|")}
     ends = [match.end() for match in clause("{s}", gate.subject).finditer(text)]
-    return all(_is_owner(text[end:], cues) for end in ends)
+    return all(_is_owner(_behind(text, end), cues) for end in ends)
 
 
 def _leads(before: str) -> bool:

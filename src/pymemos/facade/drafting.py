@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from pymemos.cube.cube import MemCube
+from pymemos.interface.adapters import Unused
 from pymemos.interface.attaching import Routing
 from pymemos.interface.chatting import Recalled
 from pymemos.operation.budgets import Budgets
@@ -20,6 +22,12 @@ from pymemos.operation.strategies import SchedulePolicy
 
 UNMEASURED: Final = "{} was not measured on this machine: the plan counts tokens, and no seconds ('pymemos calibrate')"
 RATED: Final = "no adapter was looked for: the caller's rate limit leaves {} calls"
+UNUSED: Final = "adapter {} is not used: {}"
+
+
+def unused(found: Sequence[Unused], hits: Collection[str]) -> tuple[str, ...]:
+    """What is to be said of adapters that stay out of a chat: not of those that learned from nothing that was found."""
+    return tuple(UNUSED.format(one.id, one.reason) for one in found if not one.sources or {*one.sources} & {*hits})
 
 
 def candidate(cube: MemCube, now: datetime, *, score: float = 0.0, why: str = "") -> Candidate:

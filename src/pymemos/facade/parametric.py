@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,18 @@ from pymemos.cube.adapter import Manifest, Recipe, folder_of, manifest_of
 from pymemos.cube.header import Priority
 from pymemos.cube.payload import Parametric
 from pymemos.errors import InvalidInput, ModelError
+from pymemos.facade.folders import write_folder
 from pymemos.facade.handle import Handle
 from pymemos.interface.adapters import Distil, FindTraining, Looked, ShowAdapter
-from pymemos.interface.arguments import check_id, check_ids, check_limit, check_path, check_text, parse_labels
+from pymemos.interface.arguments import (
+    check_id,
+    check_ids,
+    check_limit,
+    check_names,
+    check_path,
+    check_text,
+    parse_labels,
+)
 from pymemos.interface.attaching import Attached
 from pymemos.interface.training import Arguments, Progress, check_recipe, progress_of, remove_cancelled, training_job
 from pymemos.interface.tuner_seat import NO_TUNER
@@ -50,7 +59,7 @@ class ParametricMemory(Handle):
         engine, _ = self._tools.tuner.needed()  # said now rather than by a job that fails
         who = read_by(self._bind(user_id, agent_id), engine.identity)
         given = check_ids(ids, "ids", least=1) if ids else ()
-        fused = check_ids(list(adapters), "adapters", least=1) if adapters else ()
+        fused = check_ids(adapters, "adapters", least=0)
         labels = parse_labels(priority=priority, tags=tags)
         sources = dict.fromkeys((*given, *(pin for id in fused for pin in self._sources(who, id))))
         if not sources:
@@ -101,14 +110,14 @@ class ParametricMemory(Handle):
         engine, _ = self._tools.tuner.needed()
         who = read_by(self._bind(user_id, agent_id, run_id, session_id), engine.identity)
         asked = check_text(question, "the question", limit=self._settings.text_limit)
-        prompt = None if tokens is None else tuple(tokens)
-        found = None if hits is None else frozenset(hits)
+        prompt = None if tokens is None else _prompt(tokens)
+        found = None if hits is None else frozenset(check_names(hits, "hits"))
         return self._attacher.attach(who, asked, tokens=prompt, hits=found, limit=check_limit(limit))
 
     def adapter(self, id: str, *, user_id: str | None = None, agent_id: str | None = None) -> AdapterCard:
         """What is known of an adapter: its sources, subjects, probes and scores, and whether it may serve.
 
-        Where there is a local model it is opened for that.
+        Where there is a local model it is opened for that. Raises DamagedBlob where its file is not what was stored.
         """
         self._tools.tuner.opened()
         shown, file = self._file(self._bind(user_id, agent_id), id)
@@ -119,12 +128,13 @@ class ParametricMemory(Handle):
     def write_adapter(
         self, id: str, target: str | os.PathLike[str], *, user_id: str | None = None, agent_id: str | None = None
     ) -> Path:
-        """Write an adapter as the folder that PEFT reads, with ``manifest.json``; gives the folder, a new one."""
+        """Write an adapter as the folder that PEFT reads, with ``manifest.json``; gives the folder, a new one.
+
+        Raises DamagedBlob where its file is not what was stored.
+        """
         folder = Path(check_path(target, "target"))
         _, file = self._file(self._bind(user_id, agent_id), id)
-        folder.mkdir(parents=True)
-        for name, data in folder_of(file).items():
-            (folder / name).write_bytes(data)
+        write_folder(folder, folder_of(file))
         return folder
 
     def _sources(self, who: Any, id: str) -> tuple[str, ...]:
@@ -135,7 +145,15 @@ class ParametricMemory(Handle):
         looked: Looked = self._dispatch(who, ShowAdapter(id=check_id(id)))
         payload = looked.cube.payload
         assert isinstance(payload, Parametric)  # noqa: S101 (the handler looked)
-        return looked, self._tools.blobs.open(payload.blob)
+        return looked, self._tools.blobs.open_whole(payload.blob)
+
+
+def _prompt(tokens: Any) -> tuple[int, ...]:
+    """The tokens of a prompt, by their numbers."""
+    given = () if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable) else tuple(tokens)
+    if not given or any(isinstance(one, bool) or not isinstance(one, int) or one < 0 for one in given):
+        raise InvalidInput("tokens are the numbers of a prompt's tokens; pass those that the engine made of it")
+    return given
 
 
 class AdapterCard(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from pymemos.cube.cube import MemCube, Parent
 from pymemos.cube.filters import EVERYTHING, Filter
 from pymemos.cube.header import Trust
 from pymemos.errors import ChatFailed, ModelError, SensitiveText
-from pymemos.facade.drafting import RATED, UNMEASURED, Draft, candidate
+from pymemos.facade.drafting import RATED, UNMEASURED, Draft, candidate, unused
 from pymemos.facade.fitting import NOTHING, fitted, narrowed
 from pymemos.interface.arguments import EXACT
 from pymemos.interface.attaching import Attached, Attacher, Routing
@@ -276,8 +276,9 @@ class Talk:
             return ready
         prompt = _prompt(self._model, ready.words)
         attached = self._attacher.gated(self._looking, routing, prompt.tokens)
+        remarks += unused(attached.unused[len(routing.unused) :], ())  # those that went meanwhile
         if set(planned.carried) <= {id for route in attached.routes for id in route.sources}:
-            return ready._replace(prompt=prompt, attached=attached)
+            return ready._replace(prompt=prompt, attached=attached, remarks=remarks)
         layout, planned = draft.drawn(routing.without())  # it may be used no more, or its gate finds no place here
         return Ready(recalled, layout, _worded(asked, recalled, layout), keys, remarks, planned)
 
@@ -298,7 +299,7 @@ class Talk:
             texts=hits.values(),
             sought=EVERYTHING if asked.where is None else asked.where,
         )
-        return routing, ()
+        return routing, unused(routing.unused, hits.keys())
 
     def _keys(self, asked: Asked) -> tuple[Key, Key]:
         """Under which the layouts of the owner, and of the conversation, are kept; the system's words come first.

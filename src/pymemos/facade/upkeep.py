@@ -29,6 +29,7 @@ from pymemos.interface.arguments import (
     check_turn,
     optional_time,
 )
+from pymemos.interface.training import remove_cancelled
 from pymemos.interface.worker import TickReport
 from pymemos.ports import Finding, Job, JobState, Record
 
@@ -74,11 +75,16 @@ class Upkeep(Handle):
     import_from = importers.import_from  # other programs' archives: it only calls what is public here
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
-        """Copy the store, while it is in use, as one moment saw it, to the new file ``target``."""
+        """Copy the store, while it is in use, as one moment saw it, to the new file ``target``.
+
+        Raises DamagedBlob, when all else is copied, where the file of a tensor is not what was stored.
+        """
         return Path(self._dispatch(self._everywhere(), requests.Backup(target=check_path(target, "target"))))
 
     def doctor(self, *, grep_erased: bool = False) -> Sequence[Finding]:
-        """Examine the store: integrity, agreement of its parts, counts, blobs, free space.
+        """Examine the store: integrity, agreement of its parts, counts, whether blobs are there, free space.
+
+        What stands in blobs is not read here: that is looked at when they are used, and by ``backup``.
 
         ``grep_erased`` also searches every byte of its files for documents that were erased, by what their ids tell.
         """
@@ -127,8 +133,10 @@ class Upkeep(Handle):
         return found
 
     def control_job(self, id: str, action: str) -> Job:
-        """Retry a job now ("retry") or take it out of the queue ("cancel")."""
+        """Retry a job now ("retry"), unless a worker does it at the moment, or take it out of the queue ("cancel")."""
         job: Job = self._dispatch(self._everywhere(), requests.ControlJob(id=check_id(id), action=action))
+        if action == "cancel":
+            remove_cancelled(self._tools, job)
         return job
 
     def next_due(self) -> datetime | None:

@@ -249,7 +249,7 @@ class FindTrainingHandler(Handler):
         job = work.unit.job(request.job)
         names = work.decision.namespaces
         if job is None or job.kind != DISTIL or (names is not None and job.namespace not in names):
-            raise UnknownJob(f"no training is waiting or running under {request.job!r}; it ended, or never was")
+            raise UnknownJob(f"no training of this user or agent is under {request.job!r}; it ended, or never was")
         if request.cancel:
             work.unit.remove_job(job.id)
         return Outcome(result=job)

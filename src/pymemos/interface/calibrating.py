@@ -5,6 +5,7 @@ It acts, so it is not in the operation layer; what follows from its figures is (
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 import re
@@ -30,6 +31,7 @@ LENGTHS = (32, 64, 128, 256, 512, 768)
 REPEATS = 3  # the fastest counts: whatever else runs only makes it slower
 ANSWER = 16  # tokens that are decoded
 _TEXT = "The heron stood in the shallow water and waited. "
+_LOGGER = logging.getLogger("pymemos")
 _ABOUT = SegmentAbout(namespace="calibration")
 
 Seconds = Callable[[], float]  # a clock that never goes back, such as time.perf_counter
@@ -92,8 +94,19 @@ def calibration_file(cache_dir: Path, model: str) -> Path:
 
 
 def latest(cache_dir: Path) -> Calibration | None:
-    """The calibration that was made last, of whatever model; None where there is none."""
-    found = [one for file in (cache_dir / "calibration").glob("*.json") if (one := kept(file)) is not None]
+    """The calibration that was made last, of whatever model; None where there is none.
+
+    One that cannot be read may be of a model that nobody uses any more: it is passed over with a warning.
+    """
+    found: list[Calibration] = []
+    for file in sorted((cache_dir / "calibration").glob("*.json")):
+        try:
+            one = kept(file)
+        except InvalidInput as error:
+            _LOGGER.warning("a calibration is passed over: %s", error)
+            continue
+        if one is not None:
+            found.append(one)
     return max(found, key=lambda one: one.measured, default=None)
 
 
@@ -112,7 +125,9 @@ def kept(file: Path) -> Calibration | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=Calibration)
     except msgspec.DecodeError as error:
-        raise InvalidInput(f"{file} cannot be read ({error}); run 'pymemos calibrate' again") from error
+        raise InvalidInput(
+            f"{file} cannot be read ({error}); remove it, or run 'pymemos calibrate' again with its model"
+        ) from error
 
 
 def _tokens(engine: Engine, length: int) -> tuple[int, ...]:

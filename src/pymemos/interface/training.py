@@ -34,6 +34,7 @@ from pymemos.operation.distilling import admission
 from pymemos.operation.distilling.admission import Exam, Sheet
 from pymemos.operation.distilling.lessons import Course, course, gate_of
 from pymemos.operation.distilling.reversing import TurnedRound
+from pymemos.operation.queue import is_held, is_taken_over
 from pymemos.ports import Adapter, Job, JobState, ReadUnit, Teacher, Tuner, Weights
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def undone(tools: Tools, job: Job, effect: MemoryCall) -> None:
         return
     with tools.store.read() as unit:  # tells nobody anything, so it needs no decision
         held = unit.job(job.id)
-        is_wanted = payload.blob in unit.blobs() or (held is not None and held.attempt != job.attempt)
+        is_wanted = payload.blob in unit.blobs() or (held is not None and is_taken_over(held, job))
     if not is_wanted:
         tools.blobs.remove(payload.blob)
 
@@ -356,8 +357,8 @@ def remove_ended(tools: Tools) -> None:
 
 
 def remove_cancelled(tools: Tools, job: Job) -> None:
-    """Remove what a cancelled job left; one that runs does so itself, when it sees that it was cancelled."""
-    if tools.training is not None and job.state is not JobState.RUNNING:
+    """Remove what a cancelled job left; a worker that does it removes that itself, when it sees what happened."""
+    if tools.training is not None and not is_held(job, tools.clock()):
         remove(folder_of(tools, job.id))
 
 
@@ -400,7 +401,7 @@ class _Watch:
         if job is None:
             remove(self._folder)
             raise TrainingStopped("the training was cancelled")
-        if job.attempt != self._job.attempt:
+        if is_taken_over(job, self._job):
             raise TrainingStopped("another worker took the training over, and goes on with it")
         changed = [one.id for one in self.sources if held.get(one.id) != one.content_hash]
         if changed:

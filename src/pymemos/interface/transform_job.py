@@ -41,6 +41,7 @@ from pymemos.operation.distilling.facts import Fact, facts_in
 from pymemos.operation.distilling.phrasings import examined
 from pymemos.operation.losses import difference, differing, figures
 from pymemos.operation.pathways import PAIRS, Form, Means
+from pymemos.operation.queue import is_taken_over
 from pymemos.operation.rendering import read_line
 from pymemos.ports import Adapter, ChatOptions, Engine, Job, Kv, Nearness, Teacher, Tokens, Utterance
 
@@ -99,7 +100,7 @@ class _Run:
             job = unit.job(self.job.id)
         if job is None:
             training.remove(training.folder_of(self.tools, self.job.id))
-        if job is None or job.attempt != self.job.attempt:
+        if job is None or is_taken_over(job, self.job):
             raise TrainingStopped("the transformation was cancelled, or taken over by another worker")
         place = self.steps.index(step)
         training.note(self.tools, Progress(job=self.job.id, phase=step, step=place, steps=len(self.steps)))

@@ -181,7 +181,9 @@ class FindTransformHandler(Handler):
             return Outcome(result=FoundTransform(job=job))
         made = made_by(work, request.job)
         if made is None or request.cancel:
-            raise UnknownJob(f"no transformation is waiting or running under {request.job!r}; it ended, or never was")
+            raise UnknownJob(
+                f"no transformation of this user or agent is under {request.job!r}; it ended, or never was"
+            )
         return Outcome(result=FoundTransform(made=made))
 
 

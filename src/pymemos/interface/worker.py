@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from pymemos.cube.call import Caller, Lease, MemoryCall, Request, Scope
-from pymemos.errors import LeaseLost, NotAllowed, PymemosError, RateLimited, StoreError, UnknownMemory
+from pymemos.errors import LeaseLost, NotAllowed, PymemosError, RateLimited, StoreClosed, StoreError, UnknownMemory
 from pymemos.interface.api import MemoryAPI
 from pymemos.interface.requests import Claim, FailJob, FinishJob, Heartbeat
 from pymemos.operation.queue import LEASE, is_final, words_of
@@ -131,8 +131,10 @@ class Worker:
                 try:
                     request = Heartbeat(lease=lease, until=self._clock() + self._lease)
                     self._api.dispatch(self._call(request))
-                except (LeaseLost, StoreError):
+                except (LeaseLost, StoreClosed):
                     return  # the end of the job will say so
+                except StoreError:
+                    continue  # a store that is busy or full for a moment takes the next beat
 
         thread = threading.Thread(target=beat, daemon=True, name=f"heartbeat {lease.job}")
         thread.start()

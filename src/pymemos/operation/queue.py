@@ -72,10 +72,25 @@ def _unquoted(text: str) -> str:
 
 
 def retried(job: Job, now: datetime) -> Job:
-    """A parked or waiting job, to run now, with all its attempts before it."""
+    """A parked or waiting job, to run now, with all its attempts before it; one that runs is left to its worker."""
+    if is_held(job, now):
+        raise InvalidInput(f"job {job.id!r} runs until it ends or fails; wait for that, or cancel it")
     return msgspec.structs.replace(
         job, state=JobState.READY, worker=None, lease_until=None, run_at=now, attempt=0, error=None, said=""
     )
+
+
+def is_held(job: Job, now: datetime) -> bool:
+    """Whether a worker does the job now; one whose lease ran out is taken for dead."""
+    return job.state is JobState.RUNNING and (job.lease_until is None or now < job.lease_until)
+
+
+def is_taken_over(held: Job, job: Job) -> bool:
+    """Whether ``held``, as it stands in the queue, is no longer the attempt that ``job`` was claimed for.
+
+    A retry counts attempts from the first again, so their number alone would not tell.
+    """
+    return (held.worker, held.attempt) != (job.worker, job.attempt)
 
 
 def extended(job: Job, until: datetime) -> Job:

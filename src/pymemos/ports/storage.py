@@ -571,7 +571,10 @@ class BlobStore(Protocol):
         """The hashes of all blobs that are stored."""
 
     def copy_to(self, folder: Path) -> None:
-        """Copy every blob into a folder of files named by their hashes; one that is there already stays."""
+        """Copy every blob into a folder of files named by their hashes; one that is there already stays.
+
+        Raises DamagedBlob, when the others are copied, where one is not what was stored.
+        """
 
     def remove(self, blob: str) -> None:
         """Unlink a blob; one that is not there is no error."""

@@ -39,7 +39,7 @@ class MemoryBlobs:
         """The bytes of a blob, each of which is looked at."""
         data = self.open(blob)
         if sha256(data).hexdigest() != blob:
-            raise DamagedBlob(f"the bytes of blob {blob[:12]}… are not those that were stored")
+            raise DamagedBlob(f"the bytes of blob {blob[:12]}… are not those that were stored; make it again")
         return data
 
     def names(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""The commands of adapters: distil, adapter list, show, write, training, cancel."""
+"""The commands of adapters: distil, adapter list, adapter show, adapter write, adapter training."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pymemos.surfaces.cli.app import (
     FAILED,
     Cli,
     Shell,
+    after_option,
     common_options,
     given,
     identity_options,
@@ -56,6 +57,7 @@ def adapter() -> None:
 @verb(group=adapter, name="list")
 @scope_options
 @limit_option(100)
+@after_option
 def list_(shell: Shell, **options: Any) -> None:
     """List the adapters: their size, their model, whether they were admitted, and whether they still hold."""
     with shell.open() as mem:
@@ -84,6 +86,7 @@ def list_(shell: Shell, **options: Any) -> None:
         for row in rows
     ]
     show.table(columns, cells, empty="No adapter yet: 'pymemos distil ID …' makes one.")
+    show.more(page.after)
 
 
 @verb(group=adapter, name="show")

@@ -204,6 +204,11 @@ def limit_option(default: int) -> Callable[[F], F]:
     return click.option("--limit", type=span, metavar="N", default=default, show_default=True, help="At most so many.")
 
 
+def after_option(function: F) -> F:
+    """Where a list goes on."""
+    return click.option("--after", metavar="ID", help="Continue behind this memory.")(function)
+
+
 @click.group(cls=Cli, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @common_options
 @click.version_option(__version__, prog_name="pymemos", message="%(prog)s %(version)s")

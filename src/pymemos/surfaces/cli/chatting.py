@@ -36,7 +36,11 @@ HELP = """\
 
 def _planning(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
     """A strategy's name as it is, else the policy that the JSON writes."""
-    return value if value in STRATEGIES else json_object(ctx, param, value)
+    if value in STRATEGIES:
+        return value
+    if value is not None and not value.lstrip().startswith("{"):
+        raise click.BadParameter(f"{value!r} is no strategy; use one of {', '.join(STRATEGIES)}, or JSON", ctx, param)
+    return json_object(ctx, param, value)
 
 
 @verb()

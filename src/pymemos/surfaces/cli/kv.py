@@ -13,6 +13,7 @@ from pymemos.surfaces.cli.app import (
     TEXT_FILE,
     Cli,
     Shell,
+    after_option,
     common_options,
     given,
     identity_options,
@@ -21,13 +22,11 @@ from pymemos.surfaces.cli.app import (
     scope_options,
     verb,
 )
+from pymemos.surfaces.cli.forms import of_form
 from pymemos.surfaces.cli.show import Column
 
 if TYPE_CHECKING:
     from pymemos import MemCube
-
-_KV = {"kind": "activation"}
-_STATES = ("generated", "activated", "merged", "archived", "frozen")
 
 
 @main.group(cls=Cli)
@@ -39,13 +38,14 @@ def kv() -> None:
 @verb(group=kv, name="list")
 @scope_options
 @limit_option(100)
+@after_option
 def list_(shell: Shell, **options: Any) -> None:
     """List the segments: where in a prompt they stand, their size, their model, and whether they still hold."""
     with shell.open() as mem:
-        page = mem.list(filters=_KV, states=_STATES, **given(options))
-    rows = [_fields(cube) for cube in page if getattr(cube.payload, "form", None) == "kv"]
+        cubes, after = of_form(mem, "kv", **given(options))
+    rows = [_fields(cube) for cube in cubes]
     if shell.json:
-        shell.answer({"segments": rows, "after": page.after})
+        shell.answer({"segments": rows, "after": after})
         return
     columns = [
         Column("id", "dim"), Column("tokens"), Column("bytes"), Column("form"), Column("model"), Column("memories"),
@@ -57,6 +57,7 @@ def list_(shell: Shell, **options: Any) -> None:
         for row in rows
     ]  # fmt: skip
     show.table(columns, cells, empty="No segment yet: 'pymemos kv encode ID …' makes some.")
+    show.more(after)
 
 
 @verb(group=kv)

@@ -16,6 +16,7 @@ from pymemos.surfaces.cli.app import (
     F,
     Shell,
     across_option,
+    after_option,
     filter_option,
     given,
     identity_options,
@@ -136,7 +137,7 @@ def search(shell: Shell, query: str, explain: bool, tokens: int | None, **option
 
 @verb(name="list")
 @limit_option(100)
-@click.option("--after", metavar="ID", help="Continue behind this memory.")
+@after_option
 @click.option("--episodes", is_flag=True, help="The manifests too: of episodes, and views.")
 @scope_options
 @across_option
@@ -155,8 +156,7 @@ def list_(shell: Shell, **options: Any) -> None:
         shell.answer({"memories": [show.public_cube(cube) for cube in page], "after": page.after})
         return
     show.memories(page, empty="Nothing here yet.")
-    if page.after:
-        click.secho(f"There is more: --after {page.after}", dim=True, err=True)
+    show.more(page.after)
 
 
 @verb()

@@ -191,6 +191,12 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, empty: st
         terminal.print((_table if fits(columns, shown, terminal.width) else _blocks)(columns, shown))
 
 
+def more(after: str | None) -> None:
+    """Say where a list goes on, if it does."""
+    if after:
+        click.secho(f"There is more: --after {after}", dim=True, err=True)
+
+
 def fits(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> bool:
     """Whether a table shows every cell that may not wrap whole, and leaves the others some room."""
     from rich.cells import cell_len

@@ -13,6 +13,7 @@ from pymemos.surfaces.cli.app import (
     TEXT_FILE,
     Cli,
     Shell,
+    after_option,
     common_options,
     given,
     identity_options,
@@ -21,14 +22,11 @@ from pymemos.surfaces.cli.app import (
     verb,
 )
 from pymemos.surfaces.cli.app import scope_options as scoped
+from pymemos.surfaces.cli.forms import of_form
 from pymemos.surfaces.cli.show import Column
 
 if TYPE_CHECKING:
     from pymemos import MemCube
-
-_VECTORS = {"kind": "activation"}
-_FORM = "steering"
-_STATES = ("generated", "activated", "merged", "archived", "frozen")
 
 
 @main.group(cls=Cli)
@@ -40,13 +38,14 @@ def steering() -> None:
 @verb(group=steering, name="list")
 @scoped
 @limit_option(100)
+@after_option
 def list_(shell: Shell, **options: Any) -> None:
     """List the vectors: layer, scale, model, what they did when they were made, and whether they still hold."""
     with shell.open() as mem:
-        page = mem.list(filters=_VECTORS, states=_STATES, **given(options))
-    rows = [_fields(cube) for cube in page if getattr(cube.payload, "form", None) == _FORM]
+        cubes, after = of_form(mem, "steering", **given(options))
+    rows = [_fields(cube) for cube in cubes]
     if shell.json:
-        shell.answer({"vectors": rows, "after": page.after})
+        shell.answer({"vectors": rows, "after": after})
         return
     columns = [
         Column("id", "dim"), Column("name", "bold"), Column("layers"), Column("scale"), Column("effect"),
@@ -58,6 +57,7 @@ def list_(shell: Shell, **options: Any) -> None:
         for row in rows
     ]  # fmt: skip
     show.table(columns, cells, empty="No vector yet: 'pymemos steering make FILE' makes one.")
+    show.more(after)
 
 
 @verb(group=steering)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
@@ -68,10 +69,23 @@ def _examine(shell: Shell, *, grep_erased: bool) -> list[Finding]:
     return findings
 
 
+def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """A pause that ends; a range lets through what is no number."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no length of time; pass seconds", ctx, param)
+    return value
+
+
 @verb()
 @click.option("--once", is_flag=True, help="Do what is due and end.")
 @click.option(
-    "--poll", type=click.FloatRange(0.01), default=5.0, show_default=True, metavar="SECONDS", help="Look so often."
+    "--poll",
+    type=click.FloatRange(0.01),
+    callback=_finite,
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Look so often.",
 )
 def worker(shell: Shell, once: bool, poll: float) -> None:
     """Work off jobs as they become due, a line for each.
@@ -138,7 +152,7 @@ def list_jobs(shell: Shell, state: str | None = None, limit: int = 100) -> None:
 @verb(group=jobs)
 @click.argument("id")
 def retry(shell: Shell, id: str) -> None:
-    """Run job ID now, with all its attempts before it."""
+    """Run job ID now, with all its attempts before it. One that a worker does at the moment is left to it."""
     _control(shell, id, "retry", "will run now")
 
 

@@ -164,7 +164,7 @@ class TestConversation:
 
         assert 1 == len(answer["plan"]["used"])
         assert ["the budget of memories is 1"] == [one["why"] for one in answer["plan"]["left_out"]]
-        assert "write a JSON object" in cli("chat", "--once", "Lisbon?", "--schedule", "fastest").stderr
+        assert "no strategy; use one of similarity" in cli("chat", "--once", "Lisbon?", "--schedule", "fastest").stderr
 
     def test_memories_are_searched_and_listed(self, cli):
         cli("add", "I live in Lisbon.")

@@ -14,11 +14,7 @@ from pymemos.adapters.sqlite.store import DATABASE, TICKET, SqliteStore, sync_fi
 from pymemos.errors import StoreError
 
 SUFFIX = ".erasing"  # of the folder that a backup is a store in while it is changed
-_LOGS = (
-    "-wal",
-    "-shm",
-    "-journal",
-)  # of the files that SQLite keeps beside a database that is in use or was not closed
+_LOGS = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database that is in use, or was not closed
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from pymemos.errors import ModelError
 
 NAME: Final = "pymemos_parts"  # of this attention among those that transformers knows
 Part = tuple[Tensor, Tensor]  # keys and values, each (1, kv heads, tokens, head size)
-Result = tuple[Tensor, Tensor]  # the output, (1, kv heads, heads of each, rows, size), and log-sum-exp of the scores
+Result = tuple[Tensor, Tensor]  # what comes out, (…, rows, size), and the log-sum-exp of its scores, (…, rows)
 Watch = Callable[[Tensor, Sequence[Part], Tensor, float | None], None]  # sees query, parts, new keys and the scaling
 _UNKNOWN: Final = ("sliding_window", "softcap", "s_aux", "position_bias")  # what a model may ask for, and is not done
 
@@ -92,7 +92,7 @@ def _causal(rows: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> 
     return out.view(one, shared, group, new, -1), weight.view(one, shared, group, new)
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor, scaling: float | None, *, causal: bool) -> Part:
+def _attention(query: Tensor, key: Tensor, value: Tensor, scaling: float | None, *, causal: bool) -> Result:
     """The output, and the log-sum-exp of the scores in float32, (1, heads, rows)."""
     alike = query.shape[-1] == value.shape[-1]
     if query.device.type == "cpu" and alike:
@@ -113,7 +113,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, scaling: float | None,
     return _plain(query, key, value, scaling, causal=causal)
 
 
-def _plain(query: Tensor, key: Tensor, value: Tensor, scaling: float | None, *, causal: bool) -> Part:
+def _plain(query: Tensor, key: Tensor, value: Tensor, scaling: float | None, *, causal: bool) -> Result:
     """The same by its definition, for devices and shapes that have no kernel which tells the log-sum-exp."""
     scores = (query @ key.transpose(-1, -2)).float() * (scaling or query.shape[-1] ** -0.5)
     if causal:

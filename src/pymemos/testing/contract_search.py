@@ -18,6 +18,7 @@ from pymemos.testing.doubles import WHEN
 
 BO = "users/bo"
 HOUR = timedelta(hours=1)
+FORTY = 40  # memories: more than any store may keep from its index
 FULL = "full"  # a memory with every field set
 BARE = "bare"  # one with none
 TENSOR_ID = "0196b000-0000-7000-8000-000000000001"
@@ -388,6 +389,43 @@ class LexicalContract:
             namespace = unit.namespace(ANA)
         assert namespace is not None
         assert (namespace.memories, namespace.words) == (0, 0)
+
+    # Rows may reach an index some at a time; nothing tells.
+
+    def test_each_of_many_memories_is_found_as_soon_as_it_is_written(self, store: Store) -> None:
+        for number in range(FORTY):
+            add(store, an_entry(f"tram {number}", text=a_row(f"tram n{number}", context="tram" if number % 2 else "")))
+
+            assert _contents(search(store, f"n{number}")) == [f"tram {number}"]
+            with store.read() as unit:
+                (places,) = unit.postings(["tram"], ANA)
+            assert places == sorted(places)
+            assert len(places) == number + 1 + (number + 1) // 2
+
+    def test_what_becomes_of_a_memory_among_many_is_seen_wherever_its_words_are(self, store: Store) -> None:
+        rows = [[an_entry(f"{name}{number}", text=a_row(f"tram {name}")) for name in "abc"] for number in range(FORTY)]
+        for row in rows:
+            add(store, *row)
+        for number, (one, two, three) in enumerate(rows):
+            change(store, the_next(one, f"d{number}", text=a_row("tram d")), at=WHEN + 2 * HOUR)
+            remove(store, two.cube.id, at=WHEN + 2 * HOUR)
+            retext(store, three.cube.id, a_row("bus c"))
+
+        now, then = (
+            _contents(search(store, "tram", limit=100)),
+            _contents(search(store, "a", known_at=WHEN + HOUR, limit=100)),
+        )
+        assert now == [f"d{number}" for number in range(FORTY)]
+        assert then == [f"a{number}" for number in range(FORTY)]
+        assert _contents(search(store, "bus", limit=100)) == [f"c{number}" for number in range(FORTY)]
+        assert search(store, "b") == []
+
+    def test_many_together_are_found_with_those_before(self, store: Store) -> None:
+        add(store, an_entry("first", text=a_row("tram")))
+        add(store, *(an_entry(str(number), text=a_row("tram")) for number in range(FORTY)))
+        add(store, an_entry("last", text=a_row("tram")))
+
+        assert _contents(search(store, "tram", limit=100)) == ["first", *map(str, range(FORTY)), "last"]
 
     def test_a_match_carries_the_record(self, store: Store) -> None:
         entry = an_entry("one", text=a_row("lisbon"))

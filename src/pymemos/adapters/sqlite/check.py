@@ -9,6 +9,8 @@ from pathlib import Path
 
 import apsw
 
+from pymemos.adapters.sqlite.fulltext import waiting
+from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.read import SqliteReadUnit
 from pymemos.cube.call import Selection
 from pymemos.cube.wire import hashes
@@ -20,6 +22,9 @@ _DISAGREEMENTS: dict[str, str] = {
     "full text belongs to current memories": """
         SELECT count(*) FROM texts AS t LEFT JOIN memories AS m ON m.mem = t.mem AND m.document IS NOT NULL
         WHERE m.mem IS NULL""",
+    "the index goes no further than the memories": """
+        SELECT count(*) FROM settings
+        WHERE name = 'indexed_to' AND CAST(value AS INTEGER) > (SELECT ifnull(max(mem), 0) FROM memories)""",
     "full text ends when its memory ends": """
         SELECT count(*) FROM texts AS t JOIN memories AS m ON m.mem = t.mem WHERE t.ends IS NOT m.valid_to""",
     "old full text belongs to old versions": """
@@ -114,6 +119,7 @@ def index_findings(connection: apsw.Connection) -> list[Finding]:
     """FTS5's own check of both indexes; it writes nothing, but SQLite counts it as a write."""
     try:
         connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(QUERIES["index_text"], waiting(connection))
         for statement in _SCRUBS_BACK:
             connection.execute(statement)
         return [

@@ -9,10 +9,9 @@ SELECT ns, name, seq, at, memories, words, wiped FROM namespaces WHERE name = :n
 SELECT ns, name, seq, at, memories, words, wiped FROM namespaces ORDER BY name;
 
 -- :advance
--- Raise a namespace's seq and time; the time is always later than the one before.
+-- Raise a namespace's seq and time; the time is always later than the one before. (RETURNING would double what it costs.)
 INSERT INTO namespaces (name, seq, at) VALUES (:name, 1, :now)
-ON CONFLICT (name) DO UPDATE SET seq = seq + 1, at = max(excluded.at, at + 1)
-RETURNING ns, name, seq, at, memories, words, wiped;
+ON CONFLICT (name) DO UPDATE SET seq = seq + 1, at = max(excluded.at, at + 1);
 
 -- :add_totals
 -- Keep the BM25 totals of a namespace in step with its text rows.
@@ -433,6 +432,20 @@ INSERT INTO texts (mem, context_of, ends, length, terms, context, facets) VALUES
 -- :index_text
 -- The same row in the index.
 INSERT INTO texts_index (rowid, terms, context, facets) VALUES (?, ?, ?, ?);
+
+-- :indexed_to
+-- The newest memory whose full-text row the index has; those above it wait.
+SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'indexed_to';
+
+-- :set_indexed_to
+-- The index has the full-text rows up to this memory.
+UPDATE settings SET value = CAST(? AS TEXT) WHERE name = 'indexed_to';
+
+-- :waiting_texts
+-- The full-text rows that the index does not have yet.
+SELECT mem, terms, context, facets FROM texts
+WHERE mem > (SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'indexed_to')
+ORDER BY mem;
 
 -- :stored_text
 -- A full-text row as it is stored.

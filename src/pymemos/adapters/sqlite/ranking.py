@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import nsmallest
+from itertools import chain
 from typing import Any, NamedTuple
 
 import apsw
 import msgspec
 
+from pymemos.adapters.sqlite import fulltext
+from pymemos.adapters.sqlite.fulltext import COLUMNS
 from pymemos.adapters.sqlite.selection import Look, Parameters, conditions, eligible, is_current, needs_version
 from pymemos.adapters.sqlite.terms import qualify
 from pymemos.cube.call import Selection
@@ -111,7 +114,12 @@ def postings(connection: apsw.Connection, words: Sequence[str], space: int) -> l
     terms = json.dumps([qualify(space, word) for word in words])
     scrubbing = connection.execute(_SCRUBBING).get
     query = _POSTINGS.format(not_erased=_NOT_ERASED["texts"] if scrubbing else "")
-    return [_NUMBERS.decode(row[0]) for row in connection.execute(query, {"terms": terms})]
+    found = [_NUMBERS.decode(row[0]) for row in connection.execute(query, {"terms": terms})]
+    if waiting := fulltext.waiting(connection):
+        for numbers, word in zip(found, words, strict=True):
+            rows = fulltext.places(waiting, qualify(space, word))
+            numbers += [mem * 4 + COLUMNS.index(column) for mem, column in rows]
+    return found
 
 
 class Statistics(NamedTuple):
@@ -135,13 +143,18 @@ def _in_space(
     columns = {"terms": weights.terms, "context": context, "facets": weights.facets}
     look = look._replace(spaces=[space.ns])
     places = _places(connection)
-    now = [_frequencies(connection, places["texts"], qualify(space.ns, word), columns) for word in words]
+    terms = [qualify(space.ns, word) for word in words]
+    waiting = fulltext.waiting(connection)
+    now = [
+        _frequencies(chain(connection.execute(places["texts"], (term,)), fulltext.places(waiting, term)), columns)
+        for term in terms
+    ]
     if needs_version(look):
         found = [(now, _seen_versions(connection, _SEEN_CURRENT if current else _SEEN_THEN, now, look))]
     else:
         found = [(now, _seen_texts(connection, now, look.selection))]
     if not current:
-        old = [_frequencies(connection, places["old_texts"], qualify(space.ns, word), columns) for word in words]
+        old = [_frequencies(connection.execute(places["old_texts"], (term,)), columns) for term in terms]
         found.append((old, _seen_versions(connection, _SEEN_OLD, old, look)))
     known = _of_what_is_seen(found) if look.is_closed else _of_all(now, space)
     for frequencies, seen in found:
@@ -170,11 +183,9 @@ def _of_what_is_seen(found: Sequence[tuple[Sequence[Frequencies], Sequence[Seen]
     return Statistics(holding, len(lengths), sum(lengths) / len(lengths) if any(lengths) else 1.0)
 
 
-def _frequencies(
-    connection: apsw.Connection, places: str, term: str, columns: Mapping[str, float | None]
-) -> Frequencies:
+def _frequencies(places: Iterable[Any], columns: Mapping[str, float | None]) -> Frequencies:
     frequencies: Frequencies = {}
-    for row, column in connection.execute(places, (term,)):
+    for row, column in places:
         weight = columns[column]
         if weight is not None:
             frequencies[row] = frequencies.get(row, 0.0) + weight

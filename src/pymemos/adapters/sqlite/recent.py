@@ -20,6 +20,7 @@ class Recent:
     def __init__(self) -> None:
         self._data_version: int | None = None
         self.next_memory: int | None = None
+        self.indexed_to: int | None = None  # the newest memory whose text the index has
         self.tails: dict[str, AuditRecord | None] = {}  # chain -> its last entry
         self.settings: dict[str, str | None] = {}
         self.turns: dict[tuple[str, str | None], Turn | None] = {}  # namespace, session -> its newest message
@@ -60,7 +61,7 @@ class Recent:
 
     def forget(self) -> None:
         """Know nothing."""
-        self._data_version = self.next_memory = None
+        self._data_version = self.next_memory = self.indexed_to = None
         self.tails.clear()
         self.settings.clear()
         self.drop_turns()

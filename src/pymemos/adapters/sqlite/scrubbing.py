@@ -193,12 +193,13 @@ def _rebuild_if_quicker(number: int, place: str, unit: SqliteWriteUnit) -> None:
     connection = unit._connection
     leaving, staying = connection.execute(_LEAVING, (number, place)).get, connection.execute(_STAYING[place]).get
     if leaving * QUICKER > staying and staying < REBUILT:
-        _rebuild(connection, place)
+        _rebuild(unit, place)
 
 
-def _rebuild(connection: apsw.Connection, place: str) -> None:
-    connection.execute(_REBUILD[place])
-    connection.execute(_ALL_OUT, (place,))
+def _rebuild(unit: SqliteWriteUnit, place: str) -> None:
+    unit.index_waiting()  # an index that is made anew has every row
+    unit._connection.execute(_REBUILD[place])
+    unit._connection.execute(_ALL_OUT, (place,))
 
 
 def _rename_leaves(number: int, place: str, unit: SqliteWriteUnit) -> None:
@@ -207,7 +208,7 @@ def _rename_leaves(number: int, place: str, unit: SqliteWriteUnit) -> None:
     rows: Any = connection.execute(_TERMS, (number,))
     gone = {term for row in rows for column in row for term in column.split(" ")} - {""}
     if gone and not leaves.rename(connection, f"{place}_index", gone):
-        _rebuild(connection, place)
+        _rebuild(unit, place)
 
 
 def _unlink(number: int, blobs: BlobStore, unit: SqliteWriteUnit) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import apsw
 import msgspec
 
-from pymemos.adapters.sqlite import auditing, terms
+from pymemos.adapters.sqlite import auditing
 from pymemos.adapters.sqlite.erasing import Erasing
+from pymemos.adapters.sqlite.fulltext import FullText, New
 from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.read import JOB, SqliteReadUnit, namespace_of, optional_microseconds, optional_time
 from pymemos.adapters.sqlite.recent import Recent
@@ -52,16 +53,15 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         super().__init__(connection)
         self._stamps: dict[str, tuple[int, int, int]] = {}  # name -> ns, seq, at of this unit
         self._recent = recent
+        self._fulltext = FullText(connection, recent)
 
     # Memories.
 
     def advance(self, namespace: str, now: datetime) -> Namespace:
-        if namespace in self._stamps:
-            row = self._row("namespace", name=namespace)
-            assert row is not None  # noqa: S101 (this unit wrote it)
-            return namespace_of(row)
-        row = self._row("advance", name=namespace, now=microseconds(now))
-        assert row is not None  # noqa: S101 (RETURNING gives the row)
+        if namespace not in self._stamps:
+            self._row("advance", name=namespace, now=microseconds(now))
+        row = self._row("namespace", name=namespace)
+        assert row is not None  # noqa: S101 (this unit wrote it)
         ns, _, seq, at, *_ = row
         self._stamps[namespace] = (ns, seq, at)
         return namespace_of(row)
@@ -81,7 +81,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         numbered = list(enumerate(entries, start=first))
         self._insert_rows(numbered)
         self._recent.next_memory = first + len(numbered)
-        self._insert_texts(numbered)
+        self._fulltext.insert_all(self._new_texts(numbered), numbered[-1][0])
         for mem, entry in numbered:
             if entry.vectors or entry.edges:
                 self._attach_rest(mem, entry)
@@ -110,31 +110,11 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         except apsw.ConstraintError as error:
             raise StoreError(f"one of the memories is in the store already ({error})") from error
 
-    def _insert_texts(self, numbered: list[tuple[int, Entry]]) -> None:
-        """The full-text rows and index entries of new memories, and the totals of their namespaces."""
-        facets: dict[tuple[int, tuple[str, ...]], str] = {}  # most turns have the same
-        before: tuple[int, tuple[str, ...], str] = (0, (), "")  # a turn's terms come again as the context of the next
-        rows: list[tuple[Any, ...]] = []
-        indexed: list[tuple[Any, ...]] = []
-        totals: dict[int, tuple[int, int]] = {}
+    def _new_texts(self, numbered: list[tuple[int, Entry]]) -> Iterator[New]:
         for mem, entry in numbered:
-            if (text := entry.text) is not None:
-                ns, length = self._stamp(entry.cube.namespace)[0], text.length
-                again = text.context is before[1] and ns == before[0]
-                context = before[2] if again else terms.column(ns, text.context)
-                before = ns, text.terms, terms.column(ns, text.terms)
-                facet = facets.get(place := (ns, text.facets))
-                if facet is None:
-                    facet = facets[place] = terms.column(*place)
-                stored = before[2], context, facet
-                rows.append((mem, text.context_of, optional_microseconds(entry.valid_to), length, *stored))
-                indexed.append((mem, *stored))
-                memories, words = totals.get(ns, (0, 0))
-                totals[ns] = (memories + 1, words + length)
-        self._connection.executemany(QUERIES["insert_text"], rows)
-        self._connection.executemany(QUERIES["index_text"], indexed)
-        for ns, (memories, words) in totals.items():
-            self._row("add_totals", ns=ns, memories=memories, words=words)
+            if entry.text is not None:
+                ns = self._stamp(entry.cube.namespace)[0]
+                yield New(mem, ns, entry.text, optional_microseconds(entry.valid_to))
 
     def last_turn(self, namespace: str, session: str | None) -> Turn | None:
         place = (namespace, session)
@@ -238,7 +218,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
             mem, _, revision, retired, _ = known
             still_current = revision == newest.cube.revision and newest.known_to is None
             if retired is None:
-                self._unwrite_text(mem, ns, keep_as=None if still_current else revision)
+                self._fulltext.unwrite(mem, ns, keep_as=None if still_current else revision)
             self._drop_vectors(mem, ns, seq)
             self._row("forget_versions", mem=mem)
             if newest.retired is not None:
@@ -286,7 +266,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
     def _attach(self, mem: int, ns: int, entry: Entry) -> None:
         """Everything that depends on a current version."""
         if entry.text is not None:
-            self._write_text(mem, ns, entry.text, ends=optional_microseconds(entry.valid_to))
+            self._fulltext.write(mem, ns, entry.text, ends=optional_microseconds(entry.valid_to))
         self._attach_rest(mem, entry)
 
     def _attach_rest(self, mem: int, entry: Entry) -> None:
@@ -299,7 +279,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
     def _bury(self, mem: int, ns: int, revision: int, *, seq: int, at: int, closes: int | None) -> None:
         """Move the current version, its text and its vectors to the history."""
         self._row("move_to_history", mem=mem, seq=seq, at=at, closes=closes)
-        self._unwrite_text(mem, ns, keep_as=revision)
+        self._fulltext.unwrite(mem, ns, keep_as=revision)
         self._drop_vectors(mem, ns, seq)
 
     def _stamp(self, namespace: str) -> tuple[int, int, int]:
@@ -321,6 +301,10 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     # Full text.
 
+    def index_waiting(self) -> None:
+        """Let the index have every row."""
+        self._fulltext.index_waiting()
+
     def retext(self, id: str, text: TextRow | None) -> None:
         owner = self.owner_of(id)
         if owner is None:
@@ -328,29 +312,10 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         self._recent.drop_turns()
         mem = self._current_place(id)[0]
         ns, seq, _ = self._stamp(owner)
-        self._unwrite_text(mem, ns, keep_as=None)
+        self._fulltext.unwrite(mem, ns, keep_as=None)
         if text is not None:
-            self._write_text(mem, ns, text, ends=self._place(id)[4])
+            self._fulltext.write(mem, ns, text, ends=self._place(id)[4])
         self._row("touch", mem=mem, seq=seq)
-
-    def _write_text(self, mem: int, ns: int, text: TextRow, *, ends: int | None) -> None:
-        stored = [terms.column(ns, part) for part in (text.terms, text.context, text.facets)]
-        self._run("insert_text", (mem, text.context_of, ends, text.length, *stored))
-        self._run("index_text", (mem, *stored))
-        self._row("add_totals", ns=ns, memories=1, words=text.length)
-
-    def _unwrite_text(self, mem: int, ns: int, *, keep_as: int | None) -> None:
-        """Take the current row out of the index, and keep it in the history as that of a revision, if one is given."""
-        row = self._row("stored_text", mem=mem)
-        if row is None:
-            return
-        context_of, length, *columns = row
-        self._run("unindex_text", (mem, *columns))
-        self._row("delete_text", mem=mem)
-        self._row("add_totals", ns=ns, memories=-1, words=-length)
-        if keep_as is not None:
-            self._run("insert_old_text", (mem, keep_as, context_of, length, *columns))
-            self._run("index_old_text", (self._connection.last_insert_rowid(), *columns))
 
     # Erasure.
 
@@ -360,6 +325,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
 
     def erase(self, ids: Sequence[str], erasure: str) -> tuple[Counts, list[str]]:
         self._recent.forget()
+        self.index_waiting()  # what is scrubbed leaves the index
         stamps = {ns: (seq, at) for ns, seq, at in self._stamps.values()}
         work = Erasing(self._connection, ids, erasure, stamps)
         blank = {}

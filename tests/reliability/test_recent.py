@@ -6,15 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from pymemos.adapters.sqlite import SqliteStore
 from pymemos.cube.header import SemanticType
+from pymemos.cube.policy import RuleChange
 from pymemos.errors import StoreError
 from pymemos.ports import Entry, WriteUnit
-from pymemos.testing.acts import add, found
+from pymemos.testing.acts import add, found, search
 from pymemos.testing.builders import ANA, a_row, an_audit_record, an_entry
 from pymemos.testing.doubles import WHEN
 from pymemos.testing.faults import Faults
@@ -67,6 +69,34 @@ def test_a_closure_goes_on_after_an_insertion_that_was_refused(store: SqliteStor
     assert store.write(work) == "half"
     assert store.write(newest) == "later"
     assert found(store) == ["half", "known", "later"]
+    assert stamped(store)
+
+
+def test_two_stores_that_write_in_turns_know_what_the_other_did(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "home")) as one, closing(SqliteStore(tmp_path / "home")) as other:
+        for number in range(25):
+            add(one, *(a_message(f"one {number}.{n}") for n in range(1 + number % 3)))
+            assert stamped(other)
+            add(other, a_message(f"other {number}"))
+            assert stamped(one)
+            for store in (one, other):
+                rule = RuleChange(id=f"{id(store)} {number}", namespace=ANA, name="p", at=WHEN, author=ANA)
+                written = store.write(lambda unit, rule=rule: unit.put_rule(rule))
+                assert {each.write(lambda unit: unit.last_rule_change()) for each in (one, other)} == {written}
+
+        assert len(search(one, "one", limit=100)) == sum(1 + number % 3 for number in range(25))
+        assert len(search(other, "other", limit=100)) == 25
+        assert [finding for finding in one.check() if not finding.ok] == []
+
+
+def stamped(store: SqliteStore) -> bool:
+    """Whether the writer knows a namespace as it is."""
+    with store.read() as unit:
+        before = unit.namespace(ANA)
+    stamp = store.write(lambda unit: unit.advance(ANA, WHEN))
+    with store.read() as unit:
+        assert unit.namespace(ANA) == stamp
+    return before is None or (stamp.seq, stamp.words) == (before.seq + 1, before.words)
 
 
 def broken_disk(faults: Faults) -> None:
@@ -101,6 +131,7 @@ def test_what_follows_a_large_write_that_the_disk_failed_is_right(
     assert found(store) == sorted(["after", "before", *kept])
     assert store.write(newest) == "after"
     assert store.write(lambda unit: unit.setting("last")) == "after"
+    assert stamped(store)
     assert [finding for finding in store.check() if not finding.ok] == []
 
 

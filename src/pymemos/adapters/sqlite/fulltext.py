@@ -105,6 +105,7 @@ class FullText:
 
     def _add_totals(self, ns: int, memories: int, words: int) -> None:
         self._connection.execute(QUERIES["add_totals"], {"ns": ns, "memories": memories, "words": words})
+        self._recent.add_totals(ns, memories, words)
 
 
 def waiting(connection: apsw.Connection) -> list[Row]:

@@ -13,6 +13,10 @@ SELECT ns, name, seq, at, memories, words, wiped FROM namespaces ORDER BY name;
 INSERT INTO namespaces (name, seq, at) VALUES (:name, 1, :now)
 ON CONFLICT (name) DO UPDATE SET seq = seq + 1, at = max(excluded.at, at + 1);
 
+-- :raise_namespace
+-- The same where the writer knows what both were before.
+UPDATE namespaces SET seq = ?, at = ? WHERE ns = ?;
+
 -- :add_totals
 -- Keep the BM25 totals of a namespace in step with its text rows.
 UPDATE namespaces SET memories = memories + :memories, words = words + :words WHERE ns = :ns;

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pymemos.ports import AuditRecord, Turn
+import msgspec
+
+from pymemos.cube.policy import RuleChange
+from pymemos.ports import AuditRecord, Namespace, Turn
 
 LIMIT = 1_000  # of each kind; beyond it all of that kind are asked for anew
 LARGE = 16_384  # bytes of a message, as a document; with its terms it takes about ten times as much
@@ -21,6 +24,9 @@ class Recent:
         self._data_version: int | None = None
         self.next_memory: int | None = None
         self.indexed_to: int | None = None  # the newest memory whose text the index has
+        self.rule: tuple[RuleChange | None] | None = None  # the last change of the rules
+        self._numbers: dict[str, int] = {}  # namespace -> its number
+        self._spaces: dict[int, Namespace] = {}  # by number
         self.tails: dict[str, AuditRecord | None] = {}  # chain -> its last entry
         self.settings: dict[str, str | None] = {}
         self.turns: dict[tuple[str, str | None], Turn | None] = {}  # namespace, session -> its newest message
@@ -37,9 +43,26 @@ class Recent:
         self._data_version = data_version
         if self._held > HELD_LIMIT:
             self.drop_turns()
+        if len(self._numbers) > LIMIT:
+            self._drop_spaces()
         for kind in (self.tails, self.settings, self.turns):
             if len(kind) > LIMIT:
                 kind.clear()
+
+    def keep_space(self, ns: int, space: Namespace) -> None:
+        """This is a namespace."""
+        self._numbers[space.name], self._spaces[ns] = ns, space
+
+    def space(self, name: str) -> tuple[int, Namespace] | None:
+        """A namespace with its number, where it is known."""
+        ns = self._numbers.get(name)
+        return None if ns is None else (ns, self._spaces[ns])
+
+    def add_totals(self, ns: int, memories: int, words: int) -> None:
+        """A namespace has so many more."""
+        if (space := self._spaces.get(ns)) is not None:
+            more = {"memories": space.memories + memories, "words": space.words + words}
+            self._spaces[ns] = msgspec.structs.replace(space, **more)
 
     def keep_turn(self, place: tuple[str, str | None], turn: Turn | None, size: int) -> None:
         """This is the newest message of a session; a large one is not kept."""
@@ -61,7 +84,12 @@ class Recent:
 
     def forget(self) -> None:
         """Know nothing."""
-        self._data_version = self.next_memory = self.indexed_to = None
+        self._data_version = self.next_memory = self.indexed_to = self.rule = None
+        self._drop_spaces()
         self.tails.clear()
         self.settings.clear()
         self.drop_turns()
+
+    def _drop_spaces(self) -> None:
+        self._numbers.clear()
+        self._spaces.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import apsw
@@ -43,6 +43,7 @@ from pymemos.ports import (
     WriteUnit,
 )
 
+_TICK = timedelta(microseconds=1)
 DERIVED = "derived_from"  # the kind of the edges from a memory to what it was made from
 
 
@@ -58,13 +59,24 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
     # Memories.
 
     def advance(self, namespace: str, now: datetime) -> Namespace:
-        if namespace not in self._stamps:
+        if namespace in self._stamps:
+            return self._found(namespace)[1]
+        known = self._recent.space(namespace)
+        if known is None:
             self._row("advance", name=namespace, now=microseconds(now))
+            ns, space = self._found(namespace)
+        else:
+            ns, last = known
+            space = msgspec.structs.replace(last, seq=last.seq + 1, at=max(now, last.at + _TICK))
+            self._run("raise_namespace", (space.seq, microseconds(space.at), ns))
+        self._recent.keep_space(ns, space)
+        self._stamps[namespace] = (ns, space.seq, microseconds(space.at))
+        return space
+
+    def _found(self, namespace: str) -> tuple[int, Namespace]:
         row = self._row("namespace", name=namespace)
         assert row is not None  # noqa: S101 (this unit wrote it)
-        ns, _, seq, at, *_ = row
-        self._stamps[namespace] = (ns, seq, at)
-        return namespace_of(row)
+        return row[0], namespace_of(row)
 
     def insert(self, entry: Entry) -> None:
         self.insert_all([entry])
@@ -484,9 +496,15 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         for one in signatures:
             self._row("put_signature", id=id, version=one.version, key=one.key, signature=one.signature)
 
+    def last_rule_change(self) -> RuleChange | None:
+        if self._recent.rule is None:
+            self._recent.rule = (super().last_rule_change(),)
+        return self._recent.rule[0]
+
     def put_rule(self, change: RuleChange) -> RuleChange:
         document = None if change.rule is None else encode(rule_values(change.rule)).decode()
         given = {"id": change.id, "namespace": change.namespace, "name": change.name, "author": change.author}
+        self._recent.rule = None
         self._row("put_rule", **given, at=microseconds(change.at), document=document)
         return msgspec.structs.replace(change, entry=int(self._connection.last_insert_rowid()))
 

@@ -170,7 +170,7 @@ class Access(Handle):
         """
         if id is None and namespace is None:
             raise EmptyScope("why asks about a memory or a namespace; name an id, or a namespace such as users/bo")
-        subject = self._narrow(user_id, agent_id, None, None, role, task, None, purpose)
+        subject, _ = self._bind(user_id, agent_id, None, None, role, task, None, purpose)
         request = access.Why(subject=subject, action=check_member(Action, action, "action"), id=optional_id(id, "id"))
         asking = self._caller if self._caller.steward else subject
         scope = Scope(namespace=subject.namespace if namespace is None else check_namespace(check_id(namespace)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -58,7 +59,7 @@ class Handle:
         bound = object.__new__(type(self))
         bound.__dict__.update(self.__dict__)
         bound._root = False
-        bound._caller = self._narrow(user_id, agent_id, run_id, session_id, role, task, model, purpose)
+        bound._caller, _ = self._bind(user_id, agent_id, run_id, session_id, role, task, model, purpose)
         return bound
 
     def close(self) -> None:
@@ -88,34 +89,11 @@ class Handle:
 
     # From arguments to calls.
 
-    def _narrow(
-        self,
-        user_id: str | None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        role: str | None = None,
-        task: str | None = None,
-        model: str | None = None,
-        purpose: str | None = None,
-    ) -> Caller:
-        if run_id is not None and session_id is not None and run_id != session_id:
-            raise InvalidInput(f"run_id {run_id!r} and session_id {session_id!r} are two names of one thing; pass one")
-        given = {
-            "user": user_id,
-            "agent": agent_id,
-            "session": session_id if session_id is not None else run_id,
-            "role": role,
-            "task": task,
-            "model": model,
-            "purpose": purpose,
-        }
-        checked = {name: check_name(value, name) for name, value in given.items() if value is not None}
-        return self._caller.narrow(**checked)
-
     def _bind(self, *identities: str | None) -> tuple[Caller, Scope]:
-        caller = self._narrow(*identities)
-        return caller, Scope(namespace=caller.namespace, agent=caller.agent, session=caller.session)
+        try:
+            return _bound(self._caller, *identities)
+        except TypeError:  # what is no name need not be hashable; it is refused in words
+            return _bound.__wrapped__(self._caller, *identities)
 
     def _in(self, who: tuple[Caller, Scope], namespace: str | None) -> tuple[Caller, Scope]:
         """The same caller in a namespace that was named."""
@@ -156,3 +134,32 @@ class Handle:
         """Refuse whoever is not the steward, and record it, as any such call."""
         if not self._caller.steward:
             self._dispatch(self._everywhere(), requests.Jobs())
+
+
+@lru_cache(maxsize=1_000)  # callers come again
+def _bound(
+    caller: Caller,
+    user_id: str | None,
+    agent_id: str | None = None,
+    run_id: str | None = None,
+    session_id: str | None = None,
+    role: str | None = None,
+    task: str | None = None,
+    model: str | None = None,
+    purpose: str | None = None,
+) -> tuple[Caller, Scope]:
+    """The caller with identities added, and its own namespace."""
+    if run_id is not None and session_id is not None and run_id != session_id:
+        raise InvalidInput(f"run_id {run_id!r} and session_id {session_id!r} are two names of one thing; pass one")
+    given = {
+        "user": user_id,
+        "agent": agent_id,
+        "session": session_id if session_id is not None else run_id,
+        "role": role,
+        "task": task,
+        "model": model,
+        "purpose": purpose,
+    }
+    checked = {name: check_name(value, name) for name, value in given.items() if value is not None}
+    narrowed = caller.narrow(**checked)
+    return narrowed, Scope(namespace=narrowed.namespace, agent=narrowed.agent, session=narrowed.session)

@@ -175,6 +175,18 @@ def test_a_page_that_is_damaged_is_found_by_the_check(tmp_path: Path) -> None:
         mem.close()
 
 
+def test_an_index_that_is_damaged_is_a_finding_also_while_texts_wait_for_it(tmp_path: Path) -> None:
+    with MemOS(tmp_path / "home", embedder="none") as mem:
+        for number in range(20):
+            mem.add(f"tram {number}", user_id="ana")
+    _run(tmp_path / "home", "UPDATE texts_index_data SET block = x'ff' WHERE id = 10")
+
+    with MemOS(tmp_path / "home", embedder="none") as mem:
+        wrong = [finding.check for finding in mem.doctor() if not finding.ok]
+
+    assert "texts_index holds the words of its rows" in wrong
+
+
 def test_a_store_whose_log_is_lost_opens_as_of_its_last_checkpoint_and_is_sound(tmp_path: Path) -> None:
     home, copy = tmp_path / "home", tmp_path / "copy"
     a_store(home)

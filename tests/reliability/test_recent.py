@@ -9,14 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from pymemos.adapters.sqlite import SqliteStore
+from pymemos.adapters.sqlite.migrations import scripts
 from pymemos.cube.header import SemanticType
 from pymemos.cube.policy import RuleChange
-from pymemos.errors import StoreError
+from pymemos.errors import NewerFormat, StoreError
 from pymemos.ports import Entry, WriteUnit
-from pymemos.testing.acts import add, found, search
+from pymemos.testing.acts import add, found, remove, search
 from pymemos.testing.builders import ANA, a_row, an_audit_record, an_entry
 from pymemos.testing.doubles import WHEN
 from pymemos.testing.faults import Faults
@@ -87,6 +89,46 @@ def test_two_stores_that_write_in_turns_know_what_the_other_did(tmp_path: Path) 
         assert len(search(one, "one", limit=100)) == sum(1 + number % 3 for number in range(25))
         assert len(search(other, "other", limit=100)) == 25
         assert [finding for finding in one.check() if not finding.ok] == []
+
+
+def test_what_waits_for_the_index_is_known_where_another_store_indexed_it(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "home")) as one, closing(SqliteStore(tmp_path / "home")) as other:
+        entries = [a_message(f"tram {number}") for number in range(20)]
+        add(one, entries[0])
+        for entry in entries[1:]:
+            add(other, entry)
+
+        remove(one, entries[3].cube.id)
+
+        assert [finding for finding in one.check() if not finding.ok] == []
+        assert len(search(one, "tram", limit=100)) == 19
+
+
+def test_what_waits_for_the_index_still_does_where_its_indexing_was_undone(store: SqliteStore) -> None:
+    first, *others = (a_message(f"tram {number}") for number in range(20))
+    add(store, first)
+
+    def work(unit: WriteUnit) -> None:
+        unit.advance(ANA, WHEN)
+        unit.insert_all(others)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        store.write(work)
+    remove(store, first.cube.id)
+
+    assert [finding for finding in store.check() if not finding.ok] == []
+    assert search(store, "tram") == []
+
+
+def test_a_store_that_a_newer_pymemos_migrated_meanwhile_is_not_written(store: SqliteStore, tmp_path: Path) -> None:
+    add(store, a_message("before"))
+    newer = apsw.Connection(str(tmp_path / "home" / "store.db"))
+    newer.pragma("user_version", max(scripts()) + 1)
+    newer.close()
+
+    with pytest.raises(NewerFormat, match="upgrade pymemos"):
+        add(store, a_message("after"))
 
 
 def stamped(store: SqliteStore) -> bool:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import apsw
 
-from pymemos.adapters.sqlite.fulltext import waiting
-from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.read import SqliteReadUnit
 from pymemos.cube.call import Selection
 from pymemos.cube.wire import hashes
@@ -22,9 +20,9 @@ _DISAGREEMENTS: dict[str, str] = {
     "full text belongs to current memories": """
         SELECT count(*) FROM texts AS t LEFT JOIN memories AS m ON m.mem = t.mem AND m.document IS NOT NULL
         WHERE m.mem IS NULL""",
-    "the index goes no further than the memories": """
-        SELECT count(*) FROM settings
-        WHERE name = 'indexed_to' AND CAST(value AS INTEGER) > (SELECT ifnull(max(mem), 0) FROM memories)""",
+    "what waits for the index is known": """
+        SELECT count(*) <> 1 FROM settings WHERE name = 'indexed_to' AND typeof(CAST(value AS INTEGER)) = 'integer'
+        AND CAST(value AS INTEGER) BETWEEN 0 AND (SELECT ifnull(max(mem), 0) FROM memories)""",
     "full text ends when its memory ends": """
         SELECT count(*) FROM texts AS t JOIN memories AS m ON m.mem = t.mem WHERE t.ends IS NOT m.valid_to""",
     "old full text belongs to old versions": """
@@ -76,18 +74,25 @@ _ERASED: dict[str, str] = {
         SELECT count(*) FROM scrubs WHERE erasure NOT IN (SELECT erasure FROM erasures)""",
 }
 _WAITING = "SELECT count(DISTINCT erasure) FROM scrubs"
-# What waits to be scrubbed is in the indexes still, and its rows are elsewhere: for the check they come back.
-_SCRUBS_BACK = (
-    """
+# What each index needs to agree with its rows: what waits to be scrubbed is in it still, and its rows are elsewhere, so
+# they come back; what waits to be indexed is put in.
+_SETTLED: dict[str, tuple[str, ...]] = {
+    "texts_index": (
+        """
+    INSERT INTO texts_index (rowid, terms, context, facets)
+    SELECT mem, terms, context, facets FROM texts
+    WHERE mem > (SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'indexed_to')""",
+        """
     INSERT INTO texts (mem, length, terms, context, facets)
     SELECT row, 0, terms, context, facets FROM scrubs WHERE place = 'texts' AND row IS NOT NULL""",
-    """
+        "INSERT INTO texts_index (texts_index, rank) VALUES ('integrity-check', 1)",
+    ),
+    "old_texts_index": (
+        """
     INSERT INTO old_texts (text, mem, revision, length, terms, context, facets)
     SELECT row, -row, 0, 0, terms, context, facets FROM scrubs WHERE place = 'old_texts' AND row IS NOT NULL""",
-)
-_INDEXES: dict[str, str] = {
-    "texts_index": "INSERT INTO texts_index (texts_index, rank) VALUES ('integrity-check', 1)",
-    "old_texts_index": "INSERT INTO old_texts_index (old_texts_index, rank) VALUES ('integrity-check', 1)",
+        "INSERT INTO old_texts_index (old_texts_index, rank) VALUES ('integrity-check', 1)",
+    ),
 }
 _PAGE = 500
 
@@ -119,12 +124,9 @@ def index_findings(connection: apsw.Connection) -> list[Finding]:
     """FTS5's own check of both indexes; it writes nothing, but SQLite counts it as a write."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(QUERIES["index_text"], waiting(connection))
-        for statement in _SCRUBS_BACK:
-            connection.execute(statement)
         return [
-            _finding(f"{name} holds the words of its rows", partial(_index, connection, query))
-            for name, query in _INDEXES.items()
+            _finding(f"{name} holds the words of its rows", partial(_index, connection, statements))
+            for name, statements in _SETTLED.items()
         ]
     finally:
         if connection.in_transaction:
@@ -135,7 +137,7 @@ def _finding(check: str, examine: Callable[[], tuple[bool, str]]) -> Finding:
     """What an examination says; damage that keeps it from coming to an end is a finding too."""
     try:
         ok, detail = examine()
-    except (apsw.CorruptError, PymemosError) as error:
+    except (apsw.CorruptError, apsw.ConstraintError, PymemosError) as error:
         ok, detail = False, f"{type(error).__name__}: {error}"
     return Finding(check=check, ok=ok, detail=detail)
 
@@ -145,9 +147,10 @@ def _integrity(connection: apsw.Connection) -> tuple[bool, str]:
     return rows == ["ok"], "; ".join(rows)
 
 
-def _index(connection: apsw.Connection, query: str) -> tuple[bool, str]:
+def _index(connection: apsw.Connection, statements: tuple[str, ...]) -> tuple[bool, str]:
     """Does the index hold exactly the words of its rows?"""
-    connection.execute(query)  # raises where it does not
+    for statement in statements:  # the last one raises where it does not
+        connection.execute(statement)
     return True, "ok"
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import apsw
 
-from pymemos.adapters.sqlite.connection import translate
+from pymemos.adapters.sqlite.connection import be_patient, translate
+from pymemos.adapters.sqlite.migrations import check_not_newer
 from pymemos.adapters.sqlite.recent import Recent
 from pymemos.adapters.sqlite.write import SqliteWriteUnit
 from pymemos.errors import StoreClosed, StoreError, StoreReadOnly
@@ -28,7 +29,9 @@ BATCH_LIMIT = 128  # closures in one transaction: enough to share an fsync, few 
 # index, which has a table for every 4,096 pages: up to the larger limit it is one, and reading is as fast.
 LOG_LIMIT = 1_000
 LARGE_LOG_LIMIT = 4_000
-LARGE = 100  # pages of a commit
+LARGE = 100  # pages by which the log grew since this process last committed
+LONG_LOG = 8_000  # pages, from which on a copy waits a little for readers, so that the log can begin anew
+WAIT_MS = 50
 
 RETRY_S = 0.003  # between tries for the ticket
 PATIENCE_S = 0.15  # after which a writer queues for it
@@ -154,7 +157,18 @@ class Combiner:
         """
         self._copied_at = self._log_pages
         with suppress(apsw.Error):
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if self._log_pages < LONG_LOG:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            else:
+                self._copy_without_readers()
+
+    def _copy_without_readers(self) -> None:
+        """Readers that come and go without a gap keep the log where it is, unless somebody waits for one."""
+        self._connection.set_busy_timeout(WAIT_MS)
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        finally:
+            be_patient(self._connection)
 
     def _commit(self) -> None:
         """Carry out what is queued, in one transaction."""
@@ -184,7 +198,8 @@ class Combiner:
         connection, ending = self._connection, False
         try:
             connection.execute("BEGIN IMMEDIATE")
-            self._recent.begin(connection.data_version())
+            if self._recent.begin(connection.data_version()):
+                check_not_newer(connection)  # a newer pymemos may have migrated what we have open
             self._run(members)
             ending = True
             connection.execute("COMMIT")

@@ -7,6 +7,7 @@ everything above a number that the settings keep; nothing else knows of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +19,7 @@ from pymemos.adapters.sqlite.recent import Recent
 from pymemos.ports import TextRow
 
 WAITING: Final = 16  # memories, at which the index gets their rows
+LONG: Final = 4_000  # characters of the rows of a unit, beyond which none wait: each search would read them
 COLUMNS: Final = ("terms", "context", "facets")
 
 Row = tuple[int, str, str, str]  # memory, and the columns as they are stored
@@ -45,6 +47,7 @@ class FullText:
         rows: list[tuple[Any, ...]] = []
         indexed: list[Row] = []
         totals: dict[int, tuple[int, int]] = {}
+        size = 0
         for mem, ns, text, ends in texts:
             again = text.context is before[1] and ns == before[0]
             context = before[2] if again else terms.column(ns, text.context)
@@ -55,10 +58,11 @@ class FullText:
             length = text.length
             rows.append((mem, text.context_of, ends, length, before[2], context, facet))
             indexed.append((mem, before[2], context, facet))
+            size += len(before[2]) + len(context) + len(facet)
             memories, words = totals.get(ns, (0, 0))
             totals[ns] = (memories + 1, words + length)
-        if last - self._indexed_to() >= WAITING:
-            self._index([*waiting(self._connection), *indexed], last)
+        if size > LONG or last - self._indexed_to() >= WAITING:
+            self._index([*self._waiting(), *indexed], last)
         self._connection.executemany(QUERIES["insert_text"], rows)
         for ns, (memories, words) in totals.items():
             self._add_totals(ns, memories, words)
@@ -70,7 +74,7 @@ class FullText:
         self._add_totals(ns, 1, text.length)
         if mem <= self._indexed_to():
             self._connection.execute(QUERIES["index_text"], (mem, *stored))
-        elif mem - self._indexed_to() >= WAITING:
+        elif sum(map(len, stored)) > LONG or mem - self._indexed_to() >= WAITING:
             self.index_waiting()
 
     def unwrite(self, mem: int, ns: int, *, keep_as: int | None) -> None:
@@ -89,9 +93,13 @@ class FullText:
 
     def index_waiting(self) -> None:
         """Let nothing wait."""
-        rows = waiting(self._connection)
+        rows = self._waiting()
         if rows:
             self._index(rows, rows[-1][0])
+
+    def _waiting(self) -> list[Row]:
+        rows: list[Any] = self._connection.execute(QUERIES["waiting_texts"]).fetchall()
+        return rows
 
     def _index(self, rows: Sequence[Row], last: int) -> None:
         self._connection.executemany(QUERIES["index_text"], rows)
@@ -108,16 +116,20 @@ class FullText:
         self._recent.add_totals(ns, memories, words)
 
 
-def waiting(connection: apsw.Connection) -> list[Row]:
-    """The rows that the index does not have yet, in the order of their memories."""
-    rows: list[Any] = connection.execute(QUERIES["waiting_texts"]).fetchall()
-    return rows
+class Waiting:
+    """The rows of a namespace that the index does not have yet, for one search."""
 
+    def __init__(self, connection: apsw.Connection, ns: int) -> None:
+        rows: list[Any] = connection.execute(QUERIES["waiting_of"], (ns,)).fetchall()
+        self._counts = [
+            (mem, name, Counter(column.split(" ")))
+            for mem, *columns in rows
+            for name, column in zip(COLUMNS, columns, strict=True)
+            if column
+        ]
 
-def places(rows: Iterable[Row], term: str) -> Iterator[tuple[int, str]]:
-    """Memory and column of every occurrence of a qualified term in waiting rows, as the index would tell them."""
-    for mem, *columns in rows:
-        for name, column in zip(COLUMNS, columns, strict=True):
-            if term in column:  # or one that begins alike
-                for _ in range(column.split(" ").count(term)):
-                    yield mem, name
+    def places(self, term: str) -> Iterator[tuple[int, str]]:
+        """Memory and column of every occurrence of a qualified term, as the index would tell them."""
+        for mem, name, counts in self._counts:
+            for _ in range(counts[term]):
+                yield mem, name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 
 import apsw
@@ -51,15 +52,26 @@ def check_format(connection: apsw.Connection) -> int:
             connection.execute("ROLLBACK")
 
 
+def check_not_newer(connection: apsw.Connection) -> int:
+    """The number of the schema, where it is one that we know."""
+    number = int(connection.pragma("user_version"))
+    if number > _newest():
+        raise NewerFormat(
+            f"the store has schema {number}, this pymemos knows up to {_newest()}; upgrade pymemos to open it"
+        )
+    return number
+
+
+@cache
+def _newest() -> int:
+    return max(scripts())
+
+
 def _format(connection: apsw.Connection) -> int:
-    application, number = connection.pragma("application_id"), connection.pragma("user_version")
+    application = connection.pragma("application_id")
     if application not in (0, APPLICATION_ID) or (application == 0 and _tables(connection)):
         raise ForeignFolder("the folder's store.db is another program's database; name an empty folder or a store")
-    if number > max(scripts()):
-        raise NewerFormat(
-            f"the store has schema {number}, this pymemos knows up to {max(scripts())}; upgrade pymemos to open it"
-        )
-    return int(number)
+    return check_not_newer(connection)
 
 
 def _tables(connection: apsw.Connection) -> int:

@@ -451,6 +451,13 @@ SELECT mem, terms, context, facets FROM texts
 WHERE mem > (SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'indexed_to')
 ORDER BY mem;
 
+-- :waiting_of
+-- The same of one namespace.
+SELECT t.mem, t.terms, t.context, t.facets
+FROM texts AS t CROSS JOIN memories AS m ON m.mem = t.mem
+WHERE t.mem > (SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'indexed_to') AND m.ns = ?
+ORDER BY t.mem;
+
 -- :stored_text
 -- A full-text row as it is stored.
 SELECT context_of, length, terms, context, facets FROM texts WHERE mem = :mem;

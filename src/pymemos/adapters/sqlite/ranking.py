@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
-from pymemos.adapters.sqlite import fulltext
-from pymemos.adapters.sqlite.fulltext import COLUMNS
+from pymemos.adapters.sqlite.fulltext import COLUMNS, Waiting
 from pymemos.adapters.sqlite.selection import Look, Parameters, conditions, eligible, is_current, needs_version
 from pymemos.adapters.sqlite.terms import qualify
 from pymemos.cube.call import Selection
@@ -115,10 +114,9 @@ def postings(connection: apsw.Connection, words: Sequence[str], space: int) -> l
     scrubbing = connection.execute(_SCRUBBING).get
     query = _POSTINGS.format(not_erased=_NOT_ERASED["texts"] if scrubbing else "")
     found = [_NUMBERS.decode(row[0]) for row in connection.execute(query, {"terms": terms})]
-    if waiting := fulltext.waiting(connection):
-        for numbers, word in zip(found, words, strict=True):
-            rows = fulltext.places(waiting, qualify(space, word))
-            numbers += [mem * 4 + COLUMNS.index(column) for mem, column in rows]
+    waiting = Waiting(connection, space)
+    for numbers, word in zip(found, words, strict=True):
+        numbers += [mem * 4 + COLUMNS.index(column) for mem, column in waiting.places(qualify(space, word))]
     return found
 
 
@@ -144,9 +142,9 @@ def _in_space(
     look = look._replace(spaces=[space.ns])
     places = _places(connection)
     terms = [qualify(space.ns, word) for word in words]
-    waiting = fulltext.waiting(connection)
+    waiting = Waiting(connection, space.ns)
     now = [
-        _frequencies(chain(connection.execute(places["texts"], (term,)), fulltext.places(waiting, term)), columns)
+        _frequencies(chain(connection.execute(places["texts"], (term,)), waiting.places(term)), columns)
         for term in terms
     ]
     if needs_version(look):

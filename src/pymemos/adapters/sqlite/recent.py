@@ -32,11 +32,16 @@ class Recent:
         self.turns: dict[tuple[str, str | None], Turn | None] = {}  # namespace, session -> its newest message
         self._held = 0
 
-    def begin(self, data_version: int) -> None:
-        """A transaction began: forget everything, unless the last one ended well and the database is as it left it."""
-        if data_version != self._data_version:
+    def begin(self, data_version: int) -> bool:
+        """A transaction began; says whether everything is forgotten.
+
+        Unless the last one ended well and the database is as it left it.
+        """
+        changed = data_version != self._data_version
+        if changed:
             self.forget()
         self._data_version = None  # however this one ends, unless it ends well
+        return changed
 
     def committed(self, data_version: int) -> None:
         """The transaction left the database like this."""

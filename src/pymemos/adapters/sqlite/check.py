@@ -21,7 +21,7 @@ _DISAGREEMENTS: dict[str, str] = {
         SELECT count(*) FROM texts AS t LEFT JOIN memories AS m ON m.mem = t.mem AND m.document IS NOT NULL
         WHERE m.mem IS NULL""",
     "what waits for the index is known": """
-        SELECT count(*) <> 1 FROM settings WHERE name = 'indexed_to' AND typeof(CAST(value AS INTEGER)) = 'integer'
+        SELECT count(*) <> 1 FROM settings WHERE name = 'indexed_to' AND value = CAST(CAST(value AS INTEGER) AS TEXT)
         AND CAST(value AS INTEGER) BETWEEN 0 AND (SELECT ifnull(max(mem), 0) FROM memories)""",
     "full text ends when its memory ends": """
         SELECT count(*) FROM texts AS t JOIN memories AS m ON m.mem = t.mem WHERE t.ends IS NOT m.valid_to""",

@@ -164,8 +164,8 @@ class Combiner:
 
     def _copy_without_readers(self) -> None:
         """Readers that come and go without a gap keep the log where it is, unless somebody waits for one."""
-        self._connection.set_busy_timeout(WAIT_MS)
         try:
+            self._connection.set_busy_timeout(WAIT_MS)
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
         finally:
             be_patient(self._connection)

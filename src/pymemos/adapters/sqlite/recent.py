@@ -33,9 +33,9 @@ class Recent:
         self._held = 0
 
     def begin(self, data_version: int) -> bool:
-        """A transaction began; says whether everything is forgotten.
+        """A transaction began: forget everything, unless the last one ended well and the database is as it left it.
 
-        Unless the last one ended well and the database is as it left it.
+        Says whether it did.
         """
         changed = data_version != self._data_version
         if changed:

@@ -93,7 +93,7 @@ class SqliteWriteUnit(SqliteReadUnit, WriteUnit):
         numbered = list(enumerate(entries, start=first))
         self._insert_rows(numbered)
         self._recent.next_memory = first + len(numbered)
-        self._fulltext.insert_all(self._new_texts(numbered), numbered[-1][0])
+        self._fulltext.insert_all(self._new_texts(numbered), first + len(numbered) - 1)
         for mem, entry in numbered:
             if entry.vectors or entry.edges:
                 self._attach_rest(mem, entry)

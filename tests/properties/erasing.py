@@ -54,7 +54,7 @@ class Place:
         self.mem = self._open()
 
     def _open(self) -> MemOS:
-        store = SqliteStore(self.home, vfs=self.faults.name)
+        store = SqliteStore(self.home, vfs=self.faults.name, waiting=3)
         return MemOS(
             self.home,
             store=store,

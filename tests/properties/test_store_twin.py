@@ -69,7 +69,7 @@ class Twins(RuleBasedStateMachine):
     def open(self) -> None:
         self.handles: list[SqliteStore] = []
         for _ in range(2):
-            self.handles.append(SqliteStore(self.folder / "home", vfs=self.faults.name))
+            self.handles.append(SqliteStore(self.folder / "home", vfs=self.faults.name, waiting=3))
 
     def close(self) -> None:
         for handle in self.handles:
@@ -345,7 +345,7 @@ def test_a_crash_at_any_point_of_making_a_store_leaves_a_folder_that_opens(
         faults.crash_after(after)
         crashed = outcome(lambda f=faults, h=home: SqliteStore(h, vfs=f.name).close())[0] == "raised"
         faults.power_loss(seed=seed, vanish=vanish)
-        store = SqliteStore(home, vfs=faults.name)
+        store = SqliteStore(home, vfs=faults.name, waiting=3)
         assert [finding for finding in store.check() if not finding.ok] == []
         store.close()
         after += 1

@@ -82,12 +82,12 @@ class Combiner:
     gives them back, in one call and without a context manager; to give back what is not held does no harm.
     """
 
-    def __init__(self, connection: apsw.Connection, ticket: Path) -> None:
+    def __init__(self, connection: apsw.Connection, ticket: Path, recent: Recent) -> None:
         self._connection = connection
         self._queue: deque[Submission] = deque()
         self._turn = threading.Lock()
         self._ticket = _open_ticket(ticket)
-        self._recent = Recent()
+        self._recent = recent
         self._log_pages = 0
         self._copied_at = 0  # how long the log was when it was last copied, unless it has begun anew since
         self._log_limit = LOG_LIMIT

@@ -18,7 +18,6 @@ from pymemos.adapters.sqlite.queries import QUERIES
 from pymemos.adapters.sqlite.recent import Recent
 from pymemos.ports import TextRow
 
-WAITING: Final = 16  # memories, at which the index gets their rows
 LONG: Final = 4_000  # characters of the rows of a unit, beyond which none wait: each search would read them
 COLUMNS: Final = ("terms", "context", "facets")
 
@@ -61,7 +60,7 @@ class FullText:
             size += len(before[2]) + len(context) + len(facet)
             memories, words = totals.get(ns, (0, 0))
             totals[ns] = (memories + 1, words + length)
-        if size > LONG or last - self._indexed_to() >= WAITING:
+        if size > LONG or last - self._indexed_to() >= self._recent.waiting:
             self._index([*self._waiting(), *indexed], last)
         self._connection.executemany(QUERIES["insert_text"], rows)
         for ns, (memories, words) in totals.items():
@@ -74,7 +73,7 @@ class FullText:
         self._add_totals(ns, 1, text.length)
         if mem <= self._indexed_to():
             self._connection.execute(QUERIES["index_text"], (mem, *stored))
-        elif sum(map(len, stored)) > LONG or mem - self._indexed_to() >= WAITING:
+        elif sum(map(len, stored)) > LONG or mem - self._indexed_to() >= self._recent.waiting:
             self.index_waiting()
 
     def unwrite(self, mem: int, ns: int, *, keep_as: int | None) -> None:

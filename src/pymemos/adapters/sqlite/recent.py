@@ -11,6 +11,7 @@ LIMIT = 1_000  # of each kind; beyond it all of that kind are asked for anew
 LARGE = 16_384  # bytes of a message, as a document; with its terms it takes about ten times as much
 HELD_LIMIT = 1 << 20  # bytes of messages since they were last dropped; beyond it they are asked for anew
 MANY = 100  # ids in an audit entry
+WAITING = 16  # memories, at which the full-text index gets their rows
 
 
 class Recent:
@@ -20,7 +21,8 @@ class Recent:
     last transaction came to ``committed``; whoever undoes a part of one, or leaves a change half done, must ``forget``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: int = WAITING) -> None:
+        self.waiting = waiting  # no memory of anything, but the measure of ``indexed_to``
         self._data_version: int | None = None
         self.next_memory: int | None = None
         self.indexed_to: int | None = None  # the newest memory whose text the index has

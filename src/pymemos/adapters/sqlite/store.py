@@ -15,6 +15,7 @@ from pymemos.adapters.sqlite import check, migrations
 from pymemos.adapters.sqlite.combine import Combiner
 from pymemos.adapters.sqlite.connection import connect, translate, translated
 from pymemos.adapters.sqlite.read import SqliteReadUnit
+from pymemos.adapters.sqlite.recent import WAITING, Recent
 from pymemos.adapters.sqlite.scrubbing import PATIENCE_S, Scrubber
 from pymemos.cube.erasure import Verification
 from pymemos.errors import BrokenStore, ForeignFolder, NetworkFilesystem, StoreClosed, StoreError, StoreReadOnly
@@ -33,14 +34,18 @@ class SqliteStore(Store):
     """A store in the folder ``home``, created when it is not there.
 
     ``vfs`` names a SQLite file system other than the platform's, such as ``pymemos.testing.faults``. ``patience_s`` is
-    how long a scrub waits for readers of what was before.
+    how long a scrub waits for readers of what was before. ``waiting`` is at how many new
+    memories the full-text index gets their rows (ADR 0045).
     """
 
-    def __init__(self, home: Path, *, vfs: str | None = None, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, home: Path, *, vfs: str | None = None, patience_s: float = PATIENCE_S, waiting: int = WAITING
+    ) -> None:
         super().__init__()
         self.home = home
         self._vfs = vfs
         self._patience_s = patience_s
+        self._waiting = waiting
         self._idle: deque[apsw.Connection] = deque()
         prepare_folder(home)
         self._writer = self._open()
@@ -50,7 +55,7 @@ class SqliteStore(Store):
             connection = connect(self.home / DATABASE, vfs=self._vfs, create=True)
             try:
                 migrations.check_format(connection)  # before anything is written beside a database that is not ours
-                combiner = Combiner(connection, self.home / TICKET)
+                combiner = Combiner(connection, self.home / TICKET, Recent(self._waiting))
             except BaseException:
                 connection.close()
                 raise

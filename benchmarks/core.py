@@ -171,10 +171,14 @@ def _installed(folder: Path) -> str:
 
 
 def adding(shop: Workshop) -> Iterable[Row]:
-    """Durable adds of one message, in turns with the least that durability costs on this disk."""
-    mem, texts = shop.open("adding"), Texts().messages(500)
+    """Durable adds of one message, in turns with the least that durability costs on this disk.
+
+    Beside it what a durable insert of the text alone takes in a bare database, which the disk moves too.
+    """
+    mem, bare, texts = shop.open("adding"), shop.bare("bare-adding.db"), Texts().messages(500)
     adds: list[float] = []
     syncs: list[float] = []
+    inserts: list[float] = []
     with open(shop.path("synced"), "wb", buffering=0) as file:
         for number, text in enumerate(texts):
             with _timed(syncs):
@@ -182,10 +186,13 @@ def adding(shop: Workshop) -> Iterable[Row]:
                 os.fsync(file.fileno())
             with _timed(adds):
                 mem.add([{"role": "user", "content": text}], user_id=f"user{number % 20}")
+            with _timed(inserts):
+                bare.add(f"user{number % 20}", [text])
     add, sync = median(adds[100:]), median(syncs[100:])
     yield Row.at_most("add_p50_vs_fsync", add / sync, "× fsync", 2)
     yield Row.plain("add_p50_ms", add * 1e3, "ms")
     yield Row.plain("fsync_p50_ms", sync * 1e3, "ms")
+    yield Row.plain("add_p50_vs_bare", add / median(inserts[100:]), "× a bare insert of the text")
 
 
 def four_processes(shop: Workshop) -> Iterable[Row]:

@@ -71,6 +71,17 @@ def made_from(content: str, *sources: Entry, namespace: str = ANA) -> Entry:
 class ErasureContract:
     """What every ``Store`` does with what is to be forgotten."""
 
+    def test_a_store_that_keeps_what_was_made_of_an_erased_memory_is_sound(self, store: Store) -> None:
+        source = an_entry("tea")
+        made = made_from("made of tea", source)
+        add(store, source, made)
+
+        erase(store, source)
+
+        assert [finding for finding in store.check() if not finding.ok] == []
+        with store.read() as unit:
+            assert unit.edges(made.cube.id) == []
+
     # What is unknown afterwards.
 
     def test_an_erased_memory_is_unknown_to_every_read(self, store: Store) -> None:

@@ -49,7 +49,8 @@ _DISAGREEMENTS: dict[str, str] = {
     "derivations are in the graph": """
         SELECT count(*) FROM memories AS m, json_each(m.document, '$.parents') AS p
         LEFT JOIN edges AS e ON e.source = m.id AND e.kind = 'derived_from' AND e.target = p.value ->> '$.id'
-        WHERE e.source IS NULL AND p.value ->> '$.id' <> m.id""",
+        LEFT JOIN memories AS s ON s.id = p.value ->> '$.id'
+        WHERE e.source IS NULL AND p.value ->> '$.id' <> m.id AND s.erased IS NULL""",
 }
 # Nothing is left of what was erased but the row that says so.
 _ERASED: dict[str, str] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,21 +17,22 @@ from pymemos.testing.builders import a_row, an_entry
 FRAME = 4_096 + 24  # bytes of a page in the log
 
 
-def longest_log(store: SqliteStore, adds: int) -> int:
-    """The pages of the log's file after so many small commits."""
+def length_of_log(store: SqliteStore, adds: int) -> int:
+    """The pages of the log's file, which never shrinks, after so many small commits."""
     for number in range(adds):
         add(store, an_entry(f"tram {number}", text=a_row(f"tram n{number}")))
     return (store.home / "store.db-wal").stat().st_size // FRAME
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SqliteStore:
-    return SqliteStore(tmp_path / "home")
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "home")
+    yield store
+    store.close()
 
 
 def test_the_log_of_small_commits_stays_short(store: SqliteStore) -> None:
-    assert longest_log(store, 500) < 1.2 * LOG_LIMIT
-    store.close()
+    assert length_of_log(store, 500) < 1.2 * LOG_LIMIT
 
 
 def test_readers_without_a_gap_between_them_do_not_make_the_log_grow_for_ever(store: SqliteStore) -> None:
@@ -46,9 +48,8 @@ def test_readers_without_a_gap_between_them_do_not_make_the_log_grow_for_ever(st
     for reader in readers:
         reader.start()
     try:
-        assert longest_log(store, 3_000) < 1.5 * LONG_LOG  # more than twice as many pages were written
+        assert length_of_log(store, 3_000) < 1.5 * LONG_LOG  # more than twice as many pages were written
     finally:
         done.set()
         for reader in readers:
             reader.join()
-        store.close()
